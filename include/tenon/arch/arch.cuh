@@ -1,0 +1,32 @@
+#pragma once
+//  The machine under a kernel, one instruction family per file, twice: cuda/ is inline PTX, host/ is the same semantics
+//  lane by lane. This is the only place where a target is chosen; both sides offer the same names and signatures (the
+//  host's take one more, defaulted argument: the place of the call).
+//
+//    thread   lane(), warp()                                         shared   the block's dynamic shared memory
+//    sync     block and warp barriers, fences                        memory   vectorised loads and stores
+//    warp     shuffles and votes                                     cp_async global -> shared copies in groups
+//    matrix   ldmatrix, mma.sync                                     atomic   atomics and acquire/release accesses
+//    math     exp2, rsqrt, ... as the machine has them               launch   a kernel onto a context
+#include <tenon/config.hpp>
+#if TENON_CUDA
+#  include <tenon/arch/cuda/atomic.cuh>
+#  include <tenon/arch/cuda/cp_async.cuh>
+#  include <tenon/arch/cuda/launch.cuh>
+#  include <tenon/arch/cuda/math.cuh>
+#  include <tenon/arch/cuda/matrix.cuh>
+#  include <tenon/arch/cuda/memory.cuh>
+#  include <tenon/arch/cuda/shared.cuh>
+#  include <tenon/arch/cuda/sync.cuh>
+#  include <tenon/arch/cuda/warp.cuh>
+#else
+#  include <tenon/arch/host/atomic.cuh>
+#  include <tenon/arch/host/cp_async.cuh>
+#  include <tenon/arch/host/launch.cuh>
+#  include <tenon/arch/host/math.cuh>
+#  include <tenon/arch/host/matrix.cuh>
+#  include <tenon/arch/host/memory.cuh>
+#  include <tenon/arch/host/shared.cuh>
+#  include <tenon/arch/host/sync.cuh>
+#  include <tenon/arch/host/warp.cuh>
+#endif

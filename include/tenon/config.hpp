@@ -1,0 +1,34 @@
+#pragma once
+//  The library's macros. Everything else is C++.
+
+// The target that this translation unit is compiled for. Names that differ between the two live in
+// `namespace tenon::inline TENON_TARGET`, so that one program can link code of both.
+#if defined(__CUDACC__)
+#  define TENON_CUDA 1
+#  define TENON_TARGET cuda
+#else
+#  define TENON_CUDA 0
+#  define TENON_TARGET host
+#endif
+
+// A function that runs on both sides of a launch.
+#if TENON_CUDA
+#  define TENON_HD __host__ __device__
+#else
+#  define TENON_HD
+#endif
+
+// A loop whose trip count is a constant and whose body indexes registers.
+#if TENON_CUDA || defined(__clang__)
+#  define TENON_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#  define TENON_UNROLL _Pragma("GCC unroll 64")
+#else
+#  define TENON_UNROLL
+#endif
+
+// Returns the first status that is not ok.
+#define TENON_TRY(expression)                                                            \
+  do {                                                                                   \
+    if (auto const tenon_status = (expression); !tenon_status.ok()) return tenon_status; \
+  } while (false)

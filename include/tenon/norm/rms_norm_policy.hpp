@@ -1,0 +1,36 @@
+#pragma once
+//  How a row is cut into threads and vectors, as a value.
+#include <tenon/config.hpp>
+#include <tenon/core/architecture.hpp>
+#include <tenon/core/tensor_view.hpp>
+
+namespace tenon {
+
+/// One point of the tuning space: compare it, print it, put it in a benchmark table.
+struct rms_norm_policy {
+  int threads_per_block = 256;
+  int vector            = 1;  // elements that one access moves
+
+  friend constexpr bool operator==(rms_norm_policy const&, rms_norm_policy const&) = default;
+};
+
+/// The policy for `hidden` elements per row; `vectorised` where every row starts at a multiple of eight elements' bytes.
+constexpr rms_norm_policy choose_rms_norm_policy(architecture as, index_t hidden, bool vectorised) {
+  if (as.is_host()) return {1, 8};  // plain loads: alignment does not matter there
+  if (!vectorised) return {256, 1};
+  if (hidden <= 1024) return {128, 8};
+  return {as.number >= 90 && hidden >= 4096 ? 512 : 256, 8};
+}
+
+}  // namespace tenon
+
+namespace tenon::inline TENON_TARGET {
+
+/// Every policy that a kernel is compiled for on this target.
+#if TENON_CUDA
+inline constexpr rms_norm_policy rms_norm_menu[] = {{128, 8}, {256, 8}, {512, 8}, {256, 1}};
+#else
+inline constexpr rms_norm_policy rms_norm_menu[] = {{1, 8}, {128, 8}, {256, 8}, {512, 8}, {256, 1}};
+#endif
+
+}  // namespace tenon::inline TENON_TARGET

@@ -1,0 +1,108 @@
+#pragma once
+//  A CUDA thread on a CPU: a stack of its own and a switch that saves the callee-saved registers, 6 to 20 ns.
+//
+//  x86-64 (System V) and aarch64 (AAPCS64); ucontext elsewhere.
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+
+#include <sys/mman.h>
+#if !defined(__x86_64__) && !defined(__aarch64__)
+#  include <ucontext.h>
+#endif
+
+namespace tenon::simt {
+
+#if defined(__x86_64__)
+/// Saves the caller's registers and stack pointer at *from, resumes `to`.
+__attribute__((naked, noinline)) inline void switch_stack(void** /*from: rdi*/, void* /*to: rsi*/) {
+  __asm__ volatile(
+      "pushq %rbp\n pushq %rbx\n pushq %r12\n pushq %r13\n pushq %r14\n pushq %r15\n"
+      "movq %rsp, (%rdi)\n"
+      "movq %rsi, %rsp\n"
+      "popq %r15\n popq %r14\n popq %r13\n popq %r12\n popq %rbx\n popq %rbp\n"
+      "ret\n");
+}
+#elif defined(__aarch64__)
+__attribute__((naked, noinline)) inline void switch_stack(void** /*from: x0*/, void* /*to: x1*/) {
+  __asm__ volatile(
+      "stp x19, x20, [sp, #-160]!\n stp x21, x22, [sp, #16]\n stp x23, x24, [sp, #32]\n"
+      "stp x25, x26, [sp, #48]\n stp x27, x28, [sp, #64]\n stp x29, x30, [sp, #80]\n"
+      "stp d8, d9, [sp, #96]\n stp d10, d11, [sp, #112]\n stp d12, d13, [sp, #128]\n stp d14, d15, [sp, #144]\n"
+      "mov x9, sp\n str x9, [x0]\n mov sp, x1\n"
+      "ldp x21, x22, [sp, #16]\n ldp x23, x24, [sp, #32]\n ldp x25, x26, [sp, #48]\n ldp x27, x28, [sp, #64]\n"
+      "ldp x29, x30, [sp, #80]\n ldp d8, d9, [sp, #96]\n ldp d10, d11, [sp, #112]\n ldp d12, d13, [sp, #128]\n"
+      "ldp d14, d15, [sp, #144]\n ldp x19, x20, [sp], #160\n"
+      "ret\n");
+}
+#endif
+
+/// A suspended computation. `entry` never returns: it switches away for the last time.
+class fiber {
+ public:
+#if defined(__x86_64__) || defined(__aarch64__)
+  void prepare(std::byte* stack, std::size_t size, std::size_t colour, void (*entry)()) {
+    auto top = (reinterpret_cast<std::uintptr_t>(stack) + size - colour * 64) & ~std::uintptr_t{63};
+#  if defined(__x86_64__)
+    auto** slot =
+        reinterpret_cast<void**>(top) - 8;  // six registers, return address, and one word that aligns the call
+    std::memset(static_cast<void*>(slot), 0, 8 * sizeof(void*));
+    slot[6] = reinterpret_cast<void*>(entry);
+#  else
+    auto** slot = reinterpret_cast<void**>(top) - 20;
+    std::memset(static_cast<void*>(slot), 0, 20 * sizeof(void*));
+    slot[11] = reinterpret_cast<void*>(entry);  // x30
+#  endif
+    stack_pointer_ = slot;
+  }
+  void resume_from(fiber& from) { switch_stack(&from.stack_pointer_, stack_pointer_); }
+
+ private:
+  void* stack_pointer_ = nullptr;
+#else
+  void prepare(std::byte* stack, std::size_t size, std::size_t, void (*entry)()) {
+    getcontext(&context_);
+    context_.uc_stack.ss_sp   = stack;
+    context_.uc_stack.ss_size = size;
+    context_.uc_link          = nullptr;
+    makecontext(&context_, entry, 0);
+  }
+  void resume_from(fiber& from) { swapcontext(&from.context_, &context_); }
+
+ private:
+  ucontext_t context_{};
+#endif
+};
+
+/// Stacks for a block's fibers, each with a guard page below it.
+class stack_pool {
+ public:
+  static constexpr std::size_t stack_bytes = 256 * 1024;  // reserved, not committed: pages appear when touched
+  static constexpr std::size_t guard_bytes = 4096;
+
+  stack_pool()                             = default;
+  stack_pool(stack_pool const&)            = delete;
+  stack_pool& operator=(stack_pool const&) = delete;
+  ~stack_pool() {
+    if (memory_) munmap(memory_, count_ * stack_bytes);
+  }
+
+  void reserve(std::size_t count) {
+    if (count <= count_) return;
+    void* const m =
+        mmap(nullptr, count * stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (m == MAP_FAILED) throw std::bad_alloc{};
+    if (memory_) munmap(memory_, count_ * stack_bytes);
+    memory_ = static_cast<std::byte*>(m), count_ = count;
+    for (std::size_t i = 0; i < count; ++i) mprotect(memory_ + i * stack_bytes, guard_bytes, PROT_NONE);
+  }
+  std::byte*                   stack(std::size_t i) const { return memory_ + i * stack_bytes + guard_bytes; }
+  static constexpr std::size_t usable_bytes = stack_bytes - guard_bytes;
+
+ private:
+  std::byte*  memory_ = nullptr;
+  std::size_t count_  = 0;
+};
+
+}  // namespace tenon::simt
