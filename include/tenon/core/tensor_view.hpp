@@ -37,6 +37,16 @@ struct tensor_view {
     return n;
   }
 
+  /// A mutable view is a read-only one where no template argument has to be deduced from it.
+  template <class Const>
+  requires(std::is_same_v<Const, Element const> && !std::is_const_v<Element>) TENON_HD constexpr
+  operator tensor_view<Const, Rank>() const {
+    tensor_view<Const, Rank> r{};
+    r.data = data;
+    for (int d = 0; d < Rank; ++d) r.extent[d] = extent[d], r.stride[d] = stride[d];
+    return r;
+  }
+
   /// Rows first..first+count of the outermost axis.
   TENON_HD constexpr tensor_view slice(index_t first, index_t count) const {
     tensor_view v = *this;
