@@ -1,0 +1,70 @@
+#pragma once
+//  The command line of `tenon` as a value.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tenon::engine {
+
+enum class command { help, generate, perplexity, info, tokenize, detokenize };
+enum class device_choice { automatic, cuda, host };
+enum class dtype_choice { automatic, f32, bf16, f16 };
+enum class kv_dtype_choice { automatic, f32, bf16, f16, fp8, int8, int4 };
+enum class load_format { automatic, dummy };
+enum class output_format { text, json };
+enum class token_output { ids, count, offsets, json };
+
+/// What one request may set for itself.
+struct sampling_options {
+  std::int64_t                                max_tokens         = 128;
+  double                                      temperature        = 0.8;  // 0: greedy
+  std::int64_t                                top_k              = 0;    // 0: all
+  double                                      top_p              = 1;
+  double                                      min_p              = 0;
+  double                                      repetition_penalty = 1;
+  double                                      presence_penalty   = 0;
+  double                                      frequency_penalty  = 0;
+  std::vector<std::pair<std::int32_t, float>> logit_bias;  // token id, added to its logit
+  std::optional<std::uint64_t>                seed;        // none: a fresh one
+  std::vector<std::string>                    stop;        // texts, none of them empty
+  bool                                        ignore_eos = false;
+  std::int64_t                                logprobs   = 0;  // K best per step; 0: none
+};
+
+struct options {
+  command     what = command::help;
+  std::string help;  // for command::help: what to print on stdout
+
+  // Common.
+  std::string                 model, tokenizer, config, quantize;
+  device_choice               device         = device_choice::automatic;
+  dtype_choice                dtype          = dtype_choice::automatic;
+  kv_dtype_choice             kv_cache_dtype = kv_dtype_choice::automatic;
+  load_format                 load           = load_format::automatic;
+  bool                        allow_tf32     = false;
+  std::int64_t                block_size     = 16;  // tokens per KV page
+  std::optional<std::int64_t> max_model_len, max_num_seqs, max_num_batched_tokens, threads;
+  std::optional<bool>         batch_invariant;  // none: on for the host, off for CUDA
+  output_format               output = output_format::text;
+  bool                        quiet  = false;
+
+  // generate. `sampling.seed` also seeds dummy weights.
+  std::vector<std::string> prompts;       // --prompt, in order
+  std::string              prompts_file;  // --prompts: a file or "-"
+  sampling_options         sampling;
+
+  // perplexity.
+  std::string text_file, ids_file, reference, dump_logits;
+
+  // tokenize, detokenize.
+  std::optional<std::string> text, file;  // neither: standard input
+  bool                       no_special    = false;
+  token_output               tokens_output = token_output::ids;
+};
+
+/// Throws usage_error (exit status 2) for anything that `tenon SUBCOMMAND --help` does not allow. Files are not touched.
+[[nodiscard]] options parse(int argc, char const* const* argv);
+
+}  // namespace tenon::engine

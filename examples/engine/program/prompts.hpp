@@ -1,0 +1,45 @@
+#pragma once
+//  The requests of `generate`: --prompt texts, or JSON lines read as they arrive.
+#include <cstdint>
+#include <fstream>
+#include <istream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/program/command_line.hpp"
+
+namespace tenon::engine {
+
+struct prompt_request {
+  std::string               source;      // "--prompt" or FILE:LINE, for messages
+  std::string               prompt;      // text, unless prompt_ids was given
+  std::vector<std::int32_t> prompt_ids;  // each >= 0; the vocabulary is the caller's to check
+  bool                      has_ids = false;
+  sampling_options          sampling;
+};
+
+/// One line `{"prompt": "..."}` or `{"prompt_ids": [...]}` with any field of sampling_options over `defaults`.
+/// `source` is FILE:LINE. Unknown fields are refused.
+[[nodiscard]] prompt_request parse_prompt_line(std::string_view line, std::string const& source,
+                                               sampling_options const& defaults);
+
+/// Reads the requests one by one: the --prompt texts, then the lines of --prompts (blank lines are skipped). A pipe is
+/// read line by line, so the first request can run before the last is written.
+class prompt_reader {
+ public:
+  explicit prompt_reader(options const& from);
+  [[nodiscard]] std::optional<prompt_request> next();
+
+ private:
+  std::vector<std::string>       texts_;
+  std::size_t                    taken_ = 0;
+  std::string                    name_;
+  std::unique_ptr<std::ifstream> file_;
+  std::istream*                  lines_ = nullptr;
+  std::int64_t                   line_  = 0;
+  sampling_options               defaults_;
+};
+
+}  // namespace tenon::engine
