@@ -1,0 +1,34 @@
+#pragma once
+//  How a table row is cut into threads and vectors, as a value.
+#include <tenon/config.hpp>
+#include <tenon/core/architecture.hpp>
+#include <tenon/core/tensor_view.hpp>
+
+namespace tenon {
+
+/// One point of the tuning space.
+struct embedding_gather_policy {
+  int threads_per_block = 128;
+  int vector            = 1;  // elements that one access moves
+
+  friend constexpr bool operator==(embedding_gather_policy const&, embedding_gather_policy const&) = default;
+};
+
+/// The policy for any row length; `vectorised` where every row starts at a multiple of eight elements' bytes.
+constexpr embedding_gather_policy choose_embedding_gather_policy(architecture as, bool vectorised) {
+  if (as.is_host()) return {1, 8};  // plain loads: alignment does not matter there
+  return {128, vectorised ? 8 : 1};
+}
+
+}  // namespace tenon
+
+namespace tenon::inline TENON_TARGET {
+
+/// Every policy that a kernel is compiled for on this target.
+#if TENON_CUDA
+inline constexpr embedding_gather_policy embedding_gather_menu[] = {{128, 8}, {128, 1}};
+#else
+inline constexpr embedding_gather_policy embedding_gather_menu[] = {{1, 8}, {128, 8}, {128, 1}};
+#endif
+
+}  // namespace tenon::inline TENON_TARGET
