@@ -11,6 +11,12 @@
 #  define TENON_TARGET host
 #endif
 
+// What the host target's menus hold: the policies of every architecture, so that a run may act as each (1), or the host's
+// own alone (0), which compiles several times faster. One value per program.
+#if !defined(TENON_ACT_AS)
+#  define TENON_ACT_AS 1
+#endif
+
 // A function that runs on both sides of a launch.
 #if TENON_CUDA
 #  define TENON_HD __host__ __device__

@@ -29,8 +29,10 @@ namespace tenon::inline TENON_TARGET {
 /// Every policy that a kernel is compiled for on this target.
 #if TENON_CUDA
 inline constexpr rms_norm_policy rms_norm_menu[] = {{128, 8}, {256, 8}, {512, 8}, {256, 1}};
-#else
+#elif TENON_ACT_AS
 inline constexpr rms_norm_policy rms_norm_menu[] = {{1, 8}, {128, 8}, {256, 8}, {512, 8}, {256, 1}};
+#else
+inline constexpr rms_norm_policy rms_norm_menu[] = {{1, 8}};
 #endif
 
 }  // namespace tenon::inline TENON_TARGET

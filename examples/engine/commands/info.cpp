@@ -1,0 +1,84 @@
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "engine/commands/setup.hpp"
+#include "engine/program/output.hpp"
+
+namespace tenon::engine {
+
+namespace {
+
+std::string bytes_text(std::uint64_t bytes) {
+  char const* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double            value   = static_cast<double>(bytes);
+  int               unit    = 0;
+  while (value >= 1024 && unit < 4) value /= 1024, ++unit;
+  char text[48];
+  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.2f %s", value, units[unit]);
+  return text;
+}
+
+/// Elements of the tensors that the shape calls for; what a dummy model has.
+std::uint64_t parameters_of(model_config const& c) {
+  auto const u = [](std::int64_t v) { return static_cast<std::uint64_t>(v); };
+  auto const q = u(c.heads * c.head_dim), kv = u(c.kv_heads * c.head_dim), hidden = u(c.hidden);
+  auto const attention = hidden * (2 * q + 2 * kv) + (c.qkv_bias ? q + 2 * kv : 0) + (c.output_bias ? hidden : 0);
+  auto const mlp       = 3 * hidden * u(c.intermediate) + (c.mlp_bias ? 2 * u(c.intermediate) + hidden : 0);
+  auto const ends      = u(c.vocab_size) * hidden * (c.tie_word_embeddings ? 1 : 2) + hidden;
+  return u(c.layers) * (attention + mlp + 2 * hidden) + ends;
+}
+
+}  // namespace
+
+int run_info(options const& from) {
+  bool const has_text = !from.tokenizer.empty() ||
+                        std::filesystem::exists(std::filesystem::path(from.model) / "tokenizer.json") ||
+                        std::filesystem::exists(std::filesystem::path(from.model) / "tokenizer.bin");
+  model_files const   files = open_model(from, has_text);
+  model_config const& c     = files.config;
+  // Keys and values of every layer, in 16 bits: what one token of context costs.
+  std::uint64_t const kv_elements = static_cast<std::uint64_t>(2 * c.layers * c.kv_heads * c.head_dim);
+  std::uint64_t const parameters  = files.weights ? files.weights->parameters() : parameters_of(c);
+
+  nlohmann::ordered_json j;
+  j["architecture"] = c.architecture, j["model_type"] = c.model_type, j["layers"] = c.layers,
+  j["hidden_size"] = c.hidden;
+  j["heads"] = c.heads, j["kv_heads"] = c.kv_heads, j["head_dim"] = c.head_dim, j["intermediate_size"] = c.intermediate;
+  j["vocab_size"] = c.vocab_size, j["max_position"] = c.max_position, j["rope_theta"] = c.rope_theta;
+  j["tie_word_embeddings"] = c.tie_word_embeddings, j["parameters"] = parameters;
+  auto& bytes = j["bytes_by_dtype"] = nlohmann::ordered_json::object();
+  if (files.weights)
+    for (auto const& [type, count] : files.weights->bytes_by_dtype()) bytes[std::string(name_of(type))] = count;
+  j["kv_bytes_per_token"] = {{"f32", kv_elements * 4}, {"bf16", kv_elements * 2}};
+  j["tokenizer"] = files.text ? nlohmann::ordered_json(files.text->description()) : nlohmann::ordered_json(nullptr);
+
+  result_writer out;
+  if (from.output == output_format::json) {
+    out.write(j.dump() + "\n");
+  } else {
+    auto const line = [&](std::string name, std::string const& value) {
+      name.resize(18, ' ');
+      out.write(name + value + "\n");
+    };
+    auto const n = [](std::int64_t v) { return std::to_string(v); };
+    line("architecture", c.architecture + " (" + c.model_type + ")");
+    line("shape", n(c.layers) + " layers, hidden " + n(c.hidden) + ", " + n(c.heads) + " heads of " + n(c.head_dim) +
+                      " over " + n(c.kv_heads) + " kv heads, intermediate " + n(c.intermediate));
+    line("vocabulary", n(c.vocab_size) + (c.tie_word_embeddings ? ", head tied to the embedding" : ", own head"));
+    line("length",
+         n(c.max_position) + " tokens, rope theta " + std::to_string(static_cast<std::int64_t>(c.rope_theta)));
+    line("parameters", std::to_string(parameters));
+    if (files.weights)
+      for (auto const& [type, count] : files.weights->bytes_by_dtype())
+        line("weights " + std::string(name_of(type)), bytes_text(count));
+    line("KV per token", bytes_text(kv_elements * 2) + " in bf16 or f16, " + bytes_text(kv_elements * 4) + " in f32");
+    line("tokenizer", files.text ? files.text->description() : "none found");
+  }
+  out.flush();
+  return 0;
+}
+
+}  // namespace tenon::engine

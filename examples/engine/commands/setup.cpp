@@ -1,0 +1,134 @@
+#include "engine/commands/setup.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "engine/error.hpp"
+
+namespace tenon::engine {
+
+namespace {
+
+/// What this version cannot do yet is said before any file is opened.
+void refuse_what_is_planned(options const& from) {
+  if (!from.quantize.empty())
+    throw wrong("--quantize", "is not supported yet", quoted(from.quantize), "no such option");
+  switch (from.kv_cache_dtype) {
+    case kv_dtype_choice::fp8:
+    case kv_dtype_choice::int8:
+    case kv_dtype_choice::int4:
+      throw wrong("--kv-cache-dtype", "is not supported yet", "a quantised format", "auto, or the format of --dtype");
+    default: break;
+  }
+}
+
+void refuse_other_kv_format(options const& from, number_format format) {
+  auto const same = [&] {
+    switch (from.kv_cache_dtype) {
+      case kv_dtype_choice::f32: return format == number_format::f32;
+      case kv_dtype_choice::bf16: return format == number_format::bf16;
+      case kv_dtype_choice::f16: return format == number_format::f16;
+      default: return true;
+    }
+  }();
+  if (!same)
+    throw wrong("--kv-cache-dtype", "is not supported yet", "a format other than that of --dtype",
+                "auto, or the format of --dtype");
+}
+
+void refuse_what_the_decoder_lacks(model_config const& config) {
+  if (config.activation != activation_kind::silu)
+    throw wrong(config.file, "hidden_act is not supported yet", "another activation", "\"silu\"");
+}
+
+int checked_limit(std::int64_t value) { return static_cast<int>(std::min<std::int64_t>(value, 1 << 30)); }
+
+}  // namespace
+
+model_files open_model(options const& from, bool needs_text) {
+  refuse_what_is_planned(from);
+  model_files files;
+  bool const  dummy = from.load == load_format::dummy;
+  if (from.model.empty() && (!dummy || from.config.empty()))
+    throw wrong("--model", "is missing", "none", dummy ? "--config FILE or --model DIR" : "--model DIR");
+  files.config = read_model_config(from.config.empty() ? from.model : from.config);
+  refuse_what_the_decoder_lacks(files.config);
+  if (!dummy) files.weights.emplace(from.model);
+  if (!from.tokenizer.empty()) files.text = load_tokenizer(from.tokenizer);
+  else if (needs_text) files.text = load_tokenizer(find_tokenizer(from.model));
+  if (files.text && files.text->vocabulary() > files.config.vocab_size)
+    throw wrong(from.tokenizer.empty() ? find_tokenizer(from.model) : from.tokenizer,
+                "vocabulary does not fit the model", std::to_string(files.text->vocabulary()) + " ids",
+                "at most " + std::to_string(files.config.vocab_size));
+  return files;
+}
+
+run_limits limits_of(options const& from, model_config const& config, int default_sequences) {
+  run_limits   l;
+  std::int64_t length = config.max_position;
+  if (from.max_model_len) {
+    if (*from.max_model_len > length)
+      throw wrong("--max-model-len", "is more than the model's length", std::to_string(*from.max_model_len),
+                  "at most " + std::to_string(length));
+    length = *from.max_model_len;
+  }
+  // A sliding window only matters beyond its size; windowed attention comes later, so lengths stay within it.
+  if (config.sliding_window && config.sliding_window_from_layer < config.layers)
+    length = std::min(length, *config.sliding_window);
+  l.max_length    = checked_limit(length);
+  l.max_sequences = checked_limit(from.max_num_seqs.value_or(default_sequences));
+  l.max_batched_tokens =
+      checked_limit(from.max_num_batched_tokens.value_or(std::max<std::int64_t>(512, l.max_sequences)));
+  if (l.max_batched_tokens < l.max_sequences)
+    throw wrong("--max-num-batched-tokens", "is less than --max-num-seqs", std::to_string(l.max_batched_tokens),
+                "at least " + std::to_string(l.max_sequences));
+  l.max_rows = l.max_sequences;
+  return l;
+}
+
+device_kind device_of(options const& from) {
+  switch (from.device) {
+    case device_choice::host: return device_kind::host;
+    case device_choice::cuda:
+      if (!cuda_device_present())
+        throw wrong("--device", "there is no CUDA device, or this program was built without CUDA", "cuda", "host");
+      return device_kind::cuda;
+    default: return cuda_device_present() ? device_kind::cuda : device_kind::host;
+  }
+}
+
+number_format format_of(options const& from, model_config const& config, device_kind device) {
+  switch (from.dtype) {
+    case dtype_choice::f32: return number_format::f32;
+    case dtype_choice::bf16: return number_format::bf16;
+    case dtype_choice::f16: return number_format::f16;
+    default: break;
+  }
+  if (device == device_kind::host || config.dtype == "float32") return number_format::f32;
+  return config.dtype == "float16" ? number_format::f16 : number_format::bf16;
+}
+
+std::unique_ptr<decoder> open_decoder(options const& from, model_files const& files, run_limits const& limits,
+                                      std::optional<number_format> format) {
+  decoder_options o;
+  o.device = device_of(from);
+  o.dtype  = format ? *format : format_of(from, files.config, o.device);
+  refuse_other_kv_format(from, o.dtype);
+  o.block_size         = checked_limit(from.block_size);
+  o.max_batched_tokens = limits.max_batched_tokens;
+  o.max_rows           = limits.max_rows;
+  o.max_sequences      = limits.max_sequences;
+  o.max_length         = limits.max_length;
+  o.threads            = checked_limit(from.threads.value_or(0));
+  o.batch_invariant    = from.batch_invariant.value_or(o.device == device_kind::host);
+  return make_decoder(files.config, files.weights ? &*files.weights : nullptr, from.sampling.seed.value_or(0), o);
+}
+
+std::set<std::int32_t> end_ids(model_files const& files) {
+  std::set<std::int32_t> ids(files.config.eos_ids.begin(), files.config.eos_ids.end());
+  if (files.text)
+    for (std::int32_t const id : files.text->eos_ids()) ids.insert(id);
+  return ids;
+}
+
+}  // namespace tenon::engine

@@ -1,0 +1,49 @@
+#pragma once
+//  From the command line to a model that is ready to run.
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "engine/files/hf_config.hpp"
+#include "engine/files/safetensors.hpp"
+#include "engine/generation/generator.hpp"
+#include "engine/generation/scorer.hpp"
+#include "engine/model/decoder.hpp"
+#include "engine/program/command_line.hpp"
+#include "engine/text/tokenizer.hpp"
+
+namespace tenon::engine {
+
+/// What a model directory holds, before a decoder is made of it.
+struct model_files {
+  model_config               config;
+  std::optional<checkpoint>  weights;  // none: --load-format dummy
+  std::unique_ptr<tokenizer> text;     // null where there is none and the command can do without
+};
+
+[[nodiscard]] model_files open_model(options const& from, bool needs_text);
+
+/// Sizes of a run, from the options and the model.
+struct run_limits {
+  int max_length         = 0;  // tokens that one request may feed
+  int max_sequences      = 0;
+  int max_batched_tokens = 0;
+  int max_rows           = 0;
+};
+[[nodiscard]] run_limits limits_of(options const& from, model_config const& config, int default_sequences);
+
+[[nodiscard]] device_kind              device_of(options const& from);
+[[nodiscard]] number_format            format_of(options const& from, model_config const& config, device_kind device);
+[[nodiscard]] std::unique_ptr<decoder> open_decoder(options const& from, model_files const& files,
+                                                    run_limits const& limits, std::optional<number_format> format = {});
+
+/// Ids that end a completion: those of the model's files and those of the tokenizer.
+[[nodiscard]] std::set<std::int32_t> end_ids(model_files const& files);
+
+// One per subcommand; each returns the exit status and throws `error` otherwise.
+int run_generate(options const& from);
+int run_perplexity(options const& from);
+int run_info(options const& from);
+
+}  // namespace tenon::engine

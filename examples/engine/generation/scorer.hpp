@@ -1,0 +1,50 @@
+#pragma once
+//  Teacher forcing: what a model says of a text that is already there.
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "engine/model/decoder.hpp"
+
+namespace tenon::engine {
+
+struct scorer_options {
+  int max_length         = 0;
+  int max_batched_tokens = 512;
+  int max_rows           = 64;
+  int block_size         = 16;
+};
+
+/// Feeds `ids` and calls visit(position, logits) for each position in order; logits (vocabulary) are the model's answer to
+/// the tokens up to and including `position`. At most max_length ids.
+void visit_logits(decoder& model, std::span<std::int32_t const> ids, scorer_options const& options,
+                  std::function<void(std::size_t, std::span<float const>)> const& visit);
+
+/// log softmax(logits), in double.
+void log_softmax(std::span<float const> logits, std::vector<double>& out);
+
+/// Natural-log loss over a set of scored tokens, and how far a second model is from a first.
+struct score {
+  std::int64_t tokens = 0;
+  double       nll    = 0;  // sum of -log p(token)
+
+  // Against a reference: Kullback-Leibler divergence (reference || tested) per token, in nats.
+  bool   compared   = false;
+  double kl         = 0;  // sum
+  double kl_squares = 0;
+  double agreed     = 0;  // tokens whose most likely successor is the same
+
+  double mean_nll() const;
+  double perplexity() const;
+  double mean_kl() const;
+  double kl_standard_error() const;
+  double top1_agreement() const;
+};
+
+/// Adds the text `ids`, each id but the first scored once. Texts longer than max_length are cut into windows that share one
+/// id. `reference` may be null. `on_logits` gets the logits of every scored position of the tested model.
+void score_text(decoder& model, decoder* reference, std::span<std::int32_t const> ids, scorer_options const& options,
+                score& total, std::function<void(std::span<float const>)> const& on_logits = {});
+
+}  // namespace tenon::engine

@@ -1,0 +1,10 @@
+#include "engine/model/device_decoder.hpp"
+
+namespace tenon::engine {
+
+std::unique_ptr<decoder> make_cuda_decoder_f16(model_config const& config, checkpoint const* weights,
+                                               std::uint64_t seed, decoder_options const& options) {
+  return std::make_unique<cuda::device_decoder<f16>>(config, weights, seed, options);
+}
+
+}  // namespace tenon::engine

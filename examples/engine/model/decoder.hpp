@@ -1,0 +1,102 @@
+#pragma once
+//  A decoder-only transformer on one device: what the generation loop and the scorers see of it.
+#include <tenon/sampling/sampling_params.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/files/hf_config.hpp"
+#include "engine/files/safetensors.hpp"
+
+namespace tenon::engine {
+
+enum class number_format { f32, bf16, f16 };
+enum class device_kind { host, cuda };
+
+/// One forward pass: the new tokens of several requests, one request after the other.
+struct step_batch {
+  std::vector<std::int32_t> ids;          // (tokens)
+  std::vector<std::int32_t> positions;    // (tokens)
+  std::vector<std::int64_t> slots;        // (tokens)             page * block_size + offset
+  std::vector<std::int32_t> query_start;  // (requests + 1)       first token of each request
+  std::vector<std::int32_t> kv_length;    // (requests)           keys, the new ones included
+  std::vector<std::int32_t> block_table;  // (requests, max_pages)
+  std::int32_t              max_pages = 0;
+  std::vector<std::int32_t> logit_rows;  // (rows)               tokens whose logits are wanted
+
+  void clear();
+};
+
+/// What to draw from the logits of the last step, row by row.
+struct draw_batch {
+  std::vector<sampling_params> params;  // (rows)
+  // Token history for penalties: empty where no row has any.
+  std::vector<std::int32_t> history;        // ragged
+  std::vector<std::int32_t> history_start;  // (rows + 1)
+  std::vector<std::int32_t> prompt_length;  // (rows)
+  // Logit bias: empty where no row has any.
+  std::vector<std::int32_t> bias_ids;     // ragged
+  std::vector<float>        bias_values;  // ragged
+  std::vector<std::int32_t> bias_start;   // (rows + 1)
+  int                       top_logprobs = 0;
+
+  void clear();
+};
+
+struct drawn {
+  std::vector<std::int32_t> ids;           // (rows)
+  std::vector<float>        logprobs;      // (rows)       of the chosen id, before temperature and cuts
+  std::vector<std::int32_t> top_ids;       // (rows, top_logprobs)
+  std::vector<float>        top_logprobs;  // (rows, top_logprobs)
+};
+
+struct decoder_options {
+  device_kind   device             = device_kind::host;
+  number_format dtype              = number_format::f32;
+  int           block_size         = 16;   // tokens per KV page
+  std::int64_t  pages              = 0;    // KV pages; 0: as memory allows, see decoder::pages()
+  int           max_batched_tokens = 512;  // per step
+  int           max_rows           = 64;   // logit rows per step
+  int           max_sequences      = 64;
+  int           max_length         = 0;  // tokens per request
+  int           threads            = 0;  // cores on the host; 0: all
+  bool          batch_invariant    = true;
+};
+
+class decoder {
+ public:
+  virtual ~decoder() = default;
+
+  /// KV pages that the cache holds.
+  virtual std::int64_t pages() const = 0;
+  /// Runs the batch; the logits of batch.logit_rows stay on the device until the next step.
+  virtual void forward(step_batch const& batch) = 0;
+  /// The last step's logits, (rows, vocabulary).
+  virtual void read_logits(std::vector<float>& logits) const = 0;
+  /// Draws one id for each row of the last step.
+  virtual void draw(draw_batch const& batch, drawn& out) = 0;
+};
+
+/// The model of `config` with the weights in `weights` (random ones of the same shape where null, reproducible by `seed`).
+std::unique_ptr<decoder> make_decoder(model_config const& config, checkpoint const* weights, std::uint64_t seed,
+                                      decoder_options const& options);
+
+// One per target and number format, each in a translation unit of its own.
+std::unique_ptr<decoder> make_host_decoder_f32(model_config const&, checkpoint const*, std::uint64_t,
+                                               decoder_options const&);
+std::unique_ptr<decoder> make_host_decoder_bf16(model_config const&, checkpoint const*, std::uint64_t,
+                                                decoder_options const&);
+std::unique_ptr<decoder> make_host_decoder_f16(model_config const&, checkpoint const*, std::uint64_t,
+                                               decoder_options const&);
+bool                     cuda_device_present();
+std::unique_ptr<decoder> make_cuda_decoder_f32(model_config const&, checkpoint const*, std::uint64_t,
+                                               decoder_options const&);
+std::unique_ptr<decoder> make_cuda_decoder_bf16(model_config const&, checkpoint const*, std::uint64_t,
+                                                decoder_options const&);
+std::unique_ptr<decoder> make_cuda_decoder_f16(model_config const&, checkpoint const*, std::uint64_t,
+                                               decoder_options const&);
+
+}  // namespace tenon::engine

@@ -1,0 +1,301 @@
+#pragma once
+//  The decoder on this translation unit's target, in T: Llama, Mistral and Qwen2 layers from the library's operators.
+//
+//    x = embedding(ids)
+//    for each layer:  h = norm(x);  q, k, v = h Wqkv;  rope(q, k);  append(k, v);  x = x + attention(q, cache) Wo
+//                     h = norm(x);  x = x + (silu(h Wgate) * (h Wup)) Wdown
+//    logits = norm(x[wanted rows]) Whead
+#include <tenon/attention/paged_attention.hpp>
+#include <tenon/core/throw_if.hpp>
+#include <tenon/embedding/embedding_gather.hpp>
+#include <tenon/gemm/gemm.hpp>
+#include <tenon/kv/kv_append.hpp>
+#include <tenon/kv/paged_kv.hpp>
+#include <tenon/norm/rms_norm.hpp>
+#include <tenon/op/epilogue.hpp>
+#include <tenon/position/rope.hpp>
+#include <tenon/position/rope_table.hpp>
+#include <tenon/sampling/penalties.hpp>
+#include <tenon/sampling/sample.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/model/decoder.hpp"
+#include "engine/model/memory.hpp"
+#include "engine/model/weights.hpp"
+
+namespace tenon::engine::inline TENON_TARGET {
+
+/// Adds bias[column] where there is a bias: one kernel serves models with and without.
+template <class T>
+struct optional_bias {
+  T const* bias;  // (columns) or null
+
+  TENON_HD float operator()(float v, index_t, index_t column) const {
+    return bias ? v + static_cast<float>(bias[column]) : v;
+  }
+};
+
+template <class T>
+class device_decoder final : public decoder {
+ public:
+  device_decoder(model_config const& config, checkpoint const* files, std::uint64_t seed,
+                 decoder_options const& options)
+      : config_(config), options_(options), weights_(load_weights<T>(config, weight_source(files, seed))) {
+    make_context();
+    make_rope_table();
+    make_activations();
+    make_cache();
+  }
+
+  std::int64_t pages() const override { return pages_; }
+
+  void forward(step_batch const& batch) override {
+    upload(batch);
+    if (tokens_ == 0) return;
+    auto x = x_.view(tokens_, config_.hidden);
+    auto h = h_.view(tokens_, config_.hidden);
+    throw_if(embedding_gather(context_, x, embedding_view(), ids_.view(tokens_)));
+    for (std::size_t i = 0; i < weights_.layers.size(); ++i) {
+      auto const& layer = weights_.layers[i];
+      if (layer.shape.heads > 0) attention(layer, cache_[i], x, h);
+      if (layer.shape.intermediate > 0) mlp(layer, x, h);
+    }
+    head(x);
+  }
+
+  void read_logits(std::vector<float>& logits) const override {
+    logits.resize(static_cast<std::size_t>(rows_) * static_cast<std::size_t>(config_.vocab_size));
+    logits_.download(logits);
+  }
+
+  void draw(draw_batch const& batch, drawn& out) override {
+    auto const rows   = static_cast<index_t>(batch.params.size());
+    auto       logits = logits_.view(rows_, config_.vocab_size).slice(0, rows);
+    auto const top    = static_cast<index_t>(batch.top_logprobs);
+    if (rows == 0) return;
+    grow(params_, batch.params);
+    grow(drawn_ids_, rows);
+    grow(drawn_logprobs_, rows);
+    out.top_ids.resize(static_cast<std::size_t>(rows * top)),
+        out.top_logprobs.resize(static_cast<std::size_t>(rows * top));
+    if (top > 0) {
+      grow(top_ids_, rows * top);
+      grow(top_values_, rows * top);
+      throw_if(top_logprobs(context_, top_ids_.view(rows, top), top_values_.view(rows, top), as_const(logits)));
+      top_ids_.download(out.top_ids);
+      top_values_.download(out.top_logprobs);
+    }
+    if (!batch.history_start.empty()) {
+      grow(history_, batch.history), grow(history_start_, batch.history_start),
+          grow(prompt_length_, batch.prompt_length);
+      throw_if(apply_penalties(context_, logits, std::as_const(params_).view(rows),
+                               std::as_const(history_).view(static_cast<index_t>(batch.history.size())),
+                               std::as_const(history_start_).view(rows + 1), std::as_const(prompt_length_).view(rows)));
+    }
+    if (!batch.bias_start.empty()) {
+      grow(bias_ids_, batch.bias_ids), grow(bias_values_, batch.bias_values), grow(bias_start_, batch.bias_start);
+      auto const entries = static_cast<index_t>(batch.bias_ids.size());
+      throw_if(add_logit_bias(context_, logits, std::as_const(bias_ids_).view(entries),
+                              std::as_const(bias_values_).view(entries), std::as_const(bias_start_).view(rows + 1)));
+    }
+    throw_if(sample(context_, drawn_ids_.view(rows), as_const(logits), std::as_const(params_).view(rows), {},
+                    drawn_logprobs_.view(rows)));
+    out.ids.resize(static_cast<std::size_t>(rows)), out.logprobs.resize(static_cast<std::size_t>(rows));
+    drawn_ids_.download(out.ids);
+    drawn_logprobs_.download(out.logprobs);
+  }
+
+ private:
+  using rows_view = tensor_view<T, 2>;
+
+  /// One layer's cache. (pages, page_size, kv_heads, head_dim) to the operators; a page's keys of one head are contiguous.
+  struct layer_cache {
+    array<T> k, v;
+    index_t  pages = 0, page_size = 0, kv_heads = 0, head_dim = 0;
+
+    tensor_view<T, 4> paged(array<T>& a) const {
+      return {a.data(),
+              {pages, page_size, kv_heads, head_dim},
+              {kv_heads * page_size * head_dim, head_dim, page_size * head_dim, 1}};
+    }
+    paged_kv<T> view() { return {paged(k), paged(v)}; }
+  };
+
+  void make_context() {
+    context_.batch_invariant = options_.batch_invariant;
+#if TENON_CUDA
+    context_.arch = arch::built_for();
+    if (context_.arch == 0) throw error("--device: this program holds no code for this GPU");
+#else
+    context_.threads = options_.threads;
+#endif
+  }
+
+  void make_rope_table() {
+    int const          rotary = static_cast<int>(config_.rotary_dim()), length = options_.max_length;
+    std::vector<float> table(static_cast<std::size_t>(length) * static_cast<std::size_t>(rotary));
+    throw_if(fill_rope_table(dense(table.data(), length, rotary), config_.rope_theta, config_.rope));
+    cos_sin_ = array<float>(table.size());
+    cos_sin_.upload(table);
+  }
+
+  void make_activations() {
+    auto const tokens = static_cast<std::size_t>(options_.max_batched_tokens),
+               hidden = static_cast<std::size_t>(config_.hidden);
+    std::size_t qkv = 0, attended = 0, intermediate = 0;
+    for (auto const& l : weights_.layers) {
+      qkv          = std::max(qkv, static_cast<std::size_t>(l.qkv.outputs));
+      attended     = std::max(attended, static_cast<std::size_t>(l.shape.heads * l.shape.head_dim));
+      intermediate = std::max(intermediate, static_cast<std::size_t>(l.shape.intermediate));
+    }
+    auto const rows      = static_cast<std::size_t>(options_.max_rows);
+    auto const sequences = static_cast<std::size_t>(options_.max_sequences);
+    max_pages_           = ceil_div(options_.max_length, options_.block_size);
+    x_ = array<T>(tokens * hidden), h_ = array<T>(tokens * hidden), qkv_ = array<T>(tokens * qkv);
+    attended_ = array<T>(tokens * attended), gated_ = array<T>(tokens * intermediate);
+    last_ = array<T>(rows * hidden), logits_ = array<float>(rows * static_cast<std::size_t>(config_.vocab_size));
+    ids_ = array<std::int32_t>(tokens), positions_ = array<std::int32_t>(tokens), slots_ = array<std::int64_t>(tokens);
+    query_start_ = array<std::int32_t>(sequences + 1), kv_length_ = array<std::int32_t>(sequences);
+    block_table_ = array<std::int32_t>(sequences * static_cast<std::size_t>(max_pages_));
+    logit_rows_  = array<std::int32_t>(rows);
+  }
+
+  /// Pages: what was asked for, else every sequence at full length, within a share of the memory that is there.
+  void make_cache() {
+    std::size_t page_bytes = 0;
+    for (auto const& l : weights_.layers)
+      page_bytes += 2 * sizeof(T) * static_cast<std::size_t>(options_.block_size * l.shape.kv_heads * l.shape.head_dim);
+    pages_ = options_.pages;
+    if (pages_ == 0) {
+      pages_ = std::int64_t{options_.max_sequences} * max_pages_;
+      if (page_bytes > 0)
+        pages_ = std::min<std::int64_t>(pages_, static_cast<std::int64_t>(cache_budget() / page_bytes));
+      pages_ = std::max<std::int64_t>(pages_, max_pages_);
+    }
+    for (auto const& l : weights_.layers) {
+      auto const  count = static_cast<std::size_t>(pages_ * options_.block_size * l.shape.kv_heads * l.shape.head_dim);
+      layer_cache c;
+      c.k = array<T>(count), c.v = array<T>(count);
+      c.pages = pages_, c.page_size = options_.block_size, c.kv_heads = l.shape.kv_heads, c.head_dim = l.shape.head_dim;
+      cache_.push_back(std::move(c));
+    }
+  }
+
+  static std::size_t cache_budget() {
+#if TENON_CUDA
+    std::size_t available = 0, total = 0;
+    cudaMemGetInfo(&available, &total);
+    return available / 10 * 9;
+#else
+    return static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) / 4;
+#endif
+  }
+
+  void upload(step_batch const& b) {
+    tokens_   = static_cast<index_t>(b.ids.size());
+    requests_ = static_cast<index_t>(b.kv_length.size());
+    rows_     = static_cast<index_t>(b.logit_rows.size());
+    if (b.max_pages > max_pages_) throw error("internal: a block table is wider than --max-model-len allows");
+    ids_.upload(b.ids), positions_.upload(b.positions), slots_.upload(b.slots), query_start_.upload(b.query_start);
+    kv_length_.upload(b.kv_length), block_table_.upload(b.block_table), logit_rows_.upload(b.logit_rows);
+    table_width_   = b.max_pages;
+    longest_query_ = 0;
+    for (index_t r = 0; r < requests_; ++r)
+      longest_query_ = std::max(
+          longest_query_, b.query_start[static_cast<std::size_t>(r) + 1] - b.query_start[static_cast<std::size_t>(r)]);
+  }
+
+  auto embedding_view() const { return weights_.embedding.view(config_.vocab_size, config_.hidden); }
+
+  void attention(layer_weights<T> const& w, layer_cache& cache, rows_view x, rows_view h) {
+    auto const [heads, kv_heads, head_dim, unused] = w.shape;
+    (void)unused;
+    index_t const hidden = config_.hidden, width = w.qkv.outputs;
+    auto const    part = [&](index_t first, index_t count) {
+      return tensor_view<T, 3>{qkv_.data() + first * head_dim, {tokens_, count, head_dim}, {width, head_dim, 1}};
+    };
+    auto const q = part(0, heads), k = part(heads, kv_heads), v = part(heads + kv_heads, kv_heads);
+    auto const out = attended_.view(tokens_, heads, head_dim);
+
+    throw_if(rms_norm(context_, h, x, w.attention_norm.view(hidden), {.eps = static_cast<float>(config_.rms_eps)}));
+    throw_if(
+        gemm(context_, qkv_.view(tokens_, width), as_const(h), w.qkv.view(), {}, optional_bias<T>{w.qkv.bias.data()}));
+    throw_if(rope(context_, q, k, std::as_const(positions_).view(tokens_), cos_sin_view(),
+                  {.style = rope_style::half_split}));
+    throw_if(kv_append(context_, cache.view(), as_const(k), as_const(v), std::as_const(slots_).view(tokens_)));
+    throw_if(paged_attention(context_, out, as_const(q), cache.view(),
+                             std::as_const(block_table_).view(requests_, index_t{table_width_}),
+                             std::as_const(query_start_).view(requests_ + 1), std::as_const(kv_length_).view(requests_),
+                             {.max_query_length = longest_query_}));
+    throw_if(gemm(context_, x, as_const(attended_.view(tokens_, heads * head_dim)), w.attention_out.view(), {},
+                  epilogue::stage(optional_bias<T>{w.attention_out.bias.data()}) | epilogue::residual(as_const(x))));
+  }
+
+  void mlp(layer_weights<T> const& w, rows_view x, rows_view h) {
+    index_t const hidden = config_.hidden;
+    auto const    gated  = gated_.view(tokens_, w.shape.intermediate);
+    throw_if(rms_norm(context_, h, x, w.mlp_norm.view(hidden), {.eps = static_cast<float>(config_.rms_eps)}));
+    throw_if(gemm(context_, gated, as_const(h), w.gate_up.view(), {},
+                  epilogue::stage(optional_bias<T>{w.gate_up.bias.data()}) | epilogue::swiglu()));
+    throw_if(gemm(context_, x, as_const(gated), w.down.view(), {},
+                  epilogue::stage(optional_bias<T>{w.down.bias.data()}) | epilogue::residual(as_const(x))));
+  }
+
+  void head(rows_view x) {
+    if (rows_ == 0) return;
+    index_t const hidden = config_.hidden, vocabulary = config_.vocab_size;
+    auto const    last = last_.view(rows_, hidden);
+    throw_if(embedding_gather(context_, last, as_const(x), std::as_const(logit_rows_).view(rows_)));
+    throw_if(rms_norm(context_, last, as_const(last), weights_.final_norm.view(hidden),
+                      {.eps = static_cast<float>(config_.rms_eps)}));
+    throw_if(gemm(context_, logits_.view(rows_, vocabulary), as_const(last),
+                  config_.tie_word_embeddings ? embedding_view() : weights_.head.view()));
+  }
+
+  auto cos_sin_view() const { return cos_sin_.view(index_t{options_.max_length}, config_.rotary_dim()); }
+
+  template <class E>
+  static void grow(array<E>& a, index_t size) {
+    if (a.size() < static_cast<std::size_t>(size)) a = array<E>(static_cast<std::size_t>(size));
+  }
+  template <class E>
+  static void grow(array<E>& a, std::vector<E> const& values) {
+    if (a.size() < values.size()) a = array<E>(values.size() * 2);
+    a.upload(values);
+  }
+
+  model_config             config_;
+  decoder_options          options_;
+  context                  context_;
+  model_weights<T>         weights_;
+  std::vector<layer_cache> cache_;
+  array<float>             cos_sin_;  // (max_length, rotary_dim)
+  std::int64_t             pages_     = 0;
+  int                      max_pages_ = 0;
+
+  // The batch of this step.
+  index_t             tokens_ = 0, requests_ = 0, rows_ = 0;
+  int                 table_width_ = 0, longest_query_ = 0;
+  array<std::int32_t> ids_, positions_, query_start_, kv_length_, block_table_, logit_rows_;
+  array<std::int64_t> slots_;
+
+  // Activations.
+  array<T>     x_, h_;     // (tokens, hidden)
+  array<T>     qkv_;       // (tokens, (heads + 2 * kv_heads) * head_dim)
+  array<T>     attended_;  // (tokens, heads * head_dim)
+  array<T>     gated_;     // (tokens, intermediate)
+  array<T>     last_;      // (rows, hidden)
+  array<float> logits_;    // (rows, vocabulary)
+
+  // The draw of this step.
+  array<sampling_params> params_;
+  array<std::int32_t>    history_, history_start_, prompt_length_, bias_ids_, bias_start_, drawn_ids_, top_ids_;
+  array<float>           bias_values_, drawn_logprobs_, top_values_;
+};
+
+}  // namespace tenon::engine::inline TENON_TARGET
