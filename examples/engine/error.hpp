@@ -23,7 +23,7 @@ struct usage_error : error {
                           std::string_view expected);
 
 /// `text` in double quotes for a message: control characters and bytes that are not UTF-8 escaped, cut after 80 bytes.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_quotes(std::string_view text);
 
 /// `message` as one line that is safe to print on a terminal: control characters and invalid UTF-8 escaped.
 [[nodiscard]] std::string one_line(std::string_view message);

@@ -10,7 +10,7 @@
 
 namespace tenon::engine {
 
-using json = nlohmann::json;
+using json_value = nlohmann::json;
 
 struct json_limits {
   std::size_t depth  = 64;                     // nested arrays and objects
@@ -20,26 +20,26 @@ struct json_limits {
 
 /// Strict JSON (RFC 8259) in UTF-8. Refuses what exceeds a limit, a key that an object repeats, and anything after the
 /// value. `name` is the file (or file:line) for messages.
-[[nodiscard]] json parse_json(std::string_view text, std::string const& name, json_limits limits = {});
+[[nodiscard]] json_value parse_json(std::string_view text, std::string const& name, json_limits limits = {});
 
 /// Maps and parses a whole file.
-[[nodiscard]] json read_json(std::string const& path, json_limits limits = {});
+[[nodiscard]] json_value read_json(std::string const& path, json_limits limits = {});
 
 /// A value for a message: its kind, and its text where that is short.
-[[nodiscard]] std::string describe(json const& value);
+[[nodiscard]] std::string describe(json_value const& value);
 
 /// Typed and range-checked members of one JSON object. Absent and null are the same thing.
 /// Errors read `FILE: PATH.KEY: what is wrong: found X, expected Y`.
 class json_fields {
  public:
   /// `path` names the object inside the file ("" at the root). Throws when `object` is not an object.
-  json_fields(json const& object, std::string file, std::string path = {});
+  json_fields(json_value const& object, std::string file, std::string path = {});
 
   [[nodiscard]] bool               has(char const* key) const { return find(key) != nullptr; }
-  [[nodiscard]] json const*        find(char const* key) const;  ///< nullptr when absent or null
-  [[nodiscard]] json const&        at(char const* key, char const* expected) const;
+  [[nodiscard]] json_value const*  find(char const* key) const;  ///< nullptr when absent or null
+  [[nodiscard]] json_value const&  at(char const* key, char const* expected) const;
   [[nodiscard]] std::string const& file() const { return file_; }
-  [[nodiscard]] json const&        object() const { return *object_; }
+  [[nodiscard]] json_value const&  object() const { return *object_; }
 
   [[nodiscard]] std::int64_t integer(char const* key, std::int64_t low, std::int64_t high) const;
   [[nodiscard]] std::int64_t integer_or(char const* key, std::int64_t low, std::int64_t high,
@@ -56,13 +56,14 @@ class json_fields {
                             std::string_view expected) const;
 
  private:
-  json const* object_;
-  std::string file_, path_;
+  json_value const* object_;
+  std::string       file_, path_;
 };
 
 /// `value` as an integer within [low, high]; `subject` names it in the error.
-[[nodiscard]] std::int64_t to_integer(json const& value, std::string_view subject, std::int64_t low, std::int64_t high);
+[[nodiscard]] std::int64_t to_integer(json_value const& value, std::string_view subject, std::int64_t low,
+                                      std::int64_t high);
 /// `value` as a number within [low, high].
-[[nodiscard]] double to_number(json const& value, std::string_view subject, double low, double high);
+[[nodiscard]] double to_number(json_value const& value, std::string_view subject, double low, double high);
 
 }  // namespace tenon::engine
