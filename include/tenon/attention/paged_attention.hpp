@@ -1,0 +1,151 @@
+#pragma once
+//  Attention of new tokens over the paged keys and values of their requests: prefill and decode in one ragged call.
+#include <tenon/arch/arch.cuh>
+#include <tenon/attention/attention_variant.hpp>
+#include <tenon/attention/paged_attention_params.hpp>
+#include <tenon/attention/paged_attention_policy.hpp>
+#include <tenon/attention/paged_attention_thread_kernel.cuh>
+#include <tenon/attention/query_tile.hpp>
+#include <tenon/core/context.hpp>
+#include <tenon/core/contract.hpp>
+#include <tenon/core/dispatch.hpp>
+#include <tenon/core/numeric.hpp>
+#include <tenon/kv/paged_kv.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace tenon {
+
+struct paged_attention_options {
+  float   scale            = 0;  // of the logits; 0: 1 / sqrt(head_dim)
+  index_t max_query_length = 0;  // of a request: a hint for the choice of a kernel; 0: unknown
+  index_t max_kv_length    = 0;  // of a request: a hint; 0: what the block table holds
+};
+
+}  // namespace tenon
+
+namespace tenon::inline TENON_TARGET {
+
+/// Scratch that a call wants from context.workspace: none.
+constexpr std::size_t paged_attention_workspace_bytes(paged_attention_problem const&) { return 0; }
+
+/// o[t,h,:] = sum_k p[k] v[k,h / group,:], p = softmax_k(logits(scale q[t,h,:] . k[k,h / group,:])) over the keys k of the
+/// token's request that the mask keeps; group = heads / kv_heads. Query i of a request with n queries stands at position
+/// kv_length - n + i: the new tokens' own keys are in the cache already (kv_append).
+///
+/// o           (tokens, heads, value_dim)                 f16 bf16 f32   value_dim contiguous, any other strides
+/// q           (tokens, heads, head_dim)                  f16 bf16 f32   head_dim contiguous, any other strides
+/// kv.k        (pages, page_size, kv_heads, head_dim)     f16 bf16 f32   head_dim contiguous, any other strides
+/// kv.v        (pages, page_size, kv_heads, value_dim)    f16 bf16 f32   value_dim contiguous, any other strides
+/// block_table (requests, max_pages)                      int32          any strides; entries from
+///                                                                       ceil(kv_length / page_size) on are not read
+/// query_start (requests + 1)                             int32          the requests' first tokens, ascending
+/// kv_length   (requests)                                 int32          keys of a request, its new tokens among them
+/// options     scale > 0, or 0 for 1 / sqrt(head_dim); hints that never change a result
+/// variant     {mask, logits}: see attention_variant
+/// lse         (tokens, heads)                            f32            natural log of sum_k exp(logit); no view: not
+///                                                                       wanted
+///
+/// A row without keys gets o = 0, lse = -inf. Tokens of no request are left as they are. Keys behind kv_length are not
+/// read, whatever the last page holds there.
+///
+/// Arithmetic  fp32 sums, online softmax in base 2 over tiles of keys in ascending order; where f16 or bf16 go through
+///             matrix units, p is rounded to that type. One rounding to O. Same bits for every run, batch, split into calls,
+///             page size and order of pages.
+/// Cost        reads q once, k and v once per tile of queries, writes o once; no workspace.
+/// Errors      shape_mismatch(tokens, heads, kv_heads, head_dim, value_dim, pages, page_size, requests), bad_stride(o, q,
+///             kv.k, kv.v), misaligned, unsupported(head_dim, value_dim), out_of_range(page_size, scale, tokens).
+/// Range       head_dim and value_dim multiples of 8 in [8, 256]; heads a multiple of kv_heads; tokens * heads < 2^31,
+///             kv_length < 2^31 and <= max_pages * page_size.
+/// Source      Kwon et al. 2023 (pages), Dao 2023 "FlashAttention-2" (tiles), Milakov and Gimelshein 2018 (softmax).
+/// Example     examples/03_own_attention_mask.cpp.   Test tests/attention/paged_attention_test.cpp.
+/// Page        docs/operators/paged_attention.md.
+template <floating O, class Q, class K, class V, attention_mask Mask = causal, attention_logits Logits = scaled_logits>
+status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q, 3> q, paged_kv<K, V> kv,
+                       tensor_view<std::int32_t const, 2> block_table, tensor_view<std::int32_t const, 1> query_start,
+                       tensor_view<std::int32_t const, 1> kv_length, paged_attention_options options = {},
+                       attention_variant<Mask, Logits> variant = {}, tensor_view<float, 2> lse = {}) {
+  extent tokens{"tokens"}, heads{"heads"}, kv_heads{"kv_heads"}, head_dim{"head_dim"}, value_dim{"value_dim"},
+      pages{"pages"}, page_size{"page_size"}, requests{"requests"}, max_pages{"max_pages"};
+  auto check = contract{"paged_attention"};
+  check.shape(q, tokens, heads, head_dim)
+      .shape(o, tokens, heads, value_dim)
+      .shape(kv.k, pages, page_size, kv_heads, head_dim)
+      .shape(kv.v, pages, page_size, kv_heads, value_dim)
+      .shape(kv_length, requests)
+      .shape(block_table, requests, max_pages)
+      .require(query_start.extent[0] == requests.value + 1, errc::shape_mismatch, "requests", query_start.extent[0] - 1,
+               requests.value)
+      .contiguous(o, "o")
+      .contiguous(q, "q")
+      .contiguous(kv.k, "kv.k")
+      .contiguous(kv.v, "kv.v")
+      .addressable(o, "o")
+      .addressable(q, "q")
+      .addressable(kv.k, "kv.k")
+      .addressable(kv.v, "kv.v")
+      .addressable(block_table, "block_table")
+      .addressable(query_start, "query_start")
+      .addressable(kv_length, "kv_length");
+  if (lse.data) check.shape(lse, tokens, heads).addressable(lse, "lse");
+  TENON_TRY(check.result);
+  if (tokens.value == 0 || heads.value == 0 || requests.value == 0) return {};
+  auto const supported = [](index_t dim) { return dim >= 8 && dim <= 256 && dim % 8 == 0; };
+  TENON_TRY(check.require(supported(head_dim.value), errc::unsupported, "head_dim", head_dim.value, 256)
+                .require(supported(value_dim.value), errc::unsupported, "value_dim", value_dim.value, 256)
+                .require(kv_heads.value > 0 && heads.value % kv_heads.value == 0, errc::shape_mismatch, "heads",
+                         heads.value, kv_heads.value)
+                .require(page_size.value >= 1, errc::out_of_range, "page_size", page_size.value, 1)
+                .require(options.scale >= 0, errc::out_of_range, "scale", 0, 1)
+                .require(tokens.value * heads.value < (index_t{1} << 31), errc::out_of_range, "tokens",
+                         tokens.value * heads.value, (index_t{1} << 31) - 1)
+                .result);
+
+  using QE             = std::remove_const_t<Q>;
+  using KE             = std::remove_const_t<K>;
+  using VE             = std::remove_const_t<V>;
+  index_t const group  = heads.value / kv_heads.value;
+  auto const    policy = choose_paged_attention_policy(
+         {where.arch},
+         {.head_dim         = head_dim.value,
+          .value_dim        = value_dim.value,
+          .group            = group,
+          .max_query_length = options.max_query_length,
+          .vectorised = is_vectorised<8>(o) && is_vectorised<8>(q) && is_vectorised<8>(kv.k) && is_vectorised<8>(kv.v),
+          .narrow     = sizeof(QE) == 2 && std::is_same_v<QE, KE> && std::is_same_v<QE, VE>});
+  paged_attention_params<O, QE, KE, VE, Mask, Logits> const params{
+      o,
+      lse,
+      as_const(q),
+      as_const(kv),
+      block_table,
+      query_start,
+      kv_length,
+      options.scale > 0 ? options.scale : 1 / std::sqrt(static_cast<float>(head_dim.value)),
+      static_cast<int>(group),
+      variant};
+  index_t const keys  = options.max_kv_length > 0 ? options.max_kv_length : max_pages.value * page_size.value;
+  index_t const tiles = query_tiles(tokens.value, requests.value, group, policy.rows);
+
+  return dispatch_policy<paged_attention_menu>("paged_attention", policy, [&]<class Policy>(Policy) {
+    auto launch = [&](auto kernel, std::size_t shared_bytes) {
+      return arch::launch(
+          "paged_attention", where,
+          {.grid           = {static_cast<unsigned>(tiles), static_cast<unsigned>(kv_heads.value)},
+           .block          = static_cast<unsigned>(Policy::value.threads_per_block()),
+           .shared_bytes   = shared_bytes,
+           .work_per_block = static_cast<double>(tokens.value * group * keys) / static_cast<double>(tiles) *
+                             static_cast<double>(head_dim.value + value_dim.value)},
+          kernel, params);
+    };
+    if constexpr (Policy::value.unit == attention_unit::thread)
+      return launch(kernel::paged_attention_thread<Policy, O, QE, KE, VE, Mask, Logits>,
+                    sizeof(kernel::paged_attention_thread_storage<Policy>));
+    else return status{errc::unsupported, "paged_attention", "policy"};
+  });
+}
+
+}  // namespace tenon::inline TENON_TARGET

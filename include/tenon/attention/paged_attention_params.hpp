@@ -1,0 +1,37 @@
+#pragma once
+//  What every kernel of paged_attention is launched with.
+#include <tenon/attention/attention_variant.hpp>
+#include <tenon/core/tensor_view.hpp>
+#include <tenon/kv/paged_kv.hpp>
+
+#include <cstdint>
+
+namespace tenon {
+
+template <class O, class Q, class K, class V, attention_mask Mask, attention_logits Logits>
+struct paged_attention_params {
+  tensor_view<O, 3>                  o;            // (tokens, heads, value_dim)
+  tensor_view<float, 2>              lse;          // (tokens, heads); no address: not wanted
+  tensor_view<Q const, 3>            q;            // (tokens, heads, head_dim)
+  paged_kv<K const, V const>         kv;           // (pages, page_size, kv_heads, head_dim | value_dim)
+  tensor_view<std::int32_t const, 2> block_table;  // (requests, max_pages)
+  tensor_view<std::int32_t const, 1> query_start;  // (requests + 1)
+  tensor_view<std::int32_t const, 1> kv_length;    // (requests)
+  float                              scale;        // of the logits
+  int                                group;        // heads per kv head
+  attention_variant<Mask, Logits>    variant;
+};
+
+/// What the mask leaves of a tile: tokens at positions q_first..q_last, keys k_first..k_last, every head of a group.
+template <class Mask>
+TENON_HD constexpr coverage classify_group(Mask const& mask, int request, int first_head, int group, int q_first,
+                                           int q_last, int k_first, int k_last) {
+  coverage const c = mask.classify(request, first_head, q_first, q_last, k_first, k_last);
+  if constexpr (!same_for_all_heads<Mask>) {
+    for (int g = 1; g < group; ++g)
+      if (mask.classify(request, first_head + g, q_first, q_last, k_first, k_last) != c) return coverage::partial;
+  }
+  return c;
+}
+
+}  // namespace tenon

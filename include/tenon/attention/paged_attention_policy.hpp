@@ -1,0 +1,75 @@
+#pragma once
+//  How queries and keys are cut into tiles, and which unit multiplies them, as a value.
+#include <tenon/config.hpp>
+#include <tenon/core/architecture.hpp>
+#include <tenon/core/tensor_view.hpp>
+
+namespace tenon {
+
+enum class attention_unit {
+  thread,  // blocks of one thread whose loops a compiler vectorises: the host's own
+  vector,  // warps with fused multiply-adds: any type
+  matrix,  // mma.sync: f16 and bf16
+};
+
+/// One point of the tuning space: compare it, print it, put it in a benchmark table.
+struct paged_attention_policy {
+  attention_unit unit   = attention_unit::vector;
+  int            dim    = 128;  // head_dim and value_dim are padded to it with zeros
+  int            rows   = 8;    // (query token, head of the group) pairs per block
+  int            keys   = 32;   // keys per tile
+  int            warps  = 4;    // of a block; 0: one thread
+  int            vector = 8;    // elements that one access to K and V moves
+
+  constexpr int threads_per_block() const { return warps == 0 ? 1 : 32 * warps; }
+
+  friend constexpr bool operator==(paged_attention_policy const&, paged_attention_policy const&) = default;
+};
+
+/// What a policy is chosen by.
+struct paged_attention_problem {
+  index_t head_dim         = 0;
+  index_t value_dim        = 0;
+  index_t group            = 1;      // query heads per kv head
+  index_t max_query_length = 0;      // of a request; 0: unknown
+  bool    vectorised       = false;  // every row of q, k, v and o starts at a multiple of eight elements' bytes
+  bool    narrow           = false;  // q, k and v have one 16-bit type
+};
+
+namespace detail {
+/// The least of the list that is not below `dim`.
+template <int... List>
+constexpr int padded_dim(index_t dim) {
+  int r = 0;
+  (void)((dim <= List && (r = List, true)) || ...);
+  return r;
+}
+}  // namespace detail
+
+/// Rows' results never depend on `rows` and `warps`: a policy may follow the batch without touching batch invariance.
+constexpr paged_attention_policy choose_paged_attention_policy(architecture as, paged_attention_problem const& p) {
+  index_t const dim = p.head_dim < p.value_dim ? p.value_dim : p.head_dim;
+  if (as.is_host())
+    return {attention_unit::thread, detail::padded_dim<8, 16, 32, 64, 80, 96, 128, 256>(dim), 32, 64, 0, 1};
+  if (!p.vectorised) return {attention_unit::vector, 256, 8, 32, 4, 1};
+  int const padded = detail::padded_dim<64, 128, 256>(dim);
+  return {attention_unit::vector, padded, 8, 32, 4, 8};
+}
+
+}  // namespace tenon
+
+namespace tenon::inline TENON_TARGET {
+
+/// Every policy that a kernel is compiled for on this target.
+inline constexpr paged_attention_policy paged_attention_menu[] = {
+#if !TENON_CUDA
+    {attention_unit::thread, 8, 32, 64, 0, 1},   {attention_unit::thread, 16, 32, 64, 0, 1},
+    {attention_unit::thread, 32, 32, 64, 0, 1},  {attention_unit::thread, 64, 32, 64, 0, 1},
+    {attention_unit::thread, 80, 32, 64, 0, 1},  {attention_unit::thread, 96, 32, 64, 0, 1},
+    {attention_unit::thread, 128, 32, 64, 0, 1}, {attention_unit::thread, 256, 32, 64, 0, 1},
+#endif
+    {attention_unit::vector, 64, 8, 32, 4, 8},   {attention_unit::vector, 128, 8, 32, 4, 8},
+    {attention_unit::vector, 256, 8, 32, 4, 8},  {attention_unit::vector, 256, 8, 32, 4, 1},
+};
+
+}  // namespace tenon::inline TENON_TARGET
