@@ -1,0 +1,183 @@
+#include "engine/files/hf_config.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <filesystem>
+
+#include "engine/error.hpp"
+#include "engine/files/json.hpp"
+
+namespace tenon::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct architecture_entry {
+  char const* name;
+  char const* model_type;
+};
+constexpr std::array<architecture_entry, 3> architectures = {
+    {{"LlamaForCausalLM", "llama"}, {"MistralForCausalLM", "mistral"}, {"Qwen2ForCausalLM", "qwen2"}}};
+
+constexpr std::int64_t largest_vocabulary = std::int64_t{1} << 24;
+constexpr std::int64_t largest_position   = std::int64_t{1} << 30;
+
+architecture_entry read_architecture(json_fields const& f) {
+  std::string known;
+  for (auto const& a : architectures) known.append(known.empty() ? "one of " : ", ").append(a.name);
+  std::string name;
+  if (auto const* list = f.find("architectures")) {
+    if (!list->is_array() || list->empty() || !list->front().is_string())
+      throw f.wrong("architectures", "wrong type", describe(*list), "an array with " + known);
+    name = list->front().get<std::string>();
+    for (auto const& a : architectures)
+      if (name == a.name) return a;
+    throw f.wrong("architectures", "unknown architecture", in_quotes(name), known);
+  }
+  name = f.text("model_type");
+  for (auto const& a : architectures)
+    if (name == a.model_type) return a;
+  throw f.wrong("model_type", "unknown architecture", in_quotes(name), known + " (as `architectures`)");
+}
+
+activation_kind read_activation(json_fields const& f) {
+  std::string const name = f.text_or("hidden_act", "silu");
+  if (name == "silu" || name == "swish") return activation_kind::silu;
+  if (name == "gelu") return activation_kind::gelu_erf;
+  if (name == "gelu_new" || name == "gelu_fast" || name == "gelu_pytorch_tanh") return activation_kind::gelu_tanh;
+  if (name == "quick_gelu") return activation_kind::gelu_quick;
+  throw f.wrong("hidden_act", "unknown activation", in_quotes(name),
+                "one of silu, gelu, gelu_new, gelu_pytorch_tanh, quick_gelu");
+}
+
+rope_scaling_config read_scaling(json_fields const& f, std::int64_t max_position) {
+  rope_scaling_config s;
+  std::string const   kind = f.has("rope_type") ? f.text("rope_type") : f.text_or("type", "default");
+  if (kind == "default") return s;
+  if (kind == "linear") s.kind = rope_scaling_kind::linear;
+  else if (kind == "llama3") s.kind = rope_scaling_kind::llama3;
+  else if (kind == "yarn") s.kind = rope_scaling_kind::yarn;
+  else
+    throw f.wrong(f.has("rope_type") ? "rope_type" : "type", "unsupported", in_quotes(kind),
+                  "one of default, linear, llama3, yarn");
+  s.factor = f.number("factor", 1, 1e6);
+  if (s.kind == rope_scaling_kind::llama3) {
+    s.low_freq_factor  = f.number("low_freq_factor", 1e-6, 1e6);
+    s.high_freq_factor = f.number("high_freq_factor", 1e-6, 1e6);
+    if (s.high_freq_factor < s.low_freq_factor)
+      throw f.wrong("high_freq_factor", "out of range", describe(*f.find("high_freq_factor")),
+                    "at least low_freq_factor, " + describe(*f.find("low_freq_factor")));
+    s.original_max_position = f.integer("original_max_position_embeddings", 1, largest_position);
+  }
+  if (s.kind == rope_scaling_kind::yarn) {
+    s.original_max_position = f.integer_or("original_max_position_embeddings", 1, largest_position, max_position);
+    s.beta_fast             = f.number_or("beta_fast", 1e-6, 1e6, 32);
+    s.beta_slow             = f.number_or("beta_slow", 1e-6, 1e6, 1);
+    if (f.has("attention_factor")) s.attention_factor = f.number("attention_factor", 1e-6, 1e6);
+    s.mscale         = f.number_or("mscale", 0, 1e6, 0);
+    s.mscale_all_dim = f.number_or("mscale_all_dim", 0, 1e6, 0);
+    s.truncate       = f.flag_or("truncate", true);
+  }
+  return s;
+}
+
+void read_eos(json_fields const& f, std::int64_t vocabulary, std::vector<std::int32_t>& ids) {
+  auto const* value = f.find("eos_token_id");
+  if (value == nullptr) return;
+  auto const read = [&](json_value const& v) {
+    ids.push_back(static_cast<std::int32_t>(to_integer(v, f.file() + ": eos_token_id", 0, vocabulary - 1)));
+  };
+  if (!value->is_array()) return read(*value);
+  if (value->size() > 1024)
+    throw f.wrong("eos_token_id", "too many ids", std::to_string(value->size()), "at most 1024");
+  for (auto const& v : *value) read(v);
+}
+
+std::optional<std::int32_t> read_bos(json_fields const& f, std::int64_t vocabulary) {
+  auto const* value = f.find("bos_token_id");
+  if (value == nullptr) return {};
+  if (value->is_array() && !value->empty()) value = &value->front();
+  return static_cast<std::int32_t>(to_integer(*value, f.file() + ": bos_token_id", 0, vocabulary - 1));
+}
+
+}  // namespace
+
+std::int64_t model_config::rotary_dim() const {
+  return static_cast<std::int64_t>(std::floor(static_cast<double>(head_dim) * rotary_fraction + 1e-9)) / 2 * 2;
+}
+
+model_config read_model_config(std::string const& path) {
+  std::error_code   ignored;
+  bool const        directory = fs::is_directory(path, ignored);
+  std::string const file      = directory ? (fs::path(path) / "config.json").string() : path;
+  json_value const  tree      = read_json(file);
+  json_fields const f(tree, file);
+
+  model_config c;
+  auto const   architecture = read_architecture(f);
+  c.file                    = file;
+  c.architecture            = architecture.name;
+  c.model_type              = architecture.model_type;
+  bool const qwen2 = c.model_type == "qwen2", llama = c.model_type == "llama";
+  if (f.has("quantization_config"))
+    throw f.wrong("quantization_config", "unsupported", describe(*f.find("quantization_config")), "none");
+
+  // Shape.
+  c.vocab_size   = f.integer("vocab_size", 1, largest_vocabulary);
+  c.hidden       = f.integer("hidden_size", 1, 1 << 20);
+  c.layers       = f.integer("num_hidden_layers", 1, 4096);
+  c.heads        = f.integer("num_attention_heads", 1, 4096);
+  c.kv_heads     = f.integer_or("num_key_value_heads", 1, 4096, c.heads);
+  c.intermediate = f.integer("intermediate_size", 1, 1 << 22);
+  c.max_position = f.integer_or("max_position_embeddings", 1, largest_position, 2048);
+  if (c.heads % c.kv_heads != 0)
+    throw f.wrong("num_key_value_heads", "does not divide the heads", std::to_string(c.kv_heads),
+                  "a divisor of num_attention_heads, " + std::to_string(c.heads));
+  if (!f.has("head_dim") && c.hidden % c.heads != 0)
+    throw f.wrong("num_attention_heads", "does not divide the hidden size", std::to_string(c.heads),
+                  "a divisor of hidden_size, " + std::to_string(c.hidden) + ", or a head_dim");
+  c.head_dim = f.integer_or("head_dim", 1, 1024, c.hidden / c.heads);
+  if (c.head_dim < 1 || c.head_dim > 1024)
+    throw f.wrong("hidden_size", "out of range", "heads of " + std::to_string(c.head_dim), "at most 1024 each");
+
+  // Rotary embedding; transformers 5 gathers its fields in rope_parameters.
+  json_fields const rope = f.has("rope_parameters") ? f.fields("rope_parameters") : f;
+  c.rope_theta           = rope.number_or("rope_theta", 1, 1e12, f.number_or("rope_theta", 1, 1e12, 10000));
+  c.rotary_fraction      = rope.number_or("partial_rotary_factor", 0, 1, f.number_or("partial_rotary_factor", 0, 1, 1));
+  if (f.has("rope_parameters")) c.rope_scaling = read_scaling(rope, c.max_position);
+  else if (f.has("rope_scaling")) c.rope_scaling = read_scaling(f.fields("rope_scaling"), c.max_position);
+  if (c.rotary_dim() < 2)
+    throw f.wrong("head_dim", "leaves nothing to rotate", std::to_string(c.rotary_dim()) + " rotated elements",
+                  "at least 2");
+
+  // Arithmetic.
+  c.rms_eps             = f.number_or("rms_norm_eps", 0, 1, 1e-6);
+  c.activation          = read_activation(f);
+  c.tie_word_embeddings = f.flag_or("tie_word_embeddings", false);
+  c.qkv_bias            = qwen2 || (llama && f.flag_or("attention_bias", false));
+  c.output_bias         = llama && f.flag_or("attention_bias", false);
+  c.mlp_bias            = llama && f.flag_or("mlp_bias", false);
+  if (!llama && !(qwen2 && !f.flag_or("use_sliding_window", false)) && f.has("sliding_window")) {
+    c.sliding_window = f.integer("sliding_window", 1, largest_position);
+    if (qwen2) c.sliding_window_from_layer = f.integer_or("max_window_layers", 0, 4096, 28);
+  }
+
+  // Ends and number format.
+  c.bos_id = read_bos(f, c.vocab_size);
+  read_eos(f, c.vocab_size, c.eos_ids);
+  fs::path const generation = fs::path(path) / "generation_config.json";
+  if (directory && fs::exists(generation, ignored)) {
+    json_value const g = read_json(generation.string());
+    read_eos(json_fields(g, generation.string()), c.vocab_size, c.eos_ids);
+  }
+  std::sort(c.eos_ids.begin(), c.eos_ids.end());
+  c.eos_ids.erase(std::unique(c.eos_ids.begin(), c.eos_ids.end()), c.eos_ids.end());
+  c.dtype = f.text_or(f.has("torch_dtype") ? "torch_dtype" : "dtype", "");
+  if (!c.dtype.empty() && c.dtype != "float32" && c.dtype != "float16" && c.dtype != "bfloat16")
+    throw f.wrong(f.has("torch_dtype") ? "torch_dtype" : "dtype", "unsupported", in_quotes(c.dtype),
+                  "one of float32, float16, bfloat16");
+  return c;
+}
+
+}  // namespace tenon::engine
