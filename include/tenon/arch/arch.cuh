@@ -8,10 +8,12 @@
 //    warp     shuffles and votes                                     cp_async global -> shared copies in groups
 //    matrix   ldmatrix, mma.sync                                     atomic   atomics and acquire/release accesses
 //    math     exp2, rsqrt, ... as the machine has them               launch   a kernel onto a context
+//    lanes    floats that one thread computes together
 #include <tenon/config.hpp>
 #if TENON_CUDA
 #  include <tenon/arch/cuda/atomic.cuh>
 #  include <tenon/arch/cuda/cp_async.cuh>
+#  include <tenon/arch/cuda/lanes.cuh>
 #  include <tenon/arch/cuda/launch.cuh>
 #  include <tenon/arch/cuda/math.cuh>
 #  include <tenon/arch/cuda/matrix.cuh>
@@ -22,6 +24,7 @@
 #else
 #  include <tenon/arch/host/atomic.cuh>
 #  include <tenon/arch/host/cp_async.cuh>
+#  include <tenon/arch/host/lanes.cuh>
 #  include <tenon/arch/host/launch.cuh>
 #  include <tenon/arch/host/math.cuh>
 #  include <tenon/arch/host/matrix.cuh>

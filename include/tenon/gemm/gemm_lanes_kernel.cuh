@@ -1,0 +1,139 @@
+#pragma once
+//  D[i,j] = epilogue(sum_k A[i,k] B[j,k]) by blocks of one thread: the host's product.
+//
+//  A block computes rows x columns of D, in register tiles of tile_rows x tile_columns dot products. Each dot product is
+//  one vector register along K (lane l sums k = l mod depth), then the lanes' sum by halving: the order depends on k
+//  alone, so a row has the same bits in every batch. Sixteen columns meet in a row buffer, over which the epilogue runs
+//  as one vectorised loop. B is read once per block of rows, A once per 16 columns, from cache.
+#include <tenon/arch/arch.cuh>
+#include <tenon/core/integer.hpp>
+#include <tenon/gemm/gemm_params.hpp>
+#include <tenon/gemm/gemm_policy.hpp>
+
+namespace tenon::inline TENON_TARGET::kernel {
+
+/// products[r][c] = sum_k A[r,k] B[c,k] for R rows at a + r * a_stride and C rows at b[c].
+template <class Policy, int R, int C, class T>
+__device__ inline void gemm_lanes_tile(float (&products)[R][C], T const* const (&a)[R], index_t a_step,
+                                       T const* const (&b)[C], index_t b_step, index_t k) {
+  constexpr int N = Policy::value.depth;
+
+  arch::lanes<N> sums[R][C] = {};
+  auto const     add        = [&](auto const& load) {
+    arch::lanes<N> row[R];
+    TENON_UNROLL
+    for (int r = 0; r < R; ++r) row[r] = load(a[r], a_step);
+    TENON_UNROLL
+    for (int c = 0; c < C; ++c) {
+      auto const column = load(b[c], b_step);
+      TENON_UNROLL
+      for (int r = 0; r < R; ++r) arch::multiply_add(sums[r][c], row[r], column);
+    }
+  };
+
+  index_t const whole = k / N * N;
+  for (index_t i = 0; i < whole; i += N) {
+    add([i](T const* from, index_t step) {
+      if constexpr (Policy::value.wide) return arch::load_lanes<N>(from + i);
+      return arch::load_lanes<N>(from + i * step, step, N);
+    });
+  }
+  if (whole < k)
+    add([&](T const* from, index_t step) {
+      return arch::load_lanes<N>(from + whole * step, step, static_cast<int>(k - whole));
+    });
+
+  TENON_UNROLL
+  for (int r = 0; r < R; ++r) {
+    TENON_UNROLL
+    for (int c = 0; c < C; ++c) products[r][c] = arch::sum(sums[r][c]);
+  }
+}
+
+template <class Policy, class D, class T, class Epilogue>
+struct gemm_lanes_block {
+  static constexpr bool paired    = gemm_params<D, T, Epilogue>::paired;
+  static constexpr int  tile_rows = Policy::value.tile_rows;
+  static constexpr int  group     = 16;  // columns of D that go through the epilogue together
+
+  gemm_params<D, T, Epilogue> const& p;
+  float                              first[tile_rows][group];  // products, or those of the gate
+  float                              second[paired ? tile_rows : 1][group];
+
+  /// Rows row..row+R-1, columns column..column+15 of D.
+  template <int R>
+  __device__ void run(index_t row, index_t column) {
+    if constexpr (paired) {
+      products<R>(first, row, column, [](index_t j) { return gate_row(j); });
+      products<R>(second, row, column, [](index_t j) { return up_row(j); });
+    } else {
+      products<R>(first, row, column, [](index_t j) { return j; });
+    }
+    finish(R, row, column);
+  }
+
+ private:
+  template <int R, class Row>
+  __device__ void products(float (&to)[tile_rows][group], index_t row, index_t column, Row const& b_row) const {
+    constexpr int C = Policy::value.tile_columns;
+    T const*      a[R];
+    for (int r = 0; r < R; ++r) a[r] = p.a.data + (row + r) * p.a.stride[0];
+    for (int c0 = 0; c0 < group && column + c0 < p.d.extent[1]; c0 += C) {
+      T const* b[C];
+      for (int c = 0; c < C; ++c)  // columns past the end repeat the last one and are not stored
+        b[c] = p.b.data + b_row(min<index_t>(column + c0 + c, p.d.extent[1] - 1)) * p.b.stride[0];
+      float tile[R][C];
+      gemm_lanes_tile<Policy>(tile, a, p.a.stride[1], b, p.b.stride[1], p.a.extent[1]);
+      for (int r = 0; r < R; ++r)
+        for (int c = 0; c < C; ++c) to[r][c0 + c] = tile[r][c];
+    }
+  }
+
+  /// One code for every number of rows, so that a row's bits do not depend on its neighbours.
+  __device__ void finish(int rows, index_t row, index_t column) const {
+    auto const epilogue = p.epilogue;
+    int const  count    = static_cast<int>(min<index_t>(group, p.d.extent[1] - column));
+    for (int r = 0; r < rows; ++r) {
+      float      results[group];
+      auto const one = [&](int c) {
+        if constexpr (paired) {
+          results[c] = epilogue(first[r][c], second[r][c], row + r, column + c);
+        } else {
+          results[c] = epilogue(first[r][c], row + r, column + c);
+        }
+      };
+      D* const to = p.d.data + (row + r) * p.d.stride[0] + column * p.d.stride[1];
+      if (count == group && p.d.stride[1] == 1) {
+        for (int c = 0; c < group; ++c) one(c);
+        for (int c = 0; c < group; ++c) to[c] = static_cast<D>(results[c]);
+      } else {
+        for (int c = 0; c < count; ++c) one(c);
+        for (int c = 0; c < count; ++c) to[c * p.d.stride[1]] = static_cast<D>(results[c]);
+      }
+    }
+  }
+};
+
+template <class Policy, class D, class T, class Epilogue>
+__global__ __launch_bounds__(Policy::value.threads) void gemm_lanes(
+    __grid_constant__ gemm_params<D, T, Epilogue> const p) {
+  constexpr gemm_policy policy = Policy::value;
+  using block                  = gemm_lanes_block<Policy, D, T, Epilogue>;
+
+  index_t const m = p.d.extent[0], n = p.d.extent[1];
+  index_t const across       = ceil_div(n, policy.columns);
+  index_t const first_row    = static_cast<index_t>(blockIdx.x) / across * policy.rows;
+  index_t const first_column = static_cast<index_t>(blockIdx.x) % across * policy.columns;
+  index_t const last_row     = min<index_t>(first_row + policy.rows, m);
+  index_t const last_column  = min<index_t>(first_column + policy.columns, n);
+
+  block compute{p, {}, {}};
+  for (index_t column = first_column; column < last_column; column += block::group) {
+    index_t row = first_row;
+    for (; row + policy.tile_rows <= last_row; row += policy.tile_rows)
+      compute.template run<policy.tile_rows>(row, column);
+    for (; row < last_row; ++row) compute.template run<1>(row, column);
+  }
+}
+
+}  // namespace tenon::inline TENON_TARGET::kernel
