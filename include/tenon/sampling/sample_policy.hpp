@@ -1,0 +1,33 @@
+#pragma once
+//  How many threads share a row of logits, as a value.
+#include <tenon/config.hpp>
+#include <tenon/core/architecture.hpp>
+#include <tenon/core/tensor_view.hpp>
+
+namespace tenon {
+
+/// One point of the tuning space; a row is one block's.
+struct sample_policy {
+  int threads_per_block = 256;
+
+  friend constexpr bool operator==(sample_policy const&, sample_policy const&) = default;
+};
+
+/// The policy for `vocabulary` logits per row.
+constexpr sample_policy choose_sample_policy(architecture as, index_t vocabulary) {
+  if (as.is_host()) return {1};
+  return {vocabulary <= 8192 ? 256 : 1024};
+}
+
+}  // namespace tenon
+
+namespace tenon::inline TENON_TARGET {
+
+/// Every policy that a kernel is compiled for on this target.
+#if TENON_CUDA
+inline constexpr sample_policy sample_menu[] = {{256}, {1024}};
+#else
+inline constexpr sample_policy sample_menu[] = {{1}, {256}, {1024}};
+#endif
+
+}  // namespace tenon::inline TENON_TARGET
