@@ -6,6 +6,7 @@
 //  The draw inverts the cumulative distribution in the order of ids at u * mass, u from Philox (seed, position).
 #include <tenon/arch/arch.cuh>
 #include <tenon/core/tensor_view.hpp>
+#include <tenon/sampling/log_probability.cuh>
 #include <tenon/sampling/logits_row.cuh>
 #include <tenon/sampling/philox.hpp>
 #include <tenon/sampling/probability_mass.hpp>
@@ -22,13 +23,6 @@ struct sample_kernel_params {
   tensor_view<float const, 2>           logits;    // (rows, vocabulary)
   tensor_view<sampling_params const, 1> params;    // (rows), or empty: greedy
 };
-
-/// ln softmax(row)[id] for a logit of it; NaN where no logit of the row is above -infinity.
-__device__ inline float log_probability(float logit, float largest, mass_t whole) {
-  if (!(largest > no_logit)) return bit_cast<float>(0x7fc00000u);
-  float const below = logit == largest ? 0.0f : logit - largest;
-  return (below == below ? below : no_logit) - arch::log2(static_cast<float>(whole) * 0x1p-40f) * ln_2;
-}
 
 /// The draw of one row, given its largest logit.
 template <int Threads>
