@@ -143,7 +143,7 @@ status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q,
     };
     if constexpr (Policy::value.unit == attention_unit::thread)
       return launch(kernel::paged_attention_thread<Policy, O, QE, KE, VE, Mask, Logits>,
-                    sizeof(kernel::paged_attention_thread_storage<Policy>));
+                    sizeof(kernel::paged_attention_thread_storage<Policy, KE, VE>));
     else return status{errc::unsupported, "paged_attention", "policy"};
   });
 }

@@ -10,57 +10,58 @@
 #include <tenon/attention/query_tile.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/tensor_view.hpp>
+#include <tenon/tile/reduce.cuh>
 #include <tenon/tile/softmax.cuh>
 
 #include <type_traits>
 
 namespace tenon::inline TENON_TARGET::kernel {
 
-template <class Policy>
+template <class Policy, class K, class V>
 struct paged_attention_thread_storage {
   static constexpr int dim = Policy::value.dim, rows = Policy::value.rows, keys = Policy::value.keys;
 
-  float        q[rows][dim];  // times scale * log2(e)
-  float        o[rows][dim];
-  float        maximum[rows], sum[rows];
-  float        k[keys][dim], v[keys][dim];  // where the cache's own rows cannot be used: another type, or padded
-  float const* k_row[keys];
-  float const* v_row[keys];
+  alignas(64) float q[rows][dim];  // times the scale
+  alignas(64) float o[rows][dim];
+  float    maximum[rows], sum[rows];
+  K        k[keys][dim];  // rows of a cache narrower than dim, padded
+  V        v[keys][dim];
+  K const* k_row[keys];
+  V const* v_row[keys];
 };
 
-/// sum_d a[d] b[d]
-template <int Dim>
-__device__ inline float dot(float const* a, float const* b) {
-  constexpr int lanes = Dim % 16 == 0 ? 16 : 8;
-  float         sum[lanes];
-  for (int i = 0; i < lanes; ++i) sum[i] = a[i] * b[i];
-  for (int d = lanes; d < Dim; d += lanes)
-    for (int i = 0; i < lanes; ++i) sum[i] += a[d + i] * b[d + i];
-  for (int n = lanes / 2; n > 0; n /= 2)
-    for (int i = 0; i < n; ++i) sum[i] += sum[i + n];
-  return sum[0];
+/// The row itself, or where it is narrower than Dim its copy with zeros behind it.
+template <int Dim, class T>
+__device__ inline T const* padded_row(T (&copy)[Dim], T const* row, index_t width) {
+  if (width == Dim) return row;
+  for (int d = 0; d < Dim; ++d) copy[d] = d < width ? row[d] : T(0.f);
+  return copy;
 }
 
-/// `width` elements of a row as floats, zeros behind them; the row itself where it already is that.
-template <int Dim, class T>
-__device__ inline float const* row_as_float(float (&copy)[Dim], T const* row, index_t width) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (width == Dim) return row;
-  }
-  if (width == Dim) {
-    for (int d = 0; d < Dim; ++d) copy[d] = static_cast<float>(row[d]);
+/// Combines the elements of an array pairwise, i with i + N / 2.
+template <int N, class Operation>
+__device__ inline float combine(float const (&v)[N], Operation operation) {
+  if constexpr (N == 1) {
+    return v[0];
   } else {
-    for (int d = 0; d < Dim; ++d) copy[d] = d < width ? static_cast<float>(row[d]) : 0.f;
+    float half[N / 2];
+    TENON_UNROLL
+    for (int i = 0; i < N / 2; ++i) half[i] = operation(v[i], v[i + N / 2]);
+    return combine(half, operation);
   }
-  return copy;
 }
 
 template <class Policy, class O, class Q, class K, class V, attention_mask Mask, attention_logits Logits>
 __global__ __launch_bounds__(1) void paged_attention_thread(
     __grid_constant__ paged_attention_params<O, Q, K, V, Mask, Logits> const p) {
   constexpr int  dim = Policy::value.dim, keys = Policy::value.keys;
-  constexpr bool plain = std::is_same_v<Logits, scaled_logits>;
-  auto&          s     = arch::shared<paged_attention_thread_storage<Policy>>();
+  constexpr int  lanes   = dim % 16 == 0 ? 16 : 8;             // of one register
+  constexpr int  columns = min(dim, dim % 64 == 0 ? 64 : 16);  // of V that are summed at a time
+  constexpr int  chains  = max(1, 4 * lanes / columns);        // independent sums over keys j mod chains
+  constexpr bool plain   = std::is_same_v<Logits, scaled_logits>;
+  static_assert(keys % 16 == 0 && dim % columns == 0, "tenon::kernel::paged_attention_thread: ragged tile");
+  using several = arch::lanes<lanes>;
+  auto& s       = arch::shared<paged_attention_thread_storage<Policy, K, V>>();
 
   // Index map: x is the query tile, y the kv head.
   query_tile const t = find_query_tile(p.query_start, p.kv_length, p.group, Policy::value.rows, blockIdx.x);
@@ -92,15 +93,26 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
       K const* const k  = &p.kv.k(id, 0, kv_head, 0);
       V const* const v  = &p.kv.v(id, 0, kv_head, 0);
       for (; j < count && place < page_size; ++j, ++place) {
-        s.k_row[j] = row_as_float<dim>(s.k[j], k + place * p.kv.k.stride[1], head_dim);
-        s.v_row[j] = row_as_float<dim>(s.v[j], v + place * p.kv.v.stride[1], value_dim);
+        s.k_row[j] = padded_row<dim>(s.k[j], k + place * p.kv.k.stride[1], head_dim);
+        s.v_row[j] = padded_row<dim>(s.v[j], v + place * p.kv.v.stride[1], value_dim);
       }
     }
+    for (int j = count; j % 4 != 0; ++j) s.k_row[j] = s.k_row[0], s.v_row[j] = s.v_row[0];
 
     for (int row = 0; row < t.rows; ++row) {
-      // Score.
+      // Score, four keys at a time.
       alignas(64) float score[keys];
-      for (int j = 0; j < count; ++j) score[j] = dot<dim>(s.q[row], s.k_row[j]);
+      for (int j = 0; j < count; j += 4) {
+        several sum[4] = {};
+        TENON_UNROLL
+        for (int d = 0; d < dim; d += lanes) {
+          several const q = arch::load_lanes<lanes>(s.q[row] + d);
+          TENON_UNROLL
+          for (int i = 0; i < 4; ++i) arch::multiply_add(sum[i], q, arch::load_lanes<lanes>(s.k_row[j + i] + d));
+        }
+        TENON_UNROLL
+        for (int i = 0; i < 4; ++i) score[j + i] = arch::sum(sum[i]);
+      }
       for (int j = count; j < keys; ++j) score[j] = tile::no_maximum;
       if (cover == coverage::partial || !plain) {
         int const h = head(row), position = t.position + token(row);
@@ -114,38 +126,44 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
       }
 
       // Softmax: a new maximum, then the weights and their sum in 16 chains.
-      constexpr int lanes = 16;
-      static_assert(keys % lanes == 0, "tenon::kernel::paged_attention_thread: keys must be a multiple of 16");
-      float lane[lanes];
-      for (int i = 0; i < lanes; ++i) lane[i] = score[i];
-      for (int j = lanes; j < keys; j += lanes)
-        for (int i = 0; i < lanes; ++i) lane[i] = lane[i] < score[j + i] ? score[j + i] : lane[i];
-      for (int n = lanes / 2; n > 0; n /= 2)
-        for (int i = 0; i < n; ++i) lane[i] = lane[i] < lane[i + n] ? lane[i + n] : lane[i];
-      float const before = s.maximum[row];
-      float const after  = before < lane[0] ? lane[0] : before;
-      float const origin = tile::softmax_origin(after);
-      for (int j = 0; j < keys; ++j) score[j] = tile::exp2_nonpositive(score[j] - origin);
-      for (int i = 0; i < lanes; ++i) lane[i] = score[i];
-      for (int j = lanes; j < keys; j += lanes)
-        for (int i = 0; i < lanes; ++i) lane[i] += score[j + i];
-      for (int n = lanes / 2; n > 0; n /= 2)
-        for (int i = 0; i < n; ++i) lane[i] += lane[i + n];
+      float chain[16];
+      for (int i = 0; i < 16; ++i) chain[i] = score[i];
+      for (int j = 16; j < keys; j += 16)
+        for (int i = 0; i < 16; ++i) chain[i] = chain[i] < score[j + i] ? score[j + i] : chain[i];
+      float const before  = s.maximum[row];
+      float const after   = tile::maximum{}(before, combine(chain, tile::maximum{}));
+      float const origin  = tile::softmax_origin(after);
       float const rescale = tile::exp2_nonpositive(before - origin);
-      s.maximum[row]      = after;
-      s.sum[row]          = s.sum[row] * rescale + lane[0];
+      for (int j = 0; j < keys; ++j) score[j] = tile::exp2_nonpositive(score[j] - origin);
+      for (int i = 0; i < 16; ++i) chain[i] = score[i];
+      for (int j = 16; j < keys; j += 16)
+        for (int i = 0; i < 16; ++i) chain[i] += score[j + i];
+      s.maximum[row] = after;
+      s.sum[row]     = s.sum[row] * rescale + combine(chain, tile::plus{});
 
-      // Accumulate, 64 columns in registers at a time; a key of weight 0 is not read: it may be masked and hold anything.
-      constexpr int columns = min(dim, 64) == 64 && dim % 64 == 0 ? 64 : dim % 32 == 0 ? 32 : dim % 16 == 0 ? 16 : 8;
+      // Accumulate. A key of weight 0 is not read: it may be masked and hold anything.
+      several const old = arch::broadcast_lanes<lanes>(rescale), one = arch::broadcast_lanes<lanes>(1.f);
       for (int d = 0; d < dim; d += columns) {
-        float sum[columns];
-        for (int i = 0; i < columns; ++i) sum[i] = s.o[row][d + i] * rescale;
-        for (int j = 0; j < count; ++j) {
-          if (score[j] == 0) continue;
-          float const* const v = s.v_row[j] + d;
-          for (int i = 0; i < columns; ++i) sum[i] += score[j] * v[i];
+        several sum[chains][columns / lanes] = {};
+        TENON_UNROLL
+        for (int c = 0; c < columns / lanes; ++c)
+          arch::multiply_add(sum[0][c], arch::load_lanes<lanes>(s.o[row] + d + c * lanes), old);
+        for (int j = 0; j < count; j += chains) {
+          TENON_UNROLL
+          for (int i = 0; i < chains; ++i) {
+            if (score[j + i] == 0) continue;
+            several const weight = arch::broadcast_lanes<lanes>(score[j + i]);
+            TENON_UNROLL
+            for (int c = 0; c < columns / lanes; ++c)
+              arch::multiply_add(sum[i][c], weight, arch::load_lanes<lanes>(s.v_row[j + i] + d + c * lanes));
+          }
         }
-        for (int i = 0; i < columns; ++i) s.o[row][d + i] = sum[i];
+        TENON_UNROLL
+        for (int c = 0; c < columns / lanes; ++c) {
+          TENON_UNROLL
+          for (int i = 1; i < chains; ++i) arch::multiply_add(sum[0][c], sum[i][c], one);
+          arch::store_lanes(s.o[row] + d + c * lanes, sum[0][c]);
+        }
       }
     }
   }
