@@ -21,19 +21,19 @@ constexpr status dispatch(char const* primitive, one_of<Values...>, Value value,
 }
 
 /// A policy as a type: a kernel's template argument. (nvcc 13.0 cannot make a launch stub for a class-type value.)
-template <auto const& Menu, int I>
+template <auto const& Menu, int Index>
 struct menu_entry {
-  static constexpr auto value = Menu[I];
+  static constexpr auto value = Menu[Index];
 };
 
-/// Calls f(menu_entry<Menu, I>{}) for the I with Menu[I] == policy. A menu is a constexpr array of policies, all that a
+/// Calls f(menu_entry<Menu, i>{}) for the i with Menu[i] == policy. A menu is a constexpr array of policies, all that a
 /// kernel is compiled for; policies are values: print them, compare them, put them in a table.
 template <auto const& Menu, class Policy, class F>
 constexpr status dispatch_policy(char const* primitive, Policy const& policy, F&& f) {
   constexpr int count = static_cast<int>(sizeof(Menu) / sizeof(Menu[0]));
   status        s{errc::unsupported, primitive, "policy"};
-  [&]<int... I>(std::integer_sequence<int, I...>) {
-    (void)((policy == Menu[I] && (s = f(menu_entry<Menu, I>{}), true)) || ...);
+  [&]<int... Index>(std::integer_sequence<int, Index...>) {
+    (void)((policy == Menu[Index] && (s = f(menu_entry<Menu, Index>{}), true)) || ...);
   }
   (std::make_integer_sequence<int, count>{});
   return s;
