@@ -11,10 +11,25 @@
 #  define TENON_TARGET host
 #endif
 
-// What the host target's menus hold: the policies of every architecture, so that a run may act as each (1), or the host's
-// own alone (0), which compiles several times faster. One value per program.
+// What the host target compiles: the kernels of every architecture, so that a run may act as each (1), or the host's own
+// alone (0), which is several times faster to compile. One value per program.
 #if !defined(TENON_ACT_AS)
 #  define TENON_ACT_AS 1
+#endif
+
+// The host target's checked build: this translation unit is compiled with -fsanitize=thread and linked with
+// simt/checked_runtime.cpp instead of libtsan. Define it as 0 to run the real ThreadSanitizer over host code.
+#if !defined(TENON_CHECKED)
+#  if defined(__SANITIZE_THREAD__)
+#    define TENON_CHECKED 1
+#  elif defined(__has_feature)
+#    if __has_feature(thread_sanitizer)
+#      define TENON_CHECKED 1
+#    endif
+#  endif
+#endif
+#if !defined(TENON_CHECKED)
+#  define TENON_CHECKED 0
 #endif
 
 // A function that runs on both sides of a launch.

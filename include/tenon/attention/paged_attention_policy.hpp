@@ -23,6 +23,9 @@ struct paged_attention_policy {
 
   constexpr int threads_per_block() const { return warps == 0 ? 1 : 32 * warps; }
 
+  /// Made for the host's own kernels: blocks of one thread.
+  constexpr bool on_host() const { return unit == attention_unit::thread; }
+
   friend constexpr bool operator==(paged_attention_policy const&, paged_attention_policy const&) = default;
 };
 
@@ -56,20 +59,14 @@ constexpr paged_attention_policy choose_paged_attention_policy(architecture as, 
   return {attention_unit::vector, padded, 8, 32, 4, 8};
 }
 
-}  // namespace tenon
-
-namespace tenon::inline TENON_TARGET {
-
-/// Every policy that a kernel is compiled for on this target.
+/// Every policy that a kernel is compiled for.
 inline constexpr paged_attention_policy paged_attention_menu[] = {
-#if !TENON_CUDA
     {attention_unit::thread, 8, 32, 64, 0, 1},   {attention_unit::thread, 16, 32, 64, 0, 1},
     {attention_unit::thread, 32, 32, 64, 0, 1},  {attention_unit::thread, 64, 32, 64, 0, 1},
     {attention_unit::thread, 80, 32, 64, 0, 1},  {attention_unit::thread, 96, 32, 64, 0, 1},
     {attention_unit::thread, 128, 32, 64, 0, 1}, {attention_unit::thread, 256, 32, 64, 0, 1},
-#endif
     {attention_unit::vector, 64, 8, 32, 4, 8},   {attention_unit::vector, 128, 8, 32, 4, 8},
     {attention_unit::vector, 256, 8, 32, 4, 8},  {attention_unit::vector, 256, 8, 32, 4, 1},
 };
 
-}  // namespace tenon::inline TENON_TARGET
+}  // namespace tenon

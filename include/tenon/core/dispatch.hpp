@@ -26,15 +26,28 @@ struct menu_entry {
   static constexpr auto value = Menu[Index];
 };
 
-/// Calls f(menu_entry<Menu, i>{}) for the i with Menu[i] == policy. A menu is a constexpr array of policies, all that a
+/// Whether this translation unit compiles a kernel for `policy`: the GPU's on CUDA, the host's on the host target, and the
+/// GPU's there too where it may act as one. One menu serves both targets.
+template <class Policy>
+constexpr bool is_compiled(Policy const& policy) {
+#if TENON_CUDA
+  return !policy.on_host();
+#else
+  return TENON_ACT_AS || policy.on_host();
+#endif
+}
+
+/// Calls f(menu_entry<Menu, I>{}) for the I with Menu[I] == policy. A menu is a constexpr array of policies, all that a
 /// kernel is compiled for; policies are values: print them, compare them, put them in a table.
 template <auto const& Menu, class Policy, class F>
 constexpr status dispatch_policy(char const* primitive, Policy const& policy, F&& f) {
   constexpr int count = static_cast<int>(sizeof(Menu) / sizeof(Menu[0]));
   status        s{errc::unsupported, primitive, "policy"};
-  [&]<int... Index>(std::integer_sequence<int, Index...>) {
-    (void)((policy == Menu[Index] && (s = f(menu_entry<Menu, Index>{}), true)) || ...);
-  }
+  auto const    one = [&]<int I>(std::integral_constant<int, I>) {
+    if constexpr (is_compiled(Menu[I]))
+      if (policy == Menu[I]) s = f(menu_entry<Menu, I>{});
+  };
+  [&]<int... I>(std::integer_sequence<int, I...>) { (one(std::integral_constant<int, I>{}), ...); }
   (std::make_integer_sequence<int, count>{});
   return s;
 }

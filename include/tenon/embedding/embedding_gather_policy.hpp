@@ -11,6 +11,9 @@ struct embedding_gather_policy {
   int threads_per_block = 128;
   int vector            = 1;  // elements that one access moves
 
+  /// Made for the host's own kernels: blocks of one thread.
+  constexpr bool on_host() const { return threads_per_block == 1; }
+
   friend constexpr bool operator==(embedding_gather_policy const&, embedding_gather_policy const&) = default;
 };
 
@@ -20,15 +23,7 @@ constexpr embedding_gather_policy choose_embedding_gather_policy(architecture as
   return {128, vectorised ? 8 : 1};
 }
 
-}  // namespace tenon
-
-namespace tenon::inline TENON_TARGET {
-
-/// Every policy that a kernel is compiled for on this target.
-#if TENON_CUDA
-inline constexpr embedding_gather_policy embedding_gather_menu[] = {{128, 8}, {128, 1}};
-#else
+/// Every policy that a kernel is compiled for.
 inline constexpr embedding_gather_policy embedding_gather_menu[] = {{1, 8}, {128, 8}, {128, 1}};
-#endif
 
-}  // namespace tenon::inline TENON_TARGET
+}  // namespace tenon

@@ -29,6 +29,9 @@ struct gemm_policy {
   int       stages       = 0;     // tiles of A and B in flight (mma)
   bool      wide         = true;  // rows of A and B are contiguous (lanes) and start on 16 bytes (vector, mma)
 
+  /// Made for the host's own kernels: blocks of one thread.
+  constexpr bool on_host() const { return kind == gemm_kind::lanes; }
+
   friend constexpr bool operator==(gemm_policy const&, gemm_policy const&) = default;
 
   /// Bytes of shared memory that a block takes, for elements of `element_bytes`.
@@ -84,17 +87,11 @@ constexpr gemm_policy choose_gemm_policy(architecture as, index_t m, index_t n, 
   return m >= 128 && n >= 128 && ((m + 127) / 128) * ((n + 127) / 128) >= 96 ? mma_128 : mma_64;
 }
 
-}  // namespace tenon
-
-namespace tenon::inline TENON_TARGET {
-
-/// Every policy that a kernel is compiled for on this target (mma: for elements of 16 bits).
+/// Every policy that a kernel is compiled for (mma: for elements of 16 bits).
 inline constexpr gemm_policy gemm_menu[] = {
-#if !TENON_CUDA
-    gemm_policies::lanes,    gemm_policies::lanes_strided,
-#endif
-    gemm_policies::vector_1, gemm_policies::vector_4,      gemm_policies::vector_strided, gemm_policies::mma_16,
-    gemm_policies::mma_64,   gemm_policies::mma_128,       gemm_policies::mma_strided,
+    gemm_policies::lanes,    gemm_policies::lanes_strided,  gemm_policies::vector_1,
+    gemm_policies::vector_4, gemm_policies::vector_strided, gemm_policies::mma_16,
+    gemm_policies::mma_64,   gemm_policies::mma_128,        gemm_policies::mma_strided,
 };
 
-}  // namespace tenon::inline TENON_TARGET
+}  // namespace tenon

@@ -11,6 +11,9 @@ struct kv_append_policy {
   int threads_per_block = 128;
   int vector            = 1;  // elements that one access moves
 
+  /// Made for the host's own kernels: blocks of one thread.
+  constexpr bool on_host() const { return threads_per_block == 1; }
+
   friend constexpr bool operator==(kv_append_policy const&, kv_append_policy const&) = default;
 };
 
@@ -20,15 +23,7 @@ constexpr kv_append_policy choose_kv_append_policy(architecture as, bool vectori
   return {as.is_host() ? 1 : 128, vectorised ? 8 : 1};
 }
 
-}  // namespace tenon
-
-namespace tenon::inline TENON_TARGET {
-
-/// Every policy that a kernel is compiled for on this target.
-#if TENON_CUDA
-inline constexpr kv_append_policy kv_append_menu[] = {{128, 8}, {128, 1}};
-#else
+/// Every policy that a kernel is compiled for.
 inline constexpr kv_append_policy kv_append_menu[] = {{1, 8}, {1, 1}, {128, 8}, {128, 1}};
-#endif
 
-}  // namespace tenon::inline TENON_TARGET
+}  // namespace tenon

@@ -12,6 +12,9 @@ struct add_rms_norm_policy {
   int vector            = 1;  // elements that one access moves
   int held              = 0;  // vectors per thread that stay in registers from the sum to the scaling
 
+  /// Made for the host's own kernels: blocks of one thread.
+  constexpr bool on_host() const { return threads_per_block == 1; }
+
   friend constexpr bool operator==(add_rms_norm_policy const&, add_rms_norm_policy const&) = default;
 };
 
@@ -25,16 +28,8 @@ constexpr add_rms_norm_policy choose_add_rms_norm_policy(architecture as, index_
   return {512, 8, 2};
 }
 
-}  // namespace tenon
-
-namespace tenon::inline TENON_TARGET {
-
-/// Every policy that a kernel is compiled for on this target.
-#if TENON_CUDA
-inline constexpr add_rms_norm_policy add_rms_norm_menu[] = {{128, 8, 1}, {256, 8, 2}, {512, 8, 2}, {256, 1, 0}};
-#else
+/// Every policy that a kernel is compiled for.
 inline constexpr add_rms_norm_policy add_rms_norm_menu[] = {
     {1, 8, 0}, {128, 8, 1}, {256, 8, 2}, {512, 8, 2}, {256, 1, 0}};
-#endif
 
-}  // namespace tenon::inline TENON_TARGET
+}  // namespace tenon

@@ -11,6 +11,9 @@ struct rms_norm_policy {
   int threads_per_block = 256;
   int vector            = 1;  // elements that one access moves
 
+  /// Made for the host's own kernels: blocks of one thread.
+  constexpr bool on_host() const { return threads_per_block == 1; }
+
   friend constexpr bool operator==(rms_norm_policy const&, rms_norm_policy const&) = default;
 };
 
@@ -22,17 +25,7 @@ constexpr rms_norm_policy choose_rms_norm_policy(architecture as, index_t hidden
   return {as.number >= 90 && hidden >= 4096 ? 512 : 256, 8};
 }
 
-}  // namespace tenon
-
-namespace tenon::inline TENON_TARGET {
-
-/// Every policy that a kernel is compiled for on this target.
-#if TENON_CUDA
-inline constexpr rms_norm_policy rms_norm_menu[] = {{128, 8}, {256, 8}, {512, 8}, {256, 1}};
-#elif TENON_ACT_AS
+/// Every policy that a kernel is compiled for.
 inline constexpr rms_norm_policy rms_norm_menu[] = {{1, 8}, {128, 8}, {256, 8}, {512, 8}, {256, 1}};
-#else
-inline constexpr rms_norm_policy rms_norm_menu[] = {{1, 8}};
-#endif
 
-}  // namespace tenon::inline TENON_TARGET
+}  // namespace tenon

@@ -11,6 +11,9 @@ struct rope_policy {
   int threads_per_block = 128;
   int pairs             = 1;  // pairs that one thread turns at a time
 
+  /// Made for the host's own kernels: blocks of one thread.
+  constexpr bool on_host() const { return threads_per_block == 1; }
+
   friend constexpr bool operator==(rope_policy const&, rope_policy const&) = default;
 };
 
@@ -20,15 +23,7 @@ constexpr rope_policy choose_rope_policy(architecture as, bool vectorised) {
   return {128, vectorised ? 8 : 1};
 }
 
-}  // namespace tenon
-
-namespace tenon::inline TENON_TARGET {
-
-/// Every policy that a kernel is compiled for on this target.
-#if TENON_CUDA
-inline constexpr rope_policy rope_menu[] = {{128, 8}, {128, 1}};
-#else
+/// Every policy that a kernel is compiled for.
 inline constexpr rope_policy rope_menu[] = {{1, 8}, {128, 8}, {128, 1}};
-#endif
 
-}  // namespace tenon::inline TENON_TARGET
+}  // namespace tenon

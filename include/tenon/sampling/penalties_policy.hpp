@@ -10,6 +10,9 @@ struct penalties_policy {
   int threads_per_block = 256;
   int piece             = 8192;  // tokens, 4 bytes of shared memory each
 
+  /// Made for the host's own kernels: blocks of one thread.
+  constexpr bool on_host() const { return threads_per_block == 1; }
+
   friend constexpr bool operator==(penalties_policy const&, penalties_policy const&) = default;
 };
 
@@ -18,15 +21,7 @@ constexpr penalties_policy choose_penalties_policy(architecture as) {
   return {256, 8192};
 }
 
-}  // namespace tenon
-
-namespace tenon::inline TENON_TARGET {
-
-/// Every policy that a kernel is compiled for on this target.
-#if TENON_CUDA
-inline constexpr penalties_policy penalties_menu[] = {{256, 8192}};
-#else
+/// Every policy that a kernel is compiled for.
 inline constexpr penalties_policy penalties_menu[] = {{1, 32768}, {256, 8192}};
-#endif
 
-}  // namespace tenon::inline TENON_TARGET
+}  // namespace tenon

@@ -10,6 +10,9 @@ namespace tenon {
 struct sample_policy {
   int threads_per_block = 256;
 
+  /// Made for the host's own kernels: blocks of one thread.
+  constexpr bool on_host() const { return threads_per_block == 1; }
+
   friend constexpr bool operator==(sample_policy const&, sample_policy const&) = default;
 };
 
@@ -19,15 +22,7 @@ constexpr sample_policy choose_sample_policy(architecture as, index_t vocabulary
   return {vocabulary <= 8192 ? 256 : 1024};
 }
 
-}  // namespace tenon
-
-namespace tenon::inline TENON_TARGET {
-
-/// Every policy that a kernel is compiled for on this target.
-#if TENON_CUDA
-inline constexpr sample_policy sample_menu[] = {{256}, {1024}};
-#else
+/// Every policy that a kernel is compiled for.
 inline constexpr sample_policy sample_menu[] = {{1}, {256}, {1024}};
-#endif
 
-}  // namespace tenon::inline TENON_TARGET
+}  // namespace tenon
