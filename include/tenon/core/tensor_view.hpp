@@ -12,6 +12,10 @@ namespace tenon {
 
 using index_t = std::int64_t;
 
+/// T is U or U const: `template <element_of<float> T> ... tensor_view<T, 2>` takes both views of floats.
+template <class T, class U>
+concept element_of = std::same_as<std::remove_const_t<T>, U>;
+
 /// Extents and strides count elements and are 64-bit; the last axis is innermost.
 template <class Element, int Rank>
 struct tensor_view {
