@@ -20,7 +20,7 @@ class utf8_stream {
   std::string held_;  // the beginning of one character, at most 3 bytes
 };
 
-/// Cuts a text at the first of its stop texts, holding back whatever could be the beginning of one.
+/// Cuts a text at the stop text that is complete first, holding back whatever could be the beginning of one.
 class stop_matcher {
  public:
   explicit stop_matcher(std::vector<std::string> stops = {});

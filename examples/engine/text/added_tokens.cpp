@@ -1,0 +1,127 @@
+#include "engine/text/added_tokens.hpp"
+
+#include <algorithm>
+
+#include "engine/text/pattern.hpp"
+#include "engine/text/utf8.hpp"
+
+namespace tenon::engine {
+namespace {
+
+std::uint64_t edge(std::int32_t parent, unsigned char byte) { return (static_cast<std::uint64_t>(parent) << 8) | byte; }
+
+/// The last character of `text`, which is not empty.
+utf8_step last_utf8(std::string_view text) {
+  for (std::size_t n = 1; n <= std::min<std::size_t>(4, text.size()); ++n) {
+    auto const step = next_utf8(text.substr(text.size() - n));
+    if (step.kind == utf8_kind::character && step.length == n) return step;
+  }
+  return {utf8_kind::invalid, 1, 0};
+}
+
+bool is_word(utf8_step step) {
+  if (step.kind != utf8_kind::character) return false;
+  if (step.code < 0x80)
+    return (step.code >= '0' && step.code <= '9') || (step.code >= 'A' && step.code <= 'Z') ||
+           (step.code >= 'a' && step.code <= 'z') || step.code == '_';
+  static pattern const word("\\w", "\\w");
+  std::string          character;
+  append_utf8(character, step.code);
+  return !word.matches(character).empty();
+}
+
+std::size_t leading_space(std::string_view text) {
+  std::size_t length = 0;
+  while (length < text.size()) {
+    auto const step = next_utf8(text.substr(length));
+    if (step.kind != utf8_kind::character || !is_white_space(step.code)) break;
+    length += step.length;
+  }
+  return length;
+}
+
+std::size_t trailing_space(std::string_view text) {
+  std::size_t length = 0;
+  while (length < text.size()) {
+    auto const step = last_utf8(text.substr(0, text.size() - length));
+    if (step.kind != utf8_kind::character || !is_white_space(step.code)) break;
+    length += step.length;
+  }
+  return length;
+}
+
+}  // namespace
+
+std::int32_t added_token_matcher::child(std::int32_t parent, unsigned char byte) const {
+  if (parent == 0) return first_[byte];
+  auto const at = edges_.find(edge(parent, byte));
+  return at == edges_.end() ? 0 : at->second;
+}
+
+void added_token_matcher::add(added_token const& token) {
+  std::int32_t at = 0;
+  for (char const c : token.content) {
+    auto const   byte = static_cast<unsigned char>(c);
+    std::int32_t next = child(at, byte);
+    if (next == 0) {
+      next = static_cast<std::int32_t>(nodes_.size());
+      nodes_.push_back({});
+      if (at == 0) first_[byte] = next;
+      else edges_.emplace(edge(at, byte), next);
+    }
+    at = next;
+  }
+  nodes_[static_cast<std::size_t>(at)].token = static_cast<std::int32_t>(tokens_.size());
+  tokens_.push_back(token);
+}
+
+/// Bytes of the longest token at the beginning of `text`; 0: none.
+std::size_t added_token_matcher::longest(std::string_view text, bool control, added_token const*& token) const {
+  std::size_t  length = 0;
+  std::int32_t at     = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    at = child(at, static_cast<unsigned char>(text[i]));
+    if (at == 0) break;
+    auto const index = nodes_[static_cast<std::size_t>(at)].token;
+    if (index < 0) continue;
+    auto const& found = tokens_[static_cast<std::size_t>(index)];
+    if (found.special && !control) continue;
+    token  = &found;
+    length = i + 1;
+  }
+  return length;
+}
+
+std::vector<text_part> added_token_matcher::split(std::string_view text, bool control) const {
+  std::vector<text_part> parts;
+  std::size_t            done   = 0;  // end of the last part
+  auto const             append = [&](std::int32_t id, std::size_t begin, std::size_t end) {
+    if (begin < end) parts.push_back({id, {begin, end}});
+  };
+  for (std::size_t at = 0; at < text.size();) {
+    added_token const* token = nullptr;
+    if (first_[static_cast<unsigned char>(text[at])] == 0) {
+      ++at;
+      continue;
+    }
+    std::size_t const length = longest(text.substr(at), control, token);
+    if (length == 0) {
+      ++at;
+      continue;
+    }
+    std::size_t begin = at, end = at + length;
+    at = end;
+    if (token->single_word && ((begin > 0 && is_word(last_utf8(text.substr(0, begin)))) ||
+                               (end < text.size() && is_word(next_utf8(text.substr(end))))))
+      continue;
+    if (token->strip_left) begin -= trailing_space(text.substr(done, begin - done));
+    if (token->strip_right) end += leading_space(text.substr(end));
+    append(-1, done, begin);
+    append(token->id, begin, end);
+    done = at = end;
+  }
+  append(-1, done, text.size());
+  return parts;
+}
+
+}  // namespace tenon::engine

@@ -1,0 +1,50 @@
+#pragma once
+//  Vocabulary entries that are found in the text before anything else is done to it: control and user-defined tokens.
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/text/tokenizer.hpp"
+
+namespace tenon::engine {
+
+struct added_token {
+  std::int32_t id = 0;
+  std::string  content;
+  bool         special     = false;                      // a control token
+  bool         single_word = false;                      // only where no letter, digit or underscore touches it
+  bool         strip_left = false, strip_right = false;  // takes the white space beside it
+  bool         normalized = false;                       // matched in the normalised text
+};
+
+/// A part of a text: an added token, or text between them (id -1).
+struct text_part {
+  std::int32_t id;
+  token_span   span;
+};
+
+/// Leftmost, then longest, as huggingface/tokenizers has it (added_vocabulary.rs).
+class added_token_matcher {
+ public:
+  void add(added_token const& token);  ///< its content is not empty
+
+  /// The parts of `text`, none empty. `control` false: special tokens are text.
+  [[nodiscard]] std::vector<text_part> split(std::string_view text, bool control) const;
+
+ private:
+  struct node {
+    std::int32_t token = -1;  // index into tokens_
+  };
+  [[nodiscard]] std::int32_t child(std::int32_t parent, unsigned char byte) const;
+  [[nodiscard]] std::size_t  longest(std::string_view text, bool control, added_token const*& token) const;
+
+  std::vector<added_token>                        tokens_;
+  std::vector<node>                               nodes_{node{}};
+  std::array<std::int32_t, 256>                   first_{};  // children of the root; 0: none
+  std::unordered_map<std::uint64_t, std::int32_t> edges_;    // (node, byte) -> node
+};
+
+}  // namespace tenon::engine

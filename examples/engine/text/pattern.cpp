@@ -1,0 +1,129 @@
+#include "engine/text/pattern.hpp"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <utility>
+
+#include "engine/error.hpp"
+#include "engine/text/utf8.hpp"
+
+namespace tenon::engine {
+namespace {
+
+constexpr std::size_t   pattern_limit   = 1 << 16;    // bytes of an expression
+constexpr std::uint32_t step_limit      = 1'000'000;  // of one match
+constexpr std::uint32_t heap_limit_kib  = 64 * 1024;  // of one match
+constexpr std::size_t   jit_stack_bytes = std::size_t{1} << 20;
+
+template <auto Free>
+struct free_with {
+  template <class T>
+  void operator()(T* p) const {
+    Free(p);
+  }
+};
+using compile_context = std::unique_ptr<pcre2_compile_context, free_with<pcre2_compile_context_free>>;
+using match_context   = std::unique_ptr<pcre2_match_context, free_with<pcre2_match_context_free>>;
+using match_data      = std::unique_ptr<pcre2_match_data, free_with<pcre2_match_data_free>>;
+using jit_stack       = std::unique_ptr<pcre2_jit_stack, free_with<pcre2_jit_stack_free>>;
+
+std::string message_of(int code) {
+  unsigned char text[256] = {};
+  pcre2_get_error_message(code, text, sizeof text);
+  return reinterpret_cast<char const*>(text);
+}
+
+/// PCRE2's \s has U+180E, which is white space neither in Unicode nor in Oniguruma: spell the class out.
+std::string with_unicode_space(std::string_view expression, std::string const& subject) {
+  constexpr std::string_view space = "\\t-\\r\\x{85}\\p{Z}";
+  std::string                result;
+  bool                       in_class = false;
+  for (std::size_t i = 0; i < expression.size(); ++i) {
+    char const c = expression[i];
+    if (c == '\\' && i + 1 < expression.size()) {
+      char const escaped = expression[++i];
+      if (escaped == 's') result.append(in_class ? "" : "[").append(space).append(in_class ? "" : "]");
+      else if (escaped == 'S' && !in_class) result.append("[^").append(space).append("]");
+      else result.append({c, escaped});
+      continue;
+    }
+    bool const posix = expression.substr(i).starts_with("[:");
+    if (in_class && ((c == '[' && !posix) || expression.substr(i).starts_with("&&")))
+      throw wrong(subject, "unsupported pattern", "a nested or intersected class in " + in_quotes(expression), "none");
+    if (in_class && posix) {
+      auto const end = expression.find(":]", i);
+      if (end == std::string_view::npos) throw wrong(subject, "broken pattern", in_quotes(expression), "\":]\"");
+      result.append(expression.substr(i, end + 2 - i));
+      i = end + 1;
+      continue;
+    }
+    result += c;
+    if (!in_class && c == '[') {
+      in_class = true;
+      if (i + 1 < expression.size() && expression[i + 1] == '^') result += expression[++i];
+      if (i + 1 < expression.size() && expression[i + 1] == ']') result += "\\", result += expression[++i];
+    } else if (in_class && c == ']') {
+      in_class = false;
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+void pattern::release::operator()(pcre2_real_code_8* code) const { pcre2_code_free(code); }
+
+pattern::pattern(std::string_view expression, std::string subject) : subject_(std::move(subject)) {
+  if (expression.size() > pattern_limit)
+    throw wrong(subject_, "pattern is too long", std::to_string(expression.size()) + " bytes",
+                "at most " + std::to_string(pattern_limit));
+  std::string const     text = with_unicode_space(expression, subject_);
+  compile_context const context(pcre2_compile_context_create(nullptr));
+  if (!context) throw std::bad_alloc();
+  int         code  = 0;
+  std::size_t where = 0;
+  code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                            PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &where,
+                            context.get()));
+  if (!code_)
+    throw wrong(subject_, "broken pattern", in_quotes(expression) + " (" + message_of(code) + ")",
+                "a regular expression");
+  pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);  // where there is no JIT, the interpreter runs
+}
+
+std::vector<token_span> pattern::matches(std::string_view text) const {
+  std::vector<token_span> found;
+  if (text.empty()) return found;
+  match_context const context(pcre2_match_context_create(nullptr));
+  match_data const    data(pcre2_match_data_create(1, nullptr));
+  jit_stack const     stack(pcre2_jit_stack_create(32 * 1024, jit_stack_bytes, nullptr));
+  if (!context || !data) throw std::bad_alloc();
+  pcre2_set_match_limit(context.get(), step_limit);
+  pcre2_set_heap_limit(context.get(), heap_limit_kib);
+  if (stack) pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
+
+  auto const  subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+  std::size_t from    = 0;
+  while (from < text.size()) {
+    auto const match = [&](std::uint32_t flags) {
+      return pcre2_match(code_.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK | flags, data.get(),
+                         context.get());
+    };
+    int code = match(0);
+    if (code == PCRE2_ERROR_JIT_STACKLIMIT) code = match(PCRE2_NO_JIT);
+    if (code == PCRE2_ERROR_NOMATCH) break;
+    if (code < 0)
+      throw wrong(subject_, "pattern fails on the text", message_of(code),
+                  "a match within " + std::to_string(step_limit) + " steps");
+    auto const* at = pcre2_get_ovector_pointer(data.get());
+    if (at[0] < from || at[1] < at[0])
+      throw wrong(subject_, "unsupported pattern", "\\K that moves a match", "matches from left to right");
+    found.push_back({at[0], at[1]});
+    from = at[1];
+    if (at[0] == at[1] && from < text.size()) from += next_utf8(text.substr(from)).length;
+  }
+  return found;
+}
+
+}  // namespace tenon::engine

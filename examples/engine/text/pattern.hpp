@@ -1,0 +1,33 @@
+#pragma once
+//  A regular expression of a tokenizer file (Oniguruma's syntax, Unicode classes), run by PCRE2 within limits.
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/text/tokenizer.hpp"
+
+struct pcre2_real_code_8;
+
+namespace tenon::engine {
+
+/// \s is Unicode White_Space, ^ and $ match at lines, as in Oniguruma. Nested and intersected classes are refused.
+/// A match may take a bounded number of steps; what exceeds it is an `error`.
+class pattern {
+ public:
+  /// `subject` names the file and key for messages.
+  pattern(std::string_view expression, std::string subject);
+
+  /// The matches in valid UTF-8, left to right, not overlapping; they may be empty.
+  [[nodiscard]] std::vector<token_span> matches(std::string_view text) const;
+
+ private:
+  struct release {
+    void operator()(pcre2_real_code_8* code) const;
+  };
+  std::unique_ptr<pcre2_real_code_8, release> code_;
+  std::string                                 subject_;
+};
+
+}  // namespace tenon::engine
