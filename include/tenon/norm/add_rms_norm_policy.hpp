@@ -25,11 +25,11 @@ constexpr add_rms_norm_policy choose_add_rms_norm_policy(architecture as, index_
   if (!vectorised) return {256, 1, 0};
   if (hidden <= 1024) return {128, 8, 1};
   if (hidden <= 4096) return {256, 8, 2};
-  return {512, 8, 2};
+  return {1024, 8, 1};
 }
 
 /// Every policy that a kernel is compiled for.
 inline constexpr add_rms_norm_policy add_rms_norm_menu[] = {
-    {1, 8, 0}, {128, 8, 1}, {256, 8, 2}, {512, 8, 2}, {256, 1, 0}};
+    {1, 8, 0}, {128, 8, 1}, {256, 8, 2}, {1024, 8, 1}, {256, 1, 0}};
 
 }  // namespace tenon

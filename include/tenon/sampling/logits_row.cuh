@@ -61,7 +61,7 @@ struct logits_row {
 
   /// f(logit, id) for every id, in no order.
   template <class F>
-  __device__ void for_each(F const& f) const {
+  __device__ __forceinline__ void for_each(F const& f) const {
     if constexpr (Threads == 1) {
       for (int id = 0; id < vocabulary; ++id) f(logits[id], id);
     } else {
@@ -81,12 +81,12 @@ struct logits_row {
 
   /// Reduction of one value per thread.
   template <class Operation>
-  __device__ mass_t reduce(mass_t v, Operation operation) const {
+  __device__ __forceinline__ mass_t reduce(mass_t v, Operation operation) const {
     if constexpr (Threads > 1) arch::sync_block();  // the storage's last readers are done
     return tile::block_reduce<Threads, mass_t>{shared.reduced}(v, operation);
   }
 
-  __device__ largest_logit largest() const {
+  __device__ __forceinline__ largest_logit largest() const {
     if constexpr (Threads == 1) {
       // One pass: the first chunk that raises the maximum is remembered and looked through at the end.
       largest_logit best{no_logit, 0};
@@ -124,7 +124,7 @@ struct logits_row {
 
   /// Sum of f(logit, id).
   template <class F>
-  __device__ mass_t sum(F const& f) const {
+  __device__ __forceinline__ mass_t sum(F const& f) const {
     mass_t total = 0;
     if constexpr (Threads == 1) {
       int base = 0;
@@ -141,7 +141,7 @@ struct logits_row {
   /// The least i in [0, count) with f(0) + ... + f(i) >= target, and the sum in front of it; the last i where there is
   /// none. f may read shared memory that a barrier has made visible.
   template <class F>
-  __device__ crossing cross(int count, mass_t target, F const& f) const {
+  __device__ __forceinline__ crossing cross(int count, mass_t target, F const& f) const {
     mass_t before = 0;
     int    begin  = 0;
     if constexpr (Threads == 1) {
@@ -194,7 +194,7 @@ struct logits_row {
 
   /// The fewest logits in order, among those `within`, whose weights reach the target; all of them where they do not.
   template <class Weight>
-  __device__ cutoff select(cutoff within, mass_t target, Weight const& weight) const {
+  __device__ __forceinline__ cutoff select(cutoff within, mass_t target, Weight const& weight) const {
     // Level by level over the bits of the key, highest first: weigh the keys that share the prefix found so far by their
     // next bits, then find the bits where the sum from above reaches the target.
     constexpr int level_shift[] = {21, 10, 0};

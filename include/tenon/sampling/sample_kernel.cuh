@@ -26,7 +26,7 @@ struct sample_kernel_params {
 
 /// The draw of one row, given its largest logit.
 template <int Threads>
-__device__ inline int draw(logits_row<Threads> const& row, largest_logit top, sampling_params const& how) {
+__device__ __forceinline__ int draw(logits_row<Threads> const& row, largest_logit top, sampling_params const& how) {
   logit_mass const weight{top.value, log2_e / how.temperature};
   cutoff           kept;
   if (how.top_k > 0 && how.top_k < row.vocabulary) kept = row.select(kept, static_cast<mass_t>(how.top_k), one_each{});
@@ -46,7 +46,7 @@ __device__ inline int draw(logits_row<Threads> const& row, largest_logit top, sa
 }
 
 template <class Policy>
-__global__ __launch_bounds__(Policy::value.threads_per_block) void sample(
+__global__ __launch_bounds__(Policy::value.threads_per_block, 1) void sample(
     __grid_constant__ sample_kernel_params const p) {
   constexpr int threads = Policy::value.threads_per_block;
 

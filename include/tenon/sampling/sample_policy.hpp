@@ -19,10 +19,10 @@ struct sample_policy {
 /// The policy for `vocabulary` logits per row.
 constexpr sample_policy choose_sample_policy(architecture as, index_t vocabulary) {
   if (as.is_host()) return {1};
-  return {vocabulary <= 8192 ? 256 : 1024};
+  return {vocabulary <= 8192 ? 256 : 512};
 }
 
 /// Every policy that a kernel is compiled for.
-inline constexpr sample_policy sample_menu[] = {{1}, {256}, {1024}};
+inline constexpr sample_policy sample_menu[] = {{1}, {256}, {512}};
 
 }  // namespace tenon
