@@ -5,6 +5,7 @@
 #include <tenon/attention/paged_attention_params.hpp>
 #include <tenon/attention/paged_attention_policy.hpp>
 #include <tenon/attention/paged_attention_thread_kernel.cuh>
+#include <tenon/attention/paged_attention_vector_kernel.cuh>
 #include <tenon/attention/query_tile.hpp>
 #include <tenon/core/context.hpp>
 #include <tenon/core/contract.hpp>
@@ -144,7 +145,9 @@ status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q,
     if constexpr (Policy::value.unit == attention_unit::thread)
       return launch(kernel::paged_attention_thread<Policy, O, QE, KE, VE, Mask, Logits>,
                     sizeof(kernel::paged_attention_thread_storage<Policy, KE, VE>));
-    else return status{errc::unsupported, "paged_attention", "policy"};
+    else
+      return launch(kernel::paged_attention_vector<Policy, O, QE, KE, VE, Mask, Logits>,
+                    sizeof(kernel::paged_attention_vector_storage<Policy>));
   });
 }
 

@@ -21,7 +21,7 @@ struct paged_attention_policy {
   int            warps  = 4;    // of a block; 0: one thread
   int            vector = 8;    // elements that one access to K and V moves
 
-  constexpr int threads_per_block() const { return warps == 0 ? 1 : 32 * warps; }
+  TENON_HD constexpr int threads_per_block() const { return warps == 0 ? 1 : 32 * warps; }
 
   /// Made for the host's own kernels: blocks of one thread.
   constexpr bool on_host() const { return unit == attention_unit::thread; }

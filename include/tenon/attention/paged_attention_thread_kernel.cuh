@@ -110,8 +110,9 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
           TENON_UNROLL
           for (int i = 0; i < 4; ++i) arch::multiply_add(sum[i], q, arch::load_lanes<lanes>(s.k_row[j + i] + d));
         }
-        TENON_UNROLL
-        for (int i = 0; i < 4; ++i) score[j + i] = arch::sum(sum[i]);
+        float four[4];
+        arch::sum(four, sum);
+        for (int i = 0; i < 4; ++i) score[j + i] = four[i];
       }
       for (int j = count; j < keys; ++j) score[j] = tile::no_maximum;
       if (cover == coverage::partial || !plain) {
