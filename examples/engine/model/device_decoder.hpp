@@ -17,6 +17,7 @@
 #include <tenon/position/rope_table.hpp>
 #include <tenon/sampling/penalties.hpp>
 #include <tenon/sampling/sample.hpp>
+#include <tenon/sampling/logprobs.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -39,6 +40,22 @@ struct optional_bias {
     return bias ? v + static_cast<float>(bias[column]) : v;
   }
 };
+
+/// The library's value of a config's rope_scaling.
+inline rope_scaling scaling_of(rope_scaling_config const& c) {
+  rope_scaling s;
+  switch (c.kind) {
+    case engine::rope_scaling_kind::none: s.kind = tenon::rope_scaling_kind::none; break;
+    case engine::rope_scaling_kind::linear: s.kind = tenon::rope_scaling_kind::linear; break;
+    case engine::rope_scaling_kind::llama3: s.kind = tenon::rope_scaling_kind::llama3; break;
+    case engine::rope_scaling_kind::yarn: s.kind = tenon::rope_scaling_kind::yarn; break;
+  }
+  s.factor = c.factor, s.low_freq_factor = c.low_freq_factor, s.high_freq_factor = c.high_freq_factor;
+  s.original_max_position = static_cast<double>(c.original_max_position);
+  s.beta_fast = c.beta_fast, s.beta_slow = c.beta_slow, s.attention_factor = c.attention_factor.value_or(0);
+  s.mscale = c.mscale, s.mscale_all_dim = c.mscale_all_dim, s.truncate = c.truncate;
+  return s;
+}
 
 template <class T>
 class device_decoder final : public decoder {
@@ -139,7 +156,8 @@ class device_decoder final : public decoder {
   void make_rope_table() {
     int const          rotary = static_cast<int>(config_.rotary_dim()), length = options_.max_length;
     std::vector<float> table(static_cast<std::size_t>(length) * static_cast<std::size_t>(rotary));
-    throw_if(fill_rope_table(dense(table.data(), length, rotary), config_.rope_theta, config_.rope));
+    throw_if(
+        fill_rope_table(dense(table.data(), length, rotary), config_.rope_theta, scaling_of(config_.rope_scaling)));
     cos_sin_ = array<float>(table.size());
     cos_sin_.upload(table);
   }
@@ -233,7 +251,7 @@ class device_decoder final : public decoder {
                              std::as_const(query_start_).view(requests_ + 1), std::as_const(kv_length_).view(requests_),
                              {.max_query_length = longest_query_}));
     throw_if(gemm(context_, x, as_const(attended_.view(tokens_, heads * head_dim)), w.attention_out.view(), {},
-                  epilogue::stage(optional_bias<T>{w.attention_out.bias.data()}) | epilogue::residual(as_const(x))));
+                  epilogue::from(optional_bias<T>{w.attention_out.bias.data()}) | epilogue::residual(as_const(x))));
   }
 
   void mlp(layer_weights<T> const& w, rows_view x, rows_view h) {
@@ -241,9 +259,9 @@ class device_decoder final : public decoder {
     auto const    gated  = gated_.view(tokens_, w.shape.intermediate);
     throw_if(rms_norm(context_, h, x, w.mlp_norm.view(hidden), {.eps = static_cast<float>(config_.rms_eps)}));
     throw_if(gemm(context_, gated, as_const(h), w.gate_up.view(), {},
-                  epilogue::stage(optional_bias<T>{w.gate_up.bias.data()}) | epilogue::swiglu()));
+                  epilogue::from(optional_bias<T>{w.gate_up.bias.data()}) | epilogue::swiglu()));
     throw_if(gemm(context_, x, as_const(gated), w.down.view(), {},
-                  epilogue::stage(optional_bias<T>{w.down.bias.data()}) | epilogue::residual(as_const(x))));
+                  epilogue::from(optional_bias<T>{w.down.bias.data()}) | epilogue::residual(as_const(x))));
   }
 
   void head(rows_view x) {
