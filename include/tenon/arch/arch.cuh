@@ -8,7 +8,7 @@
 //    warp     shuffles and votes                                     cp_async global -> shared copies in groups
 //    matrix   ldmatrix, mma.sync                                     atomic   atomics and acquire/release accesses
 //    math     exp2, rsqrt, ... as the machine has them               launch   a kernel onto a context
-//    lanes    floats that one thread computes together
+//    lanes    floats that one thread computes together              stripe   the same, as loads, sums and stores of rows
 #include <tenon/config.hpp>
 #if TENON_CUDA
 #  include <tenon/arch/cuda/atomic.cuh>
@@ -19,6 +19,7 @@
 #  include <tenon/arch/cuda/matrix.cuh>
 #  include <tenon/arch/cuda/memory.cuh>
 #  include <tenon/arch/cuda/shared.cuh>
+#  include <tenon/arch/cuda/stripe.cuh>
 #  include <tenon/arch/cuda/sync.cuh>
 #  include <tenon/arch/cuda/warp.cuh>
 #else
@@ -30,6 +31,7 @@
 #  include <tenon/arch/host/matrix.cuh>
 #  include <tenon/arch/host/memory.cuh>
 #  include <tenon/arch/host/shared.cuh>
+#  include <tenon/arch/host/stripe.cuh>
 #  include <tenon/arch/host/sync.cuh>
 #  include <tenon/arch/host/warp.cuh>
 #endif

@@ -60,7 +60,7 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
   constexpr int  chains  = max(1, 4 * lanes / columns);        // independent sums over keys j mod chains
   constexpr bool plain   = std::is_same_v<Logits, scaled_logits>;
   static_assert(keys % 16 == 0 && dim % columns == 0, "tenon::kernel::paged_attention_thread: ragged tile");
-  using several = arch::lanes<lanes>;
+  using several = arch::stripe<lanes>;
   auto& s       = arch::shared<paged_attention_thread_storage<Policy, K, V>>();
 
   // Index map: x is the query tile, y the kv head.
@@ -106,9 +106,9 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
         several sum[4] = {};
         TENON_UNROLL
         for (int d = 0; d < dim; d += lanes) {
-          several const q = arch::load_lanes<lanes>(s.q[row] + d);
+          several const q = arch::load_stripe<lanes>(s.q[row] + d);
           TENON_UNROLL
-          for (int i = 0; i < 4; ++i) arch::multiply_add(sum[i], q, arch::load_lanes<lanes>(s.k_row[j + i] + d));
+          for (int i = 0; i < 4; ++i) arch::multiply_add(sum[i], q, arch::load_stripe<lanes>(s.k_row[j + i] + d));
         }
         float four[4];
         arch::sum(four, sum);
@@ -143,27 +143,27 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
       s.sum[row]     = s.sum[row] * rescale + combine(chain, tile::plus{});
 
       // Accumulate. A key of weight 0 is not read: it may be masked and hold anything.
-      several const old = arch::broadcast_lanes<lanes>(rescale), one = arch::broadcast_lanes<lanes>(1.f);
+      several const old = arch::broadcast_stripe<lanes>(rescale), one = arch::broadcast_stripe<lanes>(1.f);
       for (int d = 0; d < dim; d += columns) {
         several sum[chains][columns / lanes] = {};
         TENON_UNROLL
         for (int c = 0; c < columns / lanes; ++c)
-          arch::multiply_add(sum[0][c], arch::load_lanes<lanes>(s.o[row] + d + c * lanes), old);
+          arch::multiply_add(sum[0][c], arch::load_stripe<lanes>(s.o[row] + d + c * lanes), old);
         for (int j = 0; j < count; j += chains) {
           TENON_UNROLL
           for (int i = 0; i < chains; ++i) {
             if (score[j + i] == 0) continue;
-            several const weight = arch::broadcast_lanes<lanes>(score[j + i]);
+            several const weight = arch::broadcast_stripe<lanes>(score[j + i]);
             TENON_UNROLL
             for (int c = 0; c < columns / lanes; ++c)
-              arch::multiply_add(sum[i][c], weight, arch::load_lanes<lanes>(s.v_row[j + i] + d + c * lanes));
+              arch::multiply_add(sum[i][c], weight, arch::load_stripe<lanes>(s.v_row[j + i] + d + c * lanes));
           }
         }
         TENON_UNROLL
         for (int c = 0; c < columns / lanes; ++c) {
           TENON_UNROLL
           for (int i = 1; i < chains; ++i) arch::multiply_add(sum[0][c], sum[i][c], one);
-          arch::store_lanes(s.o[row] + d + c * lanes, sum[0][c]);
+          arch::store_stripe(s.o[row] + d + c * lanes, sum[0][c]);
         }
       }
     }
