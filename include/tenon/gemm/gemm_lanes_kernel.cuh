@@ -12,42 +12,72 @@
 
 namespace tenon::inline TENON_TARGET::kernel {
 
-/// products[r][c] = sum_k A[r,k] B[c,k] for R rows at a + r * a_stride and C rows at b[c].
-template <class Policy, int R, int C, class T>
-__device__ inline void gemm_lanes_tile(float (&products)[R][C], T const* const (&a)[R], index_t a_step,
-                                       T const* const (&b)[C], index_t b_step, index_t k) {
-  constexpr int N = Policy::value.depth;
+/// sums[r][c] += A[r,0..k) B[c,0..k) for contiguous rows at a[r] and b[c], k = 0 or at least one run.
+template <int N, int R, int C, class T>
+__device__ inline void gemm_lanes_add(arch::lanes<N> (&sums)[R][C], T const* const (&a)[R], T const* const (&b)[C],
+                                      index_t k) {
+  constexpr int run = arch::run<N, T>::elements;
 
-  arch::lanes<N> sums[R][C] = {};
-  auto const     add        = [&](auto const& load) {
-    arch::lanes<N> row[R];
+  arch::lanes<N> mine[R][C];  // a copy that stays in registers
+  TENON_UNROLL
+  for (int i = 0; i < R * C; ++i) mine[i / C][i % C] = sums[i / C][i % C];
+  auto const step = [&](auto const& load) {
+    arch::run<N, T> row[R];
     TENON_UNROLL
-    for (int r = 0; r < R; ++r) row[r] = load(a[r], a_step);
+    for (int r = 0; r < R; ++r) row[r] = load(a[r]);
     TENON_UNROLL
     for (int c = 0; c < C; ++c) {
-      auto const column = load(b[c], b_step);
+      auto const column = load(b[c]);
       TENON_UNROLL
-      for (int r = 0; r < R; ++r) arch::multiply_add(sums[r][c], row[r], column);
+      for (int r = 0; r < R; ++r) arch::multiply_add(mine[r][c], row[r], column);
     }
   };
 
-  index_t const whole = k / N * N;
-  for (index_t i = 0; i < whole; i += N) {
-    add([i](T const* from, index_t step) {
-      if constexpr (Policy::value.wide) return arch::load_lanes<N>(from + i);
-      return arch::load_lanes<N>(from + i * step, step, N);
-    });
+  index_t const whole = k / run * run;
+  for (index_t i = 0; i < whole; i += run) step([i](T const* from) { return arch::load_run<N>(from + i); });
+  if (whole < k) {  // the last run, less what is summed already
+    int const done = static_cast<int>(run - (k - whole));
+    step([=](T const* from) { return arch::load_last_of_run<N>(from + k - run, done); });
   }
-  if (whole < k)
-    add([&](T const* from, index_t step) {
-      return arch::load_lanes<N>(from + whole * step, step, static_cast<int>(k - whole));
-    });
-
   TENON_UNROLL
-  for (int r = 0; r < R; ++r) {
-    TENON_UNROLL
-    for (int c = 0; c < C; ++c) products[r][c] = arch::sum(sums[r][c]);
+  for (int i = 0; i < R * C; ++i) sums[i / C][i % C] = mine[i / C][i % C];
+}
+
+/// The same for any k and strides: through zero-filled panels.
+template <int N, int R, int C, class T>
+__device__ void gemm_lanes_add_gathered(arch::lanes<N> (&sums)[R][C], T const* const (&a)[R], index_t a_step,
+                                        T const* const (&b)[C], index_t b_step, index_t k) {
+  constexpr int panel = 4 * arch::run<N, T>::elements;
+  T             gathered[R + C][panel];
+  T const*      rows[R];
+  T const*      columns[C];
+  for (int r = 0; r < R; ++r) rows[r] = gathered[r];
+  for (int c = 0; c < C; ++c) columns[c] = gathered[R + c];
+  for (index_t first = 0; first < k; first += panel) {
+    int const  count  = static_cast<int>(min<index_t>(panel, k - first));
+    auto const gather = [&](T(&to)[panel], T const* from, index_t step) {
+      for (int i = 0; i < count; ++i) to[i] = from[(first + i) * step];
+      for (int i = count; i < panel; ++i) to[i] = T(0.f);
+    };
+    for (int r = 0; r < R; ++r) gather(gathered[r], a[r], a_step);
+    for (int c = 0; c < C; ++c) gather(gathered[R + c], b[c], b_step);
+    gemm_lanes_add<N>(sums, rows, columns, round_up(count, arch::run<N, T>::elements));
   }
+}
+
+/// products[r][c] = sum_k A[r,k] B[c,k] for R rows at a[r] and C rows at b[c], elements a_step and b_step apart.
+template <class Policy, int R, int C, class T>
+__device__ inline void gemm_lanes_tile(float (&products)[R][C], T const* const (&a)[R], index_t a_step,
+                                       T const* const (&b)[C], index_t b_step, index_t k) {
+  constexpr int  N          = Policy::value.depth;
+  arch::lanes<N> sums[R][C] = {};
+  if (Policy::value.wide && k >= arch::run<N, T>::elements) {
+    gemm_lanes_add<N>(sums, a, b, k);
+  } else {
+    gemm_lanes_add_gathered<N>(sums, a, a_step, b, b_step, k);
+  }
+  TENON_UNROLL
+  for (int r = 0; r < R; ++r) arch::sum(products[r], sums[r]);
 }
 
 template <class Policy, class D, class T, class Epilogue>

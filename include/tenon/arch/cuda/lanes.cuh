@@ -1,5 +1,8 @@
 #pragma once
-//  N floats that one thread computes together: a vector register on the host, an array here.
+//  Floats that one thread computes together: a vector register on the host, an array here.
+//
+//  run<N, T> is what one load brings: N floats of f32, 2 N of the 16-bit types, in two registers, even elements in the one
+//  and odd ones in the other where that is cheaper. Two runs agree on it, so products and sums of them do not see it.
 #include <tenon/config.hpp>
 
 namespace tenon::inline cuda::arch {
@@ -9,40 +12,46 @@ struct lanes {
   float v[N];
 };
 
-/// N elements from `from` on, as floats; no alignment needed.
 template <int N, class T>
-__device__ inline lanes<N> load_lanes(T const* from) {
-  lanes<N> r;
+struct run {
+  static constexpr int elements = N * static_cast<int>(4 / sizeof(T));
+  lanes<N>             part[elements / N];
+};
+
+/// `elements` elements from `from` on; no alignment needed.
+template <int N, class T>
+__device__ inline run<N, T> load_run(T const* from) {
+  run<N, T> r;
   TENON_UNROLL
-  for (int l = 0; l < N; ++l) r.v[l] = static_cast<float>(from[l]);
+  for (int l = 0; l < r.elements; ++l) r.part[l / N].v[l % N] = static_cast<float>(from[l]);
   return r;
 }
 
-/// The first `count` elements `stride` apart, zeros in the lanes behind them.
+/// The same, zeros instead of the first `skip` elements (which are read).
 template <int N, class T>
-__device__ inline lanes<N> load_lanes(T const* from, long long stride, int count) {
-  lanes<N> r;
+__device__ inline run<N, T> load_last_of_run(T const* from, int skip) {
+  run<N, T> r;
   TENON_UNROLL
-  for (int l = 0; l < N; ++l) r.v[l] = l < count ? static_cast<float>(from[l * stride]) : 0.f;
+  for (int l = 0; l < r.elements; ++l) r.part[l / N].v[l % N] = l >= skip ? static_cast<float>(from[l]) : 0.f;
   return r;
 }
 
-/// sum += a * b, lane by lane.
-template <int N>
-__device__ inline void multiply_add(lanes<N>& sum, lanes<N> const& a, lanes<N> const& b) {
+/// sum += a * b, lane by lane, part after part.
+template <int N, class T>
+__device__ inline void multiply_add(lanes<N>& sum, run<N, T> const& a, run<N, T> const& b) {
   TENON_UNROLL
-  for (int l = 0; l < N; ++l) sum.v[l] += a.v[l] * b.v[l];
+  for (int i = 0; i < a.elements; ++i) sum.v[i % N] += a.part[i / N].v[i % N] * b.part[i / N].v[i % N];
 }
 
-/// The sum of all lanes by halving: lane l + lane (l + N/2), and so on.
+/// The sums of the lanes of four registers, each in one fixed order.
 template <int N>
-__device__ inline float sum(lanes<N> r) {
+__device__ inline void sum(float (&sums)[4], lanes<N> const (&r)[4]) {
   TENON_UNROLL
-  for (int half = N / 2; half > 0; half /= 2) {
+  for (int i = 0; i < 4; ++i) {
+    sums[i] = 0;
     TENON_UNROLL
-    for (int l = 0; l < half; ++l) r.v[l] += r.v[l + half];
+    for (int l = 0; l < N; ++l) sums[i] += r[i].v[l];
   }
-  return r.v[0];
 }
 
 }  // namespace tenon::inline cuda::arch
