@@ -59,14 +59,16 @@ inline run<N, T> as_run(typename vectors<N>::words const (&bits)[1]) {
     } else {
       static_assert(std::is_same_v<T, f16>, "tenon::arch::run: T must be f32, f16 or bf16");
 #if defined(__F16C__) && defined(__GNUC__) && !defined(__clang__)
-      typedef short eight __attribute__((vector_size(16)));
-      for (int i = 0; i < 2 * N / 8; ++i) {
-        eight from;
-        std::memcpy(&from, reinterpret_cast<char const*>(bits) + 16 * i, sizeof from);
-        auto const to = __builtin_ia32_vcvtph2ps256(from);
-        std::memcpy(reinterpret_cast<char*>(&r.part[i * 8 / N]) + 32 * i % (4 * N), &to, sizeof to);
+      if constexpr (N == 16) {  // the machine's conversion, eight at a time, joined in registers
+        typedef short eight __attribute__((vector_size(16)));
+        eight         from[4];
+        std::memcpy(from, bits, sizeof from);
+        for (int i = 0; i < 2; ++i)
+          r.part[i].v = __builtin_shufflevector(__builtin_ia32_vcvtph2ps256(from[2 * i]),
+                                                __builtin_ia32_vcvtph2ps256(from[2 * i + 1]), 0, 1, 2, 3, 4, 5, 6, 7, 8,
+                                                9, 10, 11, 12, 13, 14, 15);
+        return r;
       }
-      return r;
 #endif
       even = f16_to_float<N>(bits[0] & 0xffffu), odd = f16_to_float<N>(bits[0] >> 16);
     }
