@@ -21,8 +21,8 @@ def main():
     device = [h for h in device if not h.endswith(HOST_HALVES)]
     source = "".join(f"#include <{h}>\n" for h in device)
 
-    # A system without <cstdint> for NVRTC: its own, as users' projects have them.
-    options = ["-std=c++20", "-arch=sm_80", f"-I{include}", f"-I{pathlib.Path(__file__).parent}/nvrtc"]
+    # NVRTC has no standard headers; nvrtc/ stands for the ones that a user brings.
+    options = ["-std=c++20", "-arch=sm_80", "-default-device", f"-I{include}", f"-I{pathlib.Path(__file__).parent}/nvrtc"]
     for candidate in ("/usr/local/cuda/include/cccl", "/usr/local/cuda/include"):
         if pathlib.Path(candidate).exists():
             options.append(f"-I{candidate}")

@@ -20,8 +20,9 @@ def layer(path, headers):
     if name.endswith(("_policy.hpp", "_ref.hpp")):
         return 6
     stem = posixpath.splitext(path)[0]
-    operator = f"{stem}_kernel.cuh" in headers or re.search(r"\b(?:_kernel\.cuh)>", headers.get(path, ""))
-    return 8 if operator else 6
+    includes = re.findall(r"include\s+<(tenon/[^>]+)>", headers.get(path, ""))
+    launches = f"{stem}_kernel.cuh" in headers or any(i.endswith("_kernel.cuh") for i in includes)
+    return 8 if launches and path.endswith(".hpp") else 6
 
 
 def check(tree):
@@ -47,10 +48,13 @@ PLANTED = {
     "include/tenon/core/up.hpp": "#include <tenon/tile/reduce.cuh>\n",
     "include/tenon/op/sideways.hpp": "#  include <tenon/simt/launch.hpp>\n",
     "include/tenon/norm/rms_norm_kernel.cuh": "#include <tenon/norm/rms_norm.hpp>\n",
+    "include/tenon/attention/variant.hpp": "#include <tenon/gemm/gemm.hpp>\n",
     "include/tenon/gemm/lost.hpp": "#include <tenon/gemm/nowhere.hpp>\n",
 }
 INNOCENT = {
     "include/tenon/tile/reduce.cuh": "// #include <tenon/norm/rms_norm.hpp>\n",
     "include/tenon/simt/launch.hpp": "",
+    "include/tenon/gemm/gemm.hpp": "#include <tenon/gemm/gemm_lanes_kernel.cuh>\n",
+    "include/tenon/gemm/gemm_lanes_kernel.cuh": "",
     "include/tenon/norm/rms_norm.hpp": "#include <tenon/norm/rms_norm_kernel.cuh>\n#include <tenon/tile/reduce.cuh>\n",
 }

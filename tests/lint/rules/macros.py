@@ -14,8 +14,8 @@ def check(tree):
             define = re.match(r"\s*#\s*define\s+(\w+)", line)
             if define and not home and f"#undef {define.group(1)}" not in re.sub(r"#\s*", "#", text):
                 yield path, number, f"{define.group(1)} is defined outside config.hpp"
-            if re.match(r"\s*using\s+namespace\b", line):
-                yield path, number, "using namespace in a header"
+            if re.match(r"using\s+namespace\b", line):
+                yield path, number, "using namespace for everyone who includes this"
 
 
 PLANTED = {

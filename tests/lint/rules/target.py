@@ -7,6 +7,7 @@ MAY_ASK = {
     "include/tenon/config.hpp": "defines the question",
     "include/tenon/core/architecture.hpp": "the list of architectures of each target",
     "include/tenon/core/context.hpp": "the two definitions of a context",
+    "include/tenon/core/dispatch.hpp": "which policies each target compiles",
     "include/tenon/core/numeric.hpp": "conversions in one instruction where the machine has it",
 }
 MAY_USE_INSTRUCTIONS = {"include/tenon/core/numeric.hpp"}
@@ -16,7 +17,11 @@ INSTRUCTION = re.compile(
     r"\b__reduce_\w+_sync\b|\b__activemask\b|\b__threadfence\w*|\batomic(?:Add|Max|Min|CAS|Exch|Or|And|Sub|Inc|Dec)\w*\b|"
     r"\b__nv_bfloat16\w*|\b__half\w*|\bfloat4\b")
 FOREIGN = re.compile(r"#\s*include\s+<(?:cub/|thrust/|cuda/|cuda|cooperative_groups|mma\.h)")
-QUESTION = re.compile(r"#\s*(?:el)?if\w*\b.*\b(?:TENON_CUDA|__CUDACC\w*|__CUDA_ARCH\w*|__NVCC__)\b")
+QUESTION = re.compile(r"#\s*(?:el)?if\w*\b.*\b(?:TENON_CUDA|TENON_ACT_AS|TENON_CHECKED|__CUDACC\w*|__CUDA_ARCH\w*|__NVCC__)\b")
+# A menu leaves out what one target never runs.
+MENU = re.compile(r"#\s*(?:el)?if (?:\W|\d|TENON_CUDA|TENON_ACT_AS)+$")
+# Not a question about the target: run-time compilation has no host half.
+RUN_TIME = re.compile(r"#\s*if !defined\(__CUDACC_RTC__\)\s*$")
 
 
 def check(tree):
@@ -30,7 +35,8 @@ def check(tree):
                 yield path, number, f"{instruction.group(0)} belongs behind an arch:: function"
             if FOREIGN.search(line) and path not in MAY_ASK:
                 yield path, number, "a CUDA header outside arch/"
-            if QUESTION.search(line) and path not in MAY_ASK and not (menu and re.search(r"#\s*if TENON_CUDA\s*$", line)):
+            answered = path in MAY_ASK or RUN_TIME.search(line) or (menu and MENU.search(line.rstrip()))
+            if QUESTION.search(line) and not answered:
                 yield path, number, "asks which target it is compiled for"
 
 
@@ -46,5 +52,6 @@ PLANTED = {
 INNOCENT = {
     "include/tenon/arch/cuda/sync.cuh": 'inline void f() { asm volatile("bar.sync 0;"); }\n',
     "include/tenon/norm/plain_kernel.cuh": "// no __shared__ here: it is in arch/\n",
-    "include/tenon/norm/rms_norm_policy.hpp": "#if TENON_CUDA\n#else\n#endif\n",
+    "include/tenon/norm/rms_norm_policy.hpp": "#if TENON_CUDA\n#elif !TENON_ACT_AS\n#endif\n",
+    "include/tenon/norm/printed.hpp": "#if !defined(__CUDACC_RTC__)\n#endif\n",
 }

@@ -1,0 +1,5 @@
+#pragma once
+namespace cuda::std {}
+namespace std {
+using namespace cuda::std;
+}
