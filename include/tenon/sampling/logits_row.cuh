@@ -32,6 +32,27 @@ struct mass_maximum {
 struct one_each {
   __device__ constexpr mass_t operator()(float) const { return 1; }
 };
+/// The weight of the logits that a cutoff keeps and that weigh at least `least`; 0 for the others.
+template <class Weight>
+struct restricted {
+  Weight weight;
+  cutoff kept  = {};
+  mass_t least = 0;
+
+  /// Weighs only what is kept.
+  __device__ constexpr mass_t operator()(float logit, int id) const {
+    if (!kept.keeps(logit_key(logit), id)) return 0;
+    mass_t const w = weight(logit);
+    return w >= least ? w : 0;
+  }
+  /// The same without a branch, for loops that vectorise.
+  __device__ constexpr mass_t masked(float logit, int id) const {
+    mass_t const        w    = weight(logit);
+    std::uint32_t const key  = logit_key(logit);
+    bool const          keep = (key > kept.key) | ((key == kept.key) & (id <= kept.last));
+    return w & (mass_t{0} - static_cast<mass_t>(keep & (w >= least)));
+  }
+};
 
 struct largest_logit {
   float value;  // -infinity where every logit is that or NaN
@@ -122,15 +143,12 @@ struct logits_row {
     }
   }
 
-  /// Sum of f(logit, id).
-  template <class F>
-  __device__ __forceinline__ mass_t sum(F const& f) const {
+  /// Sum of f over the row.
+  template <class Weight>
+  __device__ __forceinline__ mass_t sum(restricted<Weight> const& f) const {
     mass_t total = 0;
     if constexpr (Threads == 1) {
-      int base = 0;
-      for (; base + chunk <= vocabulary; base += chunk)
-        for (int i = 0; i < chunk; ++i) total += f(logits[base + i], base + i);
-      for (int id = base; id < vocabulary; ++id) total += f(logits[id], id);
+      for (int base = 0; base < vocabulary; base += chunk) total += sum_of_chunk(f, base);
       return total;
     } else {
       for_each([&](float v, int id) { total += f(v, id); });
@@ -138,19 +156,88 @@ struct logits_row {
     }
   }
 
-  /// The least i in [0, count) with f(0) + ... + f(i) >= target, and the sum in front of it; the last i where there is
-  /// none. f may read shared memory that a barrier has made visible.
-  template <class F>
-  __device__ __forceinline__ crossing cross(int count, mass_t target, F const& f) const {
-    mass_t before = 0;
-    int    begin  = 0;
+  /// The least id whose own and lower ids' f sum to the target; the last id where there is none.
+  template <class Weight>
+  __device__ __forceinline__ int cross(mass_t target, restricted<Weight> const& f) const {
     if constexpr (Threads == 1) {
-      for (; begin + chunk < count; begin += chunk) {
-        mass_t piece = 0;
-        for (int i = 0; i < chunk; ++i) piece += f(begin + i);
+      mass_t before = 0;
+      int    base   = 0;
+      for (; base + chunk < vocabulary; base += chunk) {
+        mass_t const piece = sum_of_chunk(f, base);
         if (before + piece >= target) break;
         before += piece;
       }
+      int id = base;
+      while (id + 1 < vocabulary && (before += f(logits[id], id)) < target) ++id;
+      return id;
+    } else {
+      return cross_of(vocabulary, target, [&](int id) { return f(logits[id], id); }).index;
+    }
+  }
+
+  /// The fewest logits in order, among those that f keeps, whose f sums to the target; all of them where it does not.
+  template <class Weight>
+  __device__ __forceinline__ cutoff select(mass_t target, restricted<Weight> const& f) const {
+    // Level by level over the bits of the key, highest first: weigh the keys that share the prefix found so far by their
+    // next bits, then find the bits where the sum from above reaches the target.
+    constexpr int level_shift[] = {21, 10, 0};
+    constexpr int level_bits[]  = {11, 11, 10};
+    std::uint32_t prefix        = 0;
+    mass_t        above         = 0;
+    TENON_UNROLL
+    for (int level = 0; level < 3; ++level) {
+      int const           shift = level_shift[level];
+      int const           count = 1 << level_bits[level];
+      std::uint32_t const mask  = static_cast<std::uint32_t>(count) - 1;
+      int const           known = shift + level_bits[level];  // the prefix is above these bits
+      if constexpr (Threads > 1) arch::sync_block();          // the bins' last readers are done
+      for (int b = static_cast<int>(threadIdx.x); b < count; b += Threads) shared.bin[b] = 0;
+      if constexpr (Threads > 1) arch::sync_block();
+      if constexpr (Threads == 1) {
+        if (level == 0) {
+          weigh_all(f, shift);
+        } else {
+          weigh_prefix(f, shift, mask, known, prefix);
+        }
+      } else {
+        for_each([&](float v, int id) {
+          std::uint32_t const key = logit_key(v);
+          if (level > 0 && key >> known != prefix) return;
+          if (mass_t const w = f(v, id); w != 0) arch::atomic_add(&shared.bin[key >> shift & mask], w);
+        });
+        arch::sync_block();
+      }
+      crossing const c = cross_of(count, target - above, [&](int i) { return shared.bin[count - 1 - i]; });
+      above += c.before;
+      prefix = prefix << level_bits[level] | static_cast<std::uint32_t>(count - 1 - c.index);
+    }
+    // Equals weigh the same, so the number of them that the target takes is known: the last of them is an id.
+    mass_t const each = f.weight(logit_of_key(prefix));
+    if (each == 0) return f.kept;  // the target is beyond what f sums to
+    mass_t const equals = (target - above + each - 1) / each;
+    return {prefix, cross_equals(prefix, equals, f.kept)};
+  }
+
+ private:
+  /// Sum of f over the chunk that begins at base, for a single thread.
+  template <class Weight>
+  __device__ __forceinline__ mass_t sum_of_chunk(restricted<Weight> const& f, int base) const {
+    mass_t total = 0;
+    if (base + chunk <= vocabulary) {
+      for (int i = 0; i < chunk; ++i) total += f.masked(logits[base + i], base + i);
+    } else {
+      for (int id = base; id < vocabulary; ++id) total += f.masked(logits[id], id);
+    }
+    return total;
+  }
+
+  /// The least i in [0, count) with f(0) + ... + f(i) >= target, and the sum in front of it; the last i where there is
+  /// none. f may read shared memory that a barrier has made visible.
+  template <class F>
+  __device__ __forceinline__ crossing cross_of(int count, mass_t target, F const& f) const {
+    mass_t before = 0;
+    int    begin  = 0;
+    if constexpr (Threads == 1) {
       for (; begin + 1 < count; ++begin) {
         mass_t const one = f(begin);
         if (before + one >= target) break;
@@ -192,74 +279,53 @@ struct logits_row {
     }
   }
 
-  /// The fewest logits in order, among those `within`, whose weights reach the target; all of them where they do not.
-  template <class Weight>
-  __device__ __forceinline__ cutoff select(cutoff within, mass_t target, Weight const& weight) const {
-    // Level by level over the bits of the key, highest first: weigh the keys that share the prefix found so far by their
-    // next bits, then find the bits where the sum from above reaches the target.
-    constexpr int level_shift[] = {21, 10, 0};
-    constexpr int level_bits[]  = {11, 11, 10};
-    std::uint32_t prefix        = 0;
-    mass_t        above         = 0;
-    TENON_UNROLL
-    for (int level = 0; level < 3; ++level) {
-      int const           shift = level_shift[level];
-      int const           count = 1 << level_bits[level];
-      std::uint32_t const mask  = static_cast<std::uint32_t>(count) - 1;
-      int const           known = shift + level_bits[level];  // the prefix is above these bits
-      if constexpr (Threads > 1) arch::sync_block();          // the bins' last readers are done
-      for (int b = static_cast<int>(threadIdx.x); b < count; b += Threads) shared.bin[b] = 0;
-      if constexpr (Threads > 1) arch::sync_block();
-      if constexpr (Threads == 1) {
-        weigh_alone(within, weight, shift, mask, level == 0 ? 0 : known, prefix);
-      } else {
-        for_each([&](float v, int id) {
-          std::uint32_t const key = logit_key(v);
-          if (!within.keeps(key, id) || (level > 0 && key >> known != prefix)) return;
-          if (mass_t const w = weight(v); w != 0) arch::atomic_add(&shared.bin[key >> shift & mask], w);
-        });
-        arch::sync_block();
+  /// The id of the n-th logit (from 1) with this key, among those kept; the last id where there are fewer.
+  __device__ __forceinline__ int cross_equals(std::uint32_t key, mass_t n, cutoff kept) const {
+    auto const equal = [&](int id) {
+      return static_cast<mass_t>((logit_key(logits[id]) == key) & kept.keeps(key, id));
+    };
+    if constexpr (Threads == 1) {
+      mass_t before = 0;
+      int    base   = 0;
+      for (; base + chunk < vocabulary; base += chunk) {
+        std::uint32_t here = 0;
+        for (int i = 0; i < chunk; ++i) here += logit_key(logits[base + i]) == key;
+        if (before + here >= n) break;
+        before += here;
       }
-      crossing const c = cross(count, target - above, [&](int i) { return shared.bin[count - 1 - i]; });
-      above += c.before;
-      prefix = prefix << level_bits[level] | static_cast<std::uint32_t>(count - 1 - c.index);
+      int id = base;
+      while (id + 1 < vocabulary && (before += equal(id)) < n) ++id;
+      return id;
+    } else {
+      return cross_of(vocabulary, n, equal).index;
     }
-    mass_t const   each = weight(logit_of_key(prefix));
-    crossing const c    = cross(vocabulary, target - above, [&](int id) {
-      std::uint32_t const key = logit_key(logits[id]);
-      return key == prefix && within.keeps(key, id) ? each : mass_t{0};
-    });
-    return {prefix, c.index};
   }
 
- private:
-  /// The bins of one level by a single thread: weights are computed a chunk at a time, so that the arithmetic vectorises.
+  /// The bins of the first level by a single thread: weights a chunk at a time, so that the arithmetic vectorises.
   template <class Weight>
-  __device__ void weigh_alone(cutoff within, Weight const& weight, int shift, std::uint32_t mask, int known,
-                              std::uint32_t prefix) const {
-    if (known != 0) {
-      for (int id = 0; id < vocabulary; ++id)
-        if (std::uint32_t const key = logit_key(logits[id]); key >> known == prefix && within.keeps(key, id))
-          shared.bin[key >> shift & mask] += weight(logits[id]);
-      return;
-    }
+  __device__ void weigh_all(restricted<Weight> const& f, int shift) const {
     for (int base = 0; base < vocabulary; base += chunk) {
       std::uint32_t bin[chunk];
       mass_t        mass[chunk];
       int const     count = min(chunk, vocabulary - base);
-      auto const    one   = [&](int i) {
-        float const         v   = logits[base + i];
-        std::uint32_t const key = logit_key(v);
-        bin[i]                  = key >> shift & mask;
-        mass[i]                 = within.keeps(key, base + i) ? weight(v) : 0;
-      };
       if (count == chunk) {
-        for (int i = 0; i < chunk; ++i) one(i);
+        for (int i = 0; i < chunk; ++i) bin[i] = logit_key(logits[base + i]) >> shift;
+        for (int i = 0; i < chunk; ++i) mass[i] = f.masked(logits[base + i], base + i);
       } else {
-        for (int i = 0; i < count; ++i) one(i);
+        for (int i = 0; i < count; ++i) bin[i] = logit_key(logits[base + i]) >> shift;
+        for (int i = 0; i < count; ++i) mass[i] = f.masked(logits[base + i], base + i);
       }
       for (int i = 0; i < count; ++i) shared.bin[bin[i]] += mass[i];
     }
+  }
+
+  /// The bins of a later level by a single thread.
+  template <class Weight>
+  __device__ void weigh_prefix(restricted<Weight> const& f, int shift, std::uint32_t mask, int known,
+                               std::uint32_t prefix) const {
+    for (int id = 0; id < vocabulary; ++id)
+      if (std::uint32_t const key = logit_key(logits[id]); key >> known == prefix)
+        shared.bin[key >> shift & mask] += f(logits[id], id);
   }
 };
 

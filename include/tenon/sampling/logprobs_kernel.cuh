@@ -32,11 +32,10 @@ __global__ __launch_bounds__(Policy::value.threads_per_block) void token_logprob
   index_t const             r      = blockIdx.x;
   logits_row<threads> const row{shared, &p.logits(r, 0), static_cast<int>(p.logits.extent[1])};
 
-  float const      largest = row.largest().value;
-  logit_mass const weight{largest, log2_e};
-  mass_t const     whole = row.sum([&](float v, int) { return weight(v); });
-  int const        id    = p.ids(r);
-  bool const       known = id >= 0 && id < row.vocabulary;
+  float const  largest = row.largest().value;
+  mass_t const whole   = row.sum(restricted<logit_mass>{{largest, log2_e}});
+  int const    id      = p.ids(r);
+  bool const   known   = id >= 0 && id < row.vocabulary;
   if (threadIdx.x == 0)
     p.logprobs(r) = known ? log_probability(row.logits[id], largest, whole) : bit_cast<float>(0x7fc00000u);
 }
@@ -66,10 +65,9 @@ __global__ __launch_bounds__(Policy::value.threads_per_block) void top_logprobs(
   logits_row<threads> const row{shared.row, &p.logits(r, 0), static_cast<int>(p.logits.extent[1])};
   int const                 found = min(wanted, row.vocabulary);
 
-  float const      largest = row.largest().value;
-  logit_mass const weight{largest, log2_e};
-  mass_t const     whole = row.sum([&](float v, int) { return weight(v); });
-  cutoff const     kept  = row.select({}, static_cast<mass_t>(found), one_each{});
+  float const  largest = row.largest().value;
+  mass_t const whole   = row.sum(restricted<logit_mass>{{largest, log2_e}});
+  cutoff const kept    = row.select(static_cast<mass_t>(found), restricted<one_each>{});
 
   // Gather, in any order.
   if (me == 0) shared.count = 0;

@@ -43,8 +43,8 @@ struct logit_mass {
   float scale;
 
   TENON_HD constexpr mass_t operator()(float logit) const {
-    float const below = logit == largest ? 0.0f : (largest - logit) * scale;
-    return mass_of_exponent(below);
+    float const below = (largest - logit) * scale;  // NaN where both are infinite, and where one is NaN
+    return mass_of_exponent(logit == largest ? 0.0f : below);
   }
 };
 
@@ -52,7 +52,7 @@ struct logit_mass {
 TENON_HD constexpr std::uint32_t logit_key(float logit) {
   float const         v    = logit == logit ? logit + 0.0f : no_logit;
   std::uint32_t const bits = bit_cast<std::uint32_t>(v);
-  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+  return bits ^ (0x80000000u | (0u - (bits >> 31)));  // negative ones reversed
 }
 
 /// The logit that has this key.

@@ -27,27 +27,18 @@ struct sample_kernel_params {
 /// The draw of one row, given its largest logit.
 template <int Threads>
 __device__ __forceinline__ int draw(logits_row<Threads> const& row, largest_logit top, sampling_params const& how) {
-  logit_mass const weight{top.value, log2_e / how.temperature};
-  cutoff           kept;
-  if (how.top_k > 0 && how.top_k < row.vocabulary) kept = row.select(kept, static_cast<mass_t>(how.top_k), one_each{});
-  auto const kept_mass = [&](float v, int id) { return kept.keeps(logit_key(v), id) ? weight(v) : mass_t{0}; };
-  if (how.top_p < 1.0f) kept = row.select(kept, share_of_mass(how.top_p, row.sum(kept_mass)), weight);
-
-  // Masses are exact multiples of 1 / 2^40 of the largest, so min-p compares integers.
-  mass_t const least =
-      how.min_p > 0.0f ? static_cast<mass_t>((how.min_p < 1.0f ? how.min_p : 1.0f) * 0x1p40f) : mass_t{0};
-  auto const final_mass = [&](float v, int id) {
-    mass_t const w = kept_mass(v, id);
-    return w >= least ? w : mass_t{0};
-  };
-  mass_t const all    = row.sum(final_mass);
-  mass_t const target = multiply_wide(uniform_bits(how.seed, how.position), all).high + 1;
-  return row.cross(row.vocabulary, target, [&](int id) { return final_mass(row.logits[id], id); }).index;
+  restricted<logit_mass> mass{{top.value, log2_e / how.temperature}};
+  if (how.top_k > 0 && how.top_k < row.vocabulary)
+    mass.kept = row.select(static_cast<mass_t>(how.top_k), restricted<one_each>{});
+  if (how.top_p < 1.0f) mass.kept = row.select(share_of_mass(how.top_p, row.sum(mass)), mass);
+  // Masses are exact multiples of 2^-40 of the largest, so min-p compares integers.
+  if (how.min_p > 0.0f) mass.least = static_cast<mass_t>((how.min_p < 1.0f ? how.min_p : 1.0f) * 0x1p40f);
+  return row.cross(multiply_wide(uniform_bits(how.seed, how.position), row.sum(mass)).high + 1, mass);
 }
 
 template <class Policy>
-__global__ __launch_bounds__(Policy::value.threads_per_block, 1) void sample(
-    __grid_constant__ sample_kernel_params const p) {
+__global__ __launch_bounds__(Policy::value.threads_per_block,
+                             1) void sample(__grid_constant__ sample_kernel_params const p) {
   constexpr int threads = Policy::value.threads_per_block;
 
   auto&                     shared = arch::shared<typename logits_row<threads>::storage>();
@@ -62,8 +53,7 @@ __global__ __launch_bounds__(Policy::value.threads_per_block, 1) void sample(
   }
 
   if (p.logprobs.extent[0] != 0) {
-    logit_mass const weight{top.value, log2_e};
-    mass_t const     whole = row.sum([&](float v, int) { return weight(v); });
+    mass_t const whole = row.sum(restricted<logit_mass>{{top.value, log2_e}});
     if (threadIdx.x == 0) p.logprobs(r) = log_probability(row.logits[id], top.value, whole);
   }
   if (threadIdx.x == 0) p.ids(r) = id;
