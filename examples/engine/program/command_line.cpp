@@ -284,8 +284,18 @@ options parse(int argc, char const* const* argv) {
   tokenize_set.one_of("--output", "form of the result", o.tokens_output, token_outputs);
   detokenize_set.one_of("--output", "form of the result", o.tokens_output, text_outputs);
 
+  // CLI11 takes the next argument for the value of `--prompt=`: hand it the empty one.
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  auto* const              sub = arguments.empty() ? nullptr : app.get_subcommand_no_throw(arguments.front());
+  for (std::size_t i = 1; sub != nullptr && i < arguments.size(); ++i)
+    if (arguments[i].starts_with("--") && arguments[i].find('=') + 1 == arguments[i].size() &&
+        sub->get_option_no_throw(arguments[i].substr(0, arguments[i].size() - 1)) != nullptr) {
+      arguments[i].pop_back();
+      arguments.emplace(arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+    }
+  std::reverse(arguments.begin(), arguments.end());  // the order that CLI11 wants
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(arguments));
   } catch (CLI::CallForHelp const&) {
     o      = {};
     o.help = app.help();
@@ -313,7 +323,7 @@ options parse(int argc, char const* const* argv) {
   }
   auto const chosen = app.get_subcommands();
   if (chosen.empty())
-    misuse("tenon", "wants a subcommand", "none",
+    misuse("SUBCOMMAND", "missing", "none",
            "one of generate, perplexity, info, tokenize, detokenize (see tenon --help)");
   o.what = chosen.front() == generate     ? command::generate
            : chosen.front() == perplexity ? command::perplexity
