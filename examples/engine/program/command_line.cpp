@@ -286,7 +286,9 @@ options parse(int argc, char const* const* argv) {
 
   // CLI11 takes the next argument for the value of `--prompt=`: hand it the empty one.
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  auto* const              sub = arguments.empty() ? nullptr : app.get_subcommand_no_throw(arguments.front());
+  CLI::App const*          sub = nullptr;
+  for (auto const* one : {generate, perplexity, info, tokenize, detokenize})
+    if (!arguments.empty() && one->get_name() == arguments.front()) sub = one;
   for (std::size_t i = 1; sub != nullptr && i < arguments.size(); ++i)
     if (arguments[i].starts_with("--") && arguments[i].find('=') + 1 == arguments[i].size() &&
         sub->get_option_no_throw(arguments[i].substr(0, arguments[i].size() - 1)) != nullptr) {
