@@ -56,20 +56,20 @@ class tensor {
 #if TENON_CUDA
     cudaMemcpy(view_.data, v.data(), v.size() * sizeof(T), cudaMemcpyHostToDevice);
 #else
-    std::memcpy(view_.data, v.data(), v.size() * sizeof(T));
+    memory_.assign(v);
 #endif
     return *this;
   }
   std::vector<T> values() const {
+#if TENON_CUDA
     std::vector<T> v(size());
     if (v.empty()) return v;
-#if TENON_CUDA
     cudaDeviceSynchronize();
     cudaMemcpy(v.data(), view_.data, v.size() * sizeof(T), cudaMemcpyDeviceToHost);
-#else
-    std::memcpy(v.data(), view_.data, v.size() * sizeof(T));
-#endif
     return v;
+#else
+    return memory_.values();
+#endif
   }
 
  private:

@@ -1,32 +1,79 @@
 #pragma once
 //  Device memory of the host target: unset contents, red zones on both sides.
+#include <tenon/config.hpp>
+
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <span>
+#include <stdexcept>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace tenon::simt {
 
-/// `size` elements of T. A checked run reports a read of an element that nobody wrote and any access beside the buffer.
+#if TENON_CHECKED
+namespace machine {
+std::byte* allocate(std::size_t bytes, std::size_t element_bytes);
+void       release(std::byte* p);
+void       copy_from_host(void* to, void const* from, std::size_t bytes);
+void       copy_to_host(void* to, void const* from, std::size_t bytes);
+}  // namespace machine
+#else
+namespace machine {
+// Unset memory holds a pattern that reads as NaN in every floating-point format.
+inline std::byte* allocate(std::size_t bytes, std::size_t) {
+  auto* const p = static_cast<std::byte*>(::operator new (bytes == 0 ? 1 : bytes, std::align_val_t{256}));
+  std::memset(p, 0xff, bytes);
+  return p;
+}
+inline void release(std::byte* p) { ::operator delete (p, std::align_val_t{256}); }
+inline void copy_from_host(void* to, void const* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+inline void copy_to_host(void* to, void const* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+}  // namespace machine
+#endif
+
+/// `size` elements of T, 256-byte aligned. A checked run reports a read of an element that nobody wrote and any access
+/// beside the buffer. Elements that the host writes, through assign() or in place, count as written.
 template <class T>
 class buffer {
   static_assert(std::is_trivially_copyable_v<T>, "tenon::simt::buffer: T must be trivially copyable");
 
  public:
   buffer() = default;
-  explicit buffer(std::size_t size) : storage_(size) {}
-  explicit buffer(std::span<T const> contents) : storage_(contents.begin(), contents.end()) {}
+  explicit buffer(std::size_t size)
+      : size_(size), data_(reinterpret_cast<T*>(machine::allocate(size * sizeof(T), sizeof(T)))) {}
+  explicit buffer(std::span<T const> contents) : buffer(contents.size()) { assign(contents); }
+  buffer(std::size_t size, T const& value) : buffer(std::span<T const>(std::vector<T>(size, value))) {}
+  buffer(buffer&& from) noexcept : size_(std::exchange(from.size_, 0)), data_(std::exchange(from.data_, nullptr)) {}
+  buffer& operator=(buffer&& from) noexcept {
+    std::swap(size_, from.size_), std::swap(data_, from.data_);
+    return *this;
+  }
+  ~buffer() {
+    if (data_) machine::release(reinterpret_cast<std::byte*>(data_));
+  }
 
-  T*          data() { return storage_.data(); }
-  T const*    data() const { return storage_.data(); }
-  std::size_t size() const { return storage_.size(); }
+  void assign(std::span<T const> contents) {
+    if (contents.size() != size_) throw std::invalid_argument("tenon::simt::buffer: wrong number of elements");
+    if (size_) machine::copy_from_host(data_, contents.data(), size_ * sizeof(T));
+  }
+  std::vector<T> values() const {
+    std::vector<T> v(size_);
+    if (size_) machine::copy_to_host(v.data(), data_, size_ * sizeof(T));
+    return v;
+  }
+
+  T*          data() { return data_; }
+  T const*    data() const { return data_; }
+  std::size_t size() const { return size_; }
 
  private:
-  std::vector<T> storage_;
+  std::size_t size_ = 0;
+  T*          data_ = nullptr;
 };
 
 }  // namespace tenon::simt

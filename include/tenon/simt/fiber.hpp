@@ -12,6 +12,18 @@
 #  include <ucontext.h>
 #endif
 
+#if defined(__SANITIZE_ADDRESS__)
+#  define TENON_SIMT_ASAN 1
+#elif defined(__has_feature)
+#  if __has_feature(address_sanitizer)
+#    define TENON_SIMT_ASAN 1
+#  endif
+#endif
+#if defined(TENON_SIMT_ASAN)
+#  include <sanitizer/asan_interface.h>
+#  include <sanitizer/common_interface_defs.h>
+#endif
+
 namespace tenon::simt {
 
 #if defined(__x86_64__)
@@ -38,11 +50,26 @@ __attribute__((naked, noinline)) inline void switch_stack(void** /*from: x0*/, v
 }
 #endif
 
-/// A suspended computation. `entry` never returns: it switches away for the last time.
+/// A suspended computation. `entry` begins with fiber::entered() and never returns: it switches away for the last time.
 class fiber {
  public:
+#if defined(TENON_SIMT_ASAN)
+  // AddressSanitizer keeps the bounds of the stack that runs; each switch tells it the new ones.
+  static void entered() { arrive(nullptr); }
+  void        resume_from(fiber& from, bool for_good = false) {
+           leaving_ = &from;
+           __sanitizer_start_switch_fiber(for_good ? nullptr : &from.fake_stack_, bottom_, size_);
+           switch_from(from);
+           arrive(from.fake_stack_);
+  }
+#else
+  static void entered() {}
+  void        resume_from(fiber& from, bool = false) { switch_from(from); }
+#endif
+
 #if defined(__x86_64__) || defined(__aarch64__)
   void prepare(std::byte* stack, std::size_t size, std::size_t colour, void (*entry)()) {
+    remember(stack, size);
     auto top = (reinterpret_cast<std::uintptr_t>(stack) + size - colour * 64) & ~std::uintptr_t{63};
 #  if defined(__x86_64__)
     auto** slot =
@@ -56,51 +83,70 @@ class fiber {
 #  endif
     stack_pointer_ = slot;
   }
-  void resume_from(fiber& from) { switch_stack(&from.stack_pointer_, stack_pointer_); }
 
  private:
+  void  switch_from(fiber& from) { switch_stack(&from.stack_pointer_, stack_pointer_); }
   void* stack_pointer_ = nullptr;
 #else
-  void prepare(std::byte* stack, std::size_t size, std::size_t, void (*entry)()) {
-    getcontext(&context_);
-    context_.uc_stack.ss_sp   = stack;
-    context_.uc_stack.ss_size = size;
-    context_.uc_link          = nullptr;
-    makecontext(&context_, entry, 0);
+  void        prepare(std::byte* stack, std::size_t size, std::size_t, void (*entry)()) {
+           remember(stack, size);
+           getcontext(&context_);
+           context_.uc_stack.ss_sp   = stack;
+           context_.uc_stack.ss_size = size;
+           context_.uc_link          = nullptr;
+           makecontext(&context_, entry, 0);
   }
-  void resume_from(fiber& from) { swapcontext(&from.context_, &context_); }
 
  private:
+  void       switch_from(fiber& from) { swapcontext(&from.context_, &context_); }
   ucontext_t context_{};
+#endif
+
+#if defined(TENON_SIMT_ASAN)
+  void remember(std::byte* stack, std::size_t size) {
+    bottom_ = stack, size_ = size;
+    __asan_unpoison_memory_region(stack, size);
+  }
+  static void arrive(void* fake_stack) {
+    __sanitizer_finish_switch_fiber(fake_stack, &leaving_->bottom_, &leaving_->size_);
+  }
+  static inline thread_local fiber* leaving_ = nullptr;
+
+  void*       fake_stack_ = nullptr;
+  void const* bottom_     = nullptr;
+  std::size_t size_       = 0;
+#else
+  void       remember(std::byte*, std::size_t) {}
 #endif
 };
 
 /// Stacks for a block's fibers, each with a guard page below it.
 class stack_pool {
  public:
-  static constexpr std::size_t stack_bytes = 256 * 1024;  // reserved, not committed: pages appear when touched
   static constexpr std::size_t guard_bytes = 4096;
 
-  stack_pool()                             = default;
+  /// `stack_bytes` each: reserved, not committed; pages appear when touched.
+  explicit stack_pool(std::size_t stack_bytes = 256 * 1024) : stack_bytes_(stack_bytes) {}
   stack_pool(stack_pool const&)            = delete;
   stack_pool& operator=(stack_pool const&) = delete;
   ~stack_pool() {
-    if (memory_) munmap(memory_, count_ * stack_bytes);
+    if (memory_) munmap(memory_, count_ * stack_bytes_);
   }
 
   void reserve(std::size_t count) {
     if (count <= count_) return;
     void* const m =
-        mmap(nullptr, count * stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmap(nullptr, count * stack_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (m == MAP_FAILED) throw std::bad_alloc{};
-    if (memory_) munmap(memory_, count_ * stack_bytes);
+    if (memory_) munmap(memory_, count_ * stack_bytes_);
     memory_ = static_cast<std::byte*>(m), count_ = count;
-    for (std::size_t i = 0; i < count; ++i) mprotect(memory_ + i * stack_bytes, guard_bytes, PROT_NONE);
+    for (std::size_t i = 0; i < count; ++i) mprotect(memory_ + i * stack_bytes_, guard_bytes, PROT_NONE);
   }
-  std::byte*                   stack(std::size_t i) const { return memory_ + i * stack_bytes + guard_bytes; }
-  static constexpr std::size_t usable_bytes = stack_bytes - guard_bytes;
+  std::byte*  stack(std::size_t i) const { return memory_ + i * stack_bytes_ + guard_bytes; }
+  std::size_t usable_bytes() const { return stack_bytes_ - guard_bytes; }
 
  private:
+  std::size_t stack_bytes_;
   std::byte*  memory_ = nullptr;
   std::size_t count_  = 0;
 };

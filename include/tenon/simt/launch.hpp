@@ -1,15 +1,59 @@
 #pragma once
-//  A grid on the host: blocks of one thread run directly, others as fibers; blocks spread over the cores.
-#include <tenon/simt/block.hpp>
-#include <tenon/simt/pool.hpp>
+//  A grid on the host. A plain build runs blocks of one thread directly, others as fibers, and spreads blocks over the
+//  cores; a checked build runs block after block on fibers under the checker.
+#include <tenon/simt/machine.hpp>
+#include <tenon/simt/session.hpp>
 #include <tenon/simt/vocabulary.hpp>
+#if !TENON_CHECKED
+#  include <tenon/simt/block.hpp>
+#  include <tenon/simt/pool.hpp>
+#endif
 
+#include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 namespace tenon::simt {
+
+struct run_options {
+  int            threads           = 0;    // cores to use; 0: all
+  double         work              = 1e9;  // scalar operations of one block, a hint: little work stays on the caller
+  simt::session* session           = nullptr;  // collects findings; without one they go to stderr
+  bool           alignment_matters = true;     // report vector accesses that a device would refuse
+};
+
+enum class outcome {
+  finished,
+  deadlock,  // given up: no thread could go on
+  faulty,    // a checked run without a session had findings
+};
+
+constexpr char const* to_string(outcome o) {
+  return o == outcome::finished ? "finished" : o == outcome::deadlock ? "deadlock" : "findings";
+}
+
+#if TENON_CHECKED
+
+/// Runs body(argument) for every thread of the grid.
+outcome run_grid(void (*body)(void const*), void const* argument, dim3 grid, dim3 block_shape, std::size_t shared_bytes,
+                 run_options const& options = {});
+
+namespace detail {
+
+// Every checked program begins by proving that its checker is alive: two threads write one word, and somebody must
+// notice. Forgotten flags end the program here and not in a silent pass.
+void prove_alive(void (*racy)(void const*));
+
+inline void write_one_word(void const* p) { **static_cast<int* const*>(p) = static_cast<int>(threadIdx.x); }
+
+inline bool const alive = (prove_alive(&write_one_word), true);
+
+}  // namespace detail
+
+#else
 
 /// The dynamic shared memory of the block that this OS thread is running, 1024-byte aligned.
 inline thread_local std::byte* shared_memory = nullptr;
@@ -27,50 +71,62 @@ class shared_arena {
   std::vector<std::byte> storage_;
 };
 
-inline void run_blocks(void (*body)(void const*), void const* argument, dim3 grid, dim3 block_shape,
+/// False where a block could not be finished.
+inline bool run_blocks(void (*body)(void const*), void const* argument, dim3 grid, dim3 block_shape,
                        std::size_t shared_bytes, std::size_t first, std::size_t count) {
   static thread_local shared_arena arena;
   std::byte* const                 outer = shared_memory;
   shared_memory                          = arena.reserve(shared_bytes);
   gridDim                                = grid;
   blockDim                               = block_shape;
-  for (std::size_t b = first; b < first + count; ++b) {
+  bool finished                          = true;
+  for (std::size_t b = first; finished && b < first + count; ++b) {
     blockIdx = {static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
                 static_cast<unsigned>(b / grid.x / grid.y)};
     if (block_shape.count() == 1) {
       threadIdx = {};
       body(argument);
     } else {
-      block::of_this_thread().run(body, argument, block_shape);
+      finished = block::of_this_thread().run(body, argument, block_shape);
     }
   }
   shared_memory = outer;
+  return finished;
 }
 }  // namespace detail
 
-struct run_options {
-  int    threads = 0;    // cores to use; 0: all
-  double work    = 1e9;  // scalar operations of one block, a hint: little work stays on the calling thread
-};
-
 /// Runs body(argument) for every thread of the grid.
-inline void run_grid(void (*body)(void const*), void const* argument, dim3 grid, dim3 block_shape,
-                     std::size_t shared_bytes, run_options const& options = {}) {
+inline outcome run_grid(void (*body)(void const*), void const* argument, dim3 grid, dim3 block_shape,
+                        std::size_t shared_bytes, run_options const& options = {}) {
+  if (options.session && !options.session->found().has(kind::not_checked))
+    options.session->found().findings.push_back(
+        {kind::not_checked,
+         level::incomplete,
+         {},
+         {},
+         {},
+         "This program is not a checked build, so nothing was looked at. Build it with tenon_add_checked_test().",
+         1});
   std::size_t const blocks = grid.count();
   constexpr double  worth  = 2e5;  // scalar operations that pay for waking another core
   auto&             pool   = worker_pool::instance();
   int const         cores  = options.threads > 0 ? options.threads : pool.threads();
   double const      total  = options.work * static_cast<double>(blocks);
   if (cores <= 1 || blocks <= 1 || total < 2 * worth) {
-    detail::run_blocks(body, argument, grid, block_shape, shared_bytes, 0, blocks);
-    return;
+    bool const finished = detail::run_blocks(body, argument, grid, block_shape, shared_bytes, 0, blocks);
+    return finished ? outcome::finished : outcome::deadlock;
   }
   std::size_t const pieces =
       std::min<std::size_t>({blocks, static_cast<std::size_t>(total / worth), static_cast<std::size_t>(cores) * 8});
+  std::atomic<bool> finished{true};
   pool.run(pieces, cores, [&](std::size_t i) {
     std::size_t const first = blocks * i / pieces, last = blocks * (i + 1) / pieces;
-    detail::run_blocks(body, argument, grid, block_shape, shared_bytes, first, last - first);
+    if (!detail::run_blocks(body, argument, grid, block_shape, shared_bytes, first, last - first))
+      finished.store(false, std::memory_order_relaxed);
   });
+  return finished.load() ? outcome::finished : outcome::deadlock;
 }
+
+#endif
 
 }  // namespace tenon::simt

@@ -5,8 +5,12 @@
 namespace tenon::inline host::arch {
 
 template <class Storage>
-Storage& shared() {
+Storage& shared([[maybe_unused]] simt::site at = simt::site::here()) {
+#if TENON_CHECKED
+  return *reinterpret_cast<Storage*>(simt::machine::shared_memory(sizeof(Storage), at));
+#else
   return *reinterpret_cast<Storage*>(simt::shared_memory);
+#endif
 }
 
 }  // namespace tenon::inline host::arch

@@ -1,23 +1,14 @@
 #pragma once
 //  Barriers and fences, see cuda/sync.cuh.
-#include <tenon/simt/block.hpp>
-
-#include <atomic>
+#include <tenon/simt/machine.hpp>
 
 namespace tenon::inline host::arch {
 
 using simt::site;
 
-inline void sync_block(site at = site::here()) {
-  if (simt::block::current) simt::block::current->sync(at);
-}
-
-inline void sync_warp(unsigned mask = ~0u, site at = site::here()) {
-  if (simt::block::current)
-    simt::block::current->warp_collective(simt::warp_operation::sync, at, mask, nullptr, [](void* const*, unsigned) {});
-}
-
-inline void fence_device(site = site::here()) { std::atomic_thread_fence(std::memory_order_seq_cst); }
-inline void fence_block(site = site::here()) { std::atomic_thread_fence(std::memory_order_seq_cst); }
+inline void sync_block(site at = site::here()) { simt::machine::sync_block(at); }
+inline void sync_warp(unsigned mask = ~0u, site at = site::here()) { simt::machine::sync_warp(mask, at); }
+inline void fence_device(site at = site::here()) { simt::machine::fence(simt::scope::device, at); }
+inline void fence_block(site at = site::here()) { simt::machine::fence(simt::scope::block, at); }
 
 }  // namespace tenon::inline host::arch

@@ -1,0 +1,49 @@
+# tenon_add_checked_test(<name> <sources>... [LIBRARIES <targets>...])
+#
+# A program whose kernels run under the host target's checker: shared and global races, uninitialised reads, out of
+# bounds, misaligned vectors, divergence, unwaited copies, deadlocks (docs/host_target.md). The sources are compiled with
+# the compiler's ThreadSanitizer instrumentation, but tenon's own hooks are linked instead of libtsan. Works from a build
+# tree and from an installed package; sources may be tenon operators or plain CUDA-style kernels with
+# <tenon/simt/cuda.hpp>.
+#
+# By hand, which is all that it does:
+#
+#   g++ -std=c++20 -O2 -g -Iinclude -c include/tenon/simt/checked_runtime.cpp -o checked_runtime.o       # never instrumented
+#   g++ -std=c++20 -O1 -g -fsanitize=thread -U_FORTIFY_SOURCE --param tsan-instrument-func-entry-exit=0 \
+#       -Iinclude -c my_test.cpp -o my_test.o
+#   g++ my_test.o checked_runtime.o -Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset -lgtest -lgtest_main -lpthread -o my_test
+#
+# clang++ takes `-mllvm -tsan-instrument-func-entry-exit=0` instead of the --param. The link step must not have
+# -fsanitize=thread. Every file of the program that contains kernels or launches must be instrumented.
+
+set(TENON_CHECKED_RUNTIME "" CACHE INTERNAL "simt/checked_runtime.cpp")
+foreach(folder "${CMAKE_CURRENT_LIST_DIR}/../include" "${CMAKE_CURRENT_LIST_DIR}/../../../include")
+  if(EXISTS "${folder}/tenon/simt/checked_runtime.cpp")
+    get_filename_component(tenon_checked_runtime "${folder}/tenon/simt/checked_runtime.cpp" ABSOLUTE)
+    set(TENON_CHECKED_RUNTIME "${tenon_checked_runtime}" CACHE INTERNAL "simt/checked_runtime.cpp")
+    break()
+  endif()
+endforeach()
+
+function(tenon_add_checked_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 checked "" "" "LIBRARIES")
+  if(NOT TENON_CHECKED_RUNTIME)
+    message(FATAL_ERROR "tenon_add_checked_test: simt/checked_runtime.cpp was not found beside the headers")
+  endif()
+
+  # One copy of the runtime for all checked programs of a build.
+  if(NOT TARGET tenon_checked_runtime)
+    add_library(tenon_checked_runtime STATIC EXCLUDE_FROM_ALL "${TENON_CHECKED_RUNTIME}")
+    target_link_libraries(tenon_checked_runtime PUBLIC tenon::tenon)
+    target_compile_options(tenon_checked_runtime PRIVATE -O2 -g -fno-sanitize=all)
+    target_link_options(tenon_checked_runtime INTERFACE "LINKER:--wrap=memcpy,--wrap=memmove,--wrap=memset")
+  endif()
+
+  add_executable(${name} ${checked_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${checked_LIBRARIES} tenon_checked_runtime)
+  target_compile_options(${name} PRIVATE
+    -O1 -g -fsanitize=thread -U_FORTIFY_SOURCE
+    $<$<CXX_COMPILER_ID:GNU>:SHELL:--param tsan-instrument-func-entry-exit=0>
+    $<$<CXX_COMPILER_ID:Clang>:SHELL:-mllvm -tsan-instrument-func-entry-exit=0>)
+  add_test(NAME ${name} COMMAND ${name})
+endfunction()

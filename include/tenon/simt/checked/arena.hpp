@@ -1,0 +1,159 @@
+#pragma once
+//  The address space that a checked run watches: one shared-memory window and the heap of simt::buffer, each byte
+//  backed by shadow cells of four bytes.
+//
+//    | guard | shared window | guard | heap: red zone, buffer, red zone, buffer, ... |
+#include <tenon/simt/checked/clock.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <new>
+
+#include <sys/mman.h>
+
+namespace tenon::simt::checked {
+
+/// What is known of the last accesses to some bytes. A race is an access that these do not happen before.
+struct slots {
+  epoch         write;  // last write; `many` where several atomics stand, `in_flight` while a copy is on its way
+  epoch         read;   // last read since then; `many` where several unordered threads read
+  std::uint32_t write_site;
+  std::uint32_t read_site;
+};
+
+/// Four bytes. A byte's bit in `valid` says that it may be accessed, in `set` that somebody wrote it. `bytes` are those
+/// that the slots speak of; a cell whose bytes have different histories is split into four.
+struct cell : slots {
+  std::uint32_t generation;  // the launch (heap) or block (shared) that the slots belong to
+  std::uint8_t  valid : 4, set : 4;
+  std::uint8_t  bytes  = 0;
+  bool          split  = false;
+  bool          atomic = false;  // the last write was atomic
+};
+static_assert(sizeof(cell) == 32);
+
+struct allocation {
+  std::size_t   bytes;
+  std::size_t   element_bytes;
+  bool          live;
+  std::uint32_t number;  // buffers count from 1
+};
+
+/// Constant-initialised, so that hooks may run before anything else does.
+struct arena {
+  static constexpr std::size_t guard        = std::size_t{1} << 20;
+  static constexpr std::size_t shared_span  = std::size_t{2} << 20;
+  static constexpr std::size_t shared_begin = guard;
+  static constexpr std::size_t heap_begin   = shared_begin + shared_span + guard;
+  static constexpr std::size_t red_zone     = 256;  // also the alignment of a buffer, as cudaMalloc's
+  static constexpr std::size_t whole        = std::size_t{8} << 30;
+
+  std::uintptr_t base   = 0;
+  std::size_t    span   = 0;  // 0 until the first use
+  cell*          shadow = nullptr;
+  std::size_t    bump   = heap_begin + red_zone;
+  std::uint32_t  count  = 0;
+
+  std::map<std::size_t, allocation>& allocations() {
+    static auto* const m = new std::map<std::size_t, allocation>;  // outlives every static buffer
+    return *m;
+  }
+
+  void open() {
+    if (span) return;
+    int const   flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void* const m     = mmap(nullptr, whole, PROT_READ | PROT_WRITE, flags, -1, 0);
+    void* const s     = mmap(nullptr, whole / 4 * sizeof(cell), PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (m == MAP_FAILED || s == MAP_FAILED) throw std::bad_alloc{};
+    base   = reinterpret_cast<std::uintptr_t>(m);
+    shadow = static_cast<cell*>(s);
+    span   = whole;
+  }
+
+  bool        holds(void const* p) const { return reinterpret_cast<std::uintptr_t>(p) - base < span; }
+  std::size_t offset(void const* p) const { return reinterpret_cast<std::uintptr_t>(p) - base; }
+  std::byte*  at(std::size_t offset) const { return reinterpret_cast<std::byte*>(base + offset); }
+  std::byte*  shared() const { return at(shared_begin); }
+
+  /// Unset bytes between red zones. Addresses are not used again before the heap has been walked once.
+  std::byte* allocate(std::size_t bytes, std::size_t element_bytes) {
+    open();
+    std::size_t const room  = (bytes + red_zone - 1) / red_zone * red_zone + red_zone;
+    std::size_t const begin = find(room);
+    allocations()[begin]    = {bytes, element_bytes, true, ++count};
+    mark(begin, bytes, 1);
+    std::memset(at(begin), 0xff, bytes);
+    return at(begin);
+  }
+
+  void release(std::byte* p) {
+    if (!p) return;
+    std::size_t const begin = offset(p);
+    auto const        found = allocations().find(begin);
+    if (found == allocations().end()) return;
+    found->second.live      = false;
+    std::size_t const bytes = found->second.bytes;
+    mark(begin, bytes, 0);
+    give_back(at(begin), bytes);
+    give_back(&shadow[begin / 4], bytes / 4 * sizeof(cell));
+  }
+
+  /// What the host wrote counts as set.
+  void set(void const* p, std::size_t bytes) {
+    std::size_t const begin = offset(p);
+    for (std::size_t o = begin; o < begin + bytes;) {
+      std::size_t const n    = 4 - o % 4 < begin + bytes - o ? 4 - o % 4 : begin + bytes - o;
+      unsigned const    bits = ((1u << n) - 1) << (o % 4);
+      shadow[o / 4].set      = (shadow[o / 4].set | bits) & 15u;
+      o += n;
+    }
+  }
+
+  /// The buffer at or next below `offset`; end() where there is none.
+  auto nearest(std::size_t offset) {
+    auto& all   = allocations();
+    auto  above = all.upper_bound(offset);
+    return above == all.begin() ? all.end() : --above;
+  }
+
+ private:
+  std::size_t find(std::size_t room) {
+    if (bump + room <= span) {
+      std::size_t const begin = bump;
+      bump += room;
+      return begin;
+    }
+    // The heap has been walked once: forget what is dead, take the first gap.
+    auto& all = allocations();
+    for (auto i = all.begin(); i != all.end();) i = i->second.live ? std::next(i) : all.erase(i);
+    std::size_t gap = heap_begin + red_zone;
+    for (auto const& [begin, a] : all) {
+      if (gap + room <= begin) return gap;
+      gap = begin + (a.bytes + red_zone - 1) / red_zone * red_zone + red_zone;
+    }
+    if (gap + room > span) throw std::bad_alloc{};
+    return gap;
+  }
+
+  void mark(std::size_t begin, std::size_t bytes, unsigned valid) {
+    for (std::size_t i = 0; i < (bytes + 3) / 4; ++i) {
+      cell&          c = shadow[begin / 4 + i];
+      unsigned const n = bytes - 4 * i >= 4 ? 15u : (1u << (bytes - 4 * i)) - 1;
+      c                = {};
+      c.valid          = valid ? n & 15u : 0u;
+    }
+  }
+
+  static void give_back(void* p, std::size_t bytes) {
+    constexpr std::uintptr_t page  = 4096;
+    auto const               first = (reinterpret_cast<std::uintptr_t>(p) + page - 1) & ~(page - 1);
+    auto const               last  = (reinterpret_cast<std::uintptr_t>(p) + bytes) & ~(page - 1);
+    if (last > first && last - first >= 16 * page) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  }
+};
+
+inline constinit arena memory;
+
+}  // namespace tenon::simt::checked

@@ -1,0 +1,115 @@
+#pragma once
+//  The block that runs now: its threads, what they know of each other, and what each is waiting for.
+#include <tenon/simt/checked/arena.hpp>
+#include <tenon/simt/checked/clock.hpp>
+#include <tenon/simt/checked/collector.hpp>
+#include <tenon/simt/fiber.hpp>
+#include <tenon/simt/session.hpp>
+#include <tenon/simt/vocabulary.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace tenon::simt::checked {
+
+enum class waiting : unsigned char { nothing, block_barrier, collective, gone };
+
+/// A cp.async on its way. Its bytes belong to it until its issuer waits for its group.
+struct copy {
+  std::uint32_t number;
+  std::uint32_t group;
+  std::size_t   to;  // arena offset
+  void const*   from;
+  unsigned      bytes, source_bytes;
+  bool          delivered;
+  site_number   at;
+  unsigned char snapshot[16];  // the source when the copy was issued
+};
+
+struct thread_state {
+  fiber                               context;
+  std::uint32_t                       clock   = 1;
+  std::uint32_t                       view_of = 0;  // the barrier generation that `view` belongs to
+  std::uint32_t                       view[32];     // what it knows of its own warp
+  std::shared_ptr<clocks const>       full;         // what it knows of its block, from atomics
+  std::shared_ptr<known_blocks const> others;       // what it knows of other blocks
+  knowledge                           released;     // at its last fence: what its relaxed atomics hand over
+  knowledge                           pending;      // read by its relaxed atomics, known from its next fence on
+  waiting                             state     = waiting::nothing;
+  site_number                         wait_site = 0;
+  unsigned                            wait_mask = 0;
+  char const*                         wait_for  = "";
+  std::vector<copy>                   copies;
+  std::uint32_t                       groups     = 0;  // committed
+  void const*                         polled     = nullptr;
+  std::uint64_t                       poll_value = 0;
+  std::uint32_t                       polls      = 0;
+};
+
+struct block_state {
+  std::uint32_t threads = 0, live = 0, me = 0;
+  std::uint32_t serial      = 0;  // of the block in its launch, in running order
+  std::uint32_t first_agent = 0;
+  thread_state* mine        = nullptr;
+  epoch         now         = 0;  // mine
+  std::uint32_t barriers    = 1;  // barrier generation
+  clocks        base;             // what every thread of the block knows
+  dim3          shape;
+
+  std::uint32_t launch_generation = 0, block_generation = 0, generations = 0;
+  std::size_t   shared_bytes      = 0;
+  bool          alignment_matters = true;
+  check_options options;
+  collector     found;
+
+  std::vector<thread_state> thread;
+  std::vector<uint3>        block_index;  // by serial
+
+  void become(std::uint32_t t) {
+    me   = t;
+    mine = &thread[t];
+    now  = make_epoch(first_agent + t, mine->clock);
+  }
+  void tick() { now = make_epoch(first_agent + me, ++mine->clock); }
+
+  /// The clock of thread u of this block that thread t knows.
+  std::uint32_t knows(std::uint32_t t, std::uint32_t u) const {
+    thread_state const& s = thread[t];
+    if (t == u) return s.clock;
+    std::uint32_t c = base[u];
+    if (t / 32 == u / 32 && s.view_of == barriers) c = std::max(c, s.view[u % 32]);
+    if (s.full) c = std::max(c, (*s.full)[u]);
+    return c;
+  }
+
+  /// Whether e, the epoch of a thread, happens before what the running thread does now.
+  bool ordered(epoch e) const {
+    std::uint32_t const u = agent_of(e) - first_agent, c = clock_of(e);
+    if (u < threads) {
+      if (c <= base[u] || u == me) return true;
+      if (u / 32 == me / 32 && mine->view_of == barriers && c <= mine->view[u % 32]) return true;
+      return mine->full && c <= (*mine->full)[u];
+    }
+    std::uint32_t const b = agent_of(e) / threads;
+    auto const&         o = mine->others;
+    return o && b < o->size() && (*o)[b] && c <= (*(*o)[b])[agent_of(e) % threads];
+  }
+
+  std::string name_of(std::uint32_t agent) const {
+    std::uint32_t const t = agent % threads, b = agent / threads;
+    uint3 const         i = b < block_index.size() ? block_index[b] : uint3{};
+    return "thread " + std::to_string(t) + " (warp " + std::to_string(t / 32) + ", lane " + std::to_string(t % 32) +
+           ") of block (" + std::to_string(i.x) + ", " + std::to_string(i.y) + ", " + std::to_string(i.z) + ")";
+  }
+  std::string my_name() const { return name_of(first_agent + me); }
+};
+
+inline constinit block_state* current = nullptr;  // made by the first launch
+
+inline block_state& running() { return *current; }
+
+}  // namespace tenon::simt::checked

@@ -1,0 +1,249 @@
+#pragma once
+//  Copies, atomics and fences of a checked run.
+#include <tenon/simt/checked/scheduler.hpp>
+#include <tenon/simt/machine.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace tenon::simt::checked {
+
+// ---- knowledge in motion ------------------------------------------------------------------------------------------
+
+/// Adds what `from` tells of its block to what is known of other blocks.
+inline std::shared_ptr<known_blocks const> with_block(std::shared_ptr<known_blocks const> const& others,
+                                                      std::uint32_t block, std::shared_ptr<clocks const> const& known) {
+  if (!known) return others;
+  auto all = others ? std::make_shared<known_blocks>(*others) : std::make_shared<known_blocks>();
+  if (all->size() <= block) all->resize(block + 1);
+  (*all)[block] = join((*all)[block], known);
+  return all;
+}
+
+inline void merge(knowledge& to, knowledge const& from) {
+  if (from.empty()) return;
+  if (to.empty()) {
+    to = from;
+    return;
+  }
+  if (to.block == from.block) {
+    to.own    = join(to.own, from.own);
+    to.device = join(to.device, from.device);
+    to.others = join(to.others, from.others);
+  } else {
+    to.others = join(with_block(to.others, to.block, to.device), from.others);
+    to.block  = from.block;
+    to.own    = from.own;
+    to.device = from.device;
+  }
+}
+
+inline void learn(knowledge const& k) {
+  if (k.empty()) return;
+  auto& b = running();
+  if (k.block == b.serial) b.mine->full = join(b.mine->full, k.own);
+  else b.mine->others = with_block(b.mine->others, k.block, k.device);
+  b.mine->others = join(b.mine->others, k.others);
+}
+
+/// What the running thread knows now; its next accesses are of a later clock.
+inline knowledge release(scope how_far) {
+  auto&     b = running();
+  auto      c = std::make_shared<clocks>(b.threads);
+  knowledge k;
+  for (std::uint32_t u = 0; u < b.threads; ++u) (*c)[u] = b.knows(b.me, u);
+  k.block  = b.serial;
+  k.own    = c;
+  k.device = how_far == scope::device ? k.own : nullptr;
+  k.others = b.mine->others;
+  b.tick();
+  return k;
+}
+
+/// At a block barrier: everyone knows of other blocks what anyone does, and a fence before it serves everyone after it.
+inline void scheduler::share_knowledge() {
+  auto&                               b = running();
+  std::shared_ptr<known_blocks const> others;
+  knowledge                           released, pending;
+  for (auto const& s : b.thread) {
+    others = join(others, s.others);
+    merge(released, s.released);
+    merge(pending, s.pending);
+  }
+  for (auto& s : b.thread) s.others = others, s.released = released, s.pending = pending;
+}
+
+/// What atomics have left at an address for those who read it.
+inline std::unordered_map<std::uintptr_t, knowledge>& left_at() {
+  static auto* const m = new std::unordered_map<std::uintptr_t, knowledge>;
+  return *m;
+}
+
+// ---- fences and atomics -------------------------------------------------------------------------------------------
+
+inline void fence_memory(scope how_far) {
+  auto& t = *running().mine;
+  learn(t.pending);
+  t.pending  = {};
+  t.released = release(how_far);
+}
+
+inline void report_misaligned(void const* address, std::size_t bytes, std::size_t alignment, char const* what,
+                              site_number at) {
+  auto& b = running();
+  if (b.found.again(kind::misaligned, at, 0)) return;
+  b.found.add(kind::misaligned, level::error,
+              {at, std::string(what) + " of " + std::to_string(bytes) + " bytes", b.my_name()}, {},
+              memory.holds(address) ? bytes_of(memory.offset(address), bytes) : "",
+              "The address is " + std::to_string(reinterpret_cast<std::uintptr_t>(address) % alignment) +
+                  " beyond a multiple of " + std::to_string(alignment) +
+                  ", which a device refuses. Use a narrower access, or align the base and the stride.");
+}
+
+/// A thread that reads one unchanging address over and over waits for another: let that one run, but not for ever.
+inline void notice_polling(void const* address, std::size_t bytes, site_number at) {
+  constexpr std::uint32_t enough = 20000;
+  auto&                   b      = running();
+  auto&                   t      = *b.mine;
+  std::uint64_t           value  = 0;
+  std::memcpy(&value, address, bytes < 8 ? bytes : 8);
+  if (t.polled != address || t.poll_value != value) {
+    t.polled = address, t.poll_value = value, t.polls = 0;
+    return;
+  }
+  if (++t.polls < 4) return;
+  if (t.polls > enough) {
+    if (!b.found.again(kind::deadlock, at, 0)) {
+      t.wait_site = at, t.wait_for = "a loop on an atomic";
+      b.found.add(
+          kind::deadlock, level::error, {at, "polls a value that nobody changes", b.my_name()}, {},
+          memory.holds(address) ? bytes_of(memory.offset(address), bytes) : "",
+          "Blocks run one after the other in a checked run: a thread can wait for its own block, and for blocks "
+          "that have run, only." +
+              scheduler::instance().who_waits());
+    }
+    scheduler::instance().give_up();
+  }
+  scheduler::instance().yield();
+}
+
+inline void atomic_step(void* address, std::size_t bytes, atomic_access how, memory_order order, scope how_far,
+                        site_number at) {
+  auto& b = running();
+  if (reinterpret_cast<std::uintptr_t>(address) % bytes) report_misaligned(address, bytes, bytes, "atomic", at);
+  notice_polling(address, bytes, at);
+  if (memory.holds(address)) {
+    access a{how != atomic_access::store, how != atomic_access::load, true, at, memory.offset(address), bytes};
+    judge_cells(a);
+  }
+  auto&      left    = left_at();
+  auto const key     = reinterpret_cast<std::uintptr_t>(address);
+  bool const acquire = order == memory_order::acquire || order == memory_order::acquire_release;
+  bool const release = order == memory_order::release || order == memory_order::acquire_release;
+  if (how != atomic_access::store) {
+    if (auto const found = left.find(key); found != left.end()) {
+      if (acquire) learn(found->second);
+      else merge(b.mine->pending, found->second);
+    }
+  }
+  if (how == atomic_access::load) return;
+  if (!release && b.mine->released.empty()) {
+    if (how == atomic_access::store) left.erase(key);
+    return;
+  }
+  knowledge const hand_over = release ? checked::release(how_far) : b.mine->released;
+  if (how == atomic_access::store) left[key] = {};
+  merge(left[key], hand_over);
+}
+
+// ---- asynchronous copies ------------------------------------------------------------------------------------------
+
+inline void deliver(copy& c) {
+  if (c.delivered) return;
+  c.delivered = true;
+  std::memcpy(memory.at(c.to), c.from, c.source_bytes);
+  std::memset(memory.at(c.to) + c.source_bytes, 0, c.bytes - c.source_bytes);
+}
+
+inline void issue_copy(void* shared, void const* global, unsigned bytes, unsigned source_bytes, site_number at) {
+  auto& b = running();
+  if (source_bytes > bytes) source_bytes = bytes;
+  if (b.alignment_matters) {
+    if (reinterpret_cast<std::uintptr_t>(shared) % bytes)
+      report_misaligned(shared, bytes, bytes, "cp.async to shared memory", at);
+    if (source_bytes && reinterpret_cast<std::uintptr_t>(global) % bytes)
+      report_misaligned(global, bytes, bytes, "cp.async from global memory", at);
+  }
+  if (source_bytes && memory.holds(global)) {
+    access a{true, false, false, at, memory.offset(global), source_bytes};
+    judge_cells(a);
+  }
+  std::size_t const to = memory.holds(shared) ? memory.offset(shared) : 0;
+  if (to == 0 || !in_shared(to)) {
+    if (!b.found.again(kind::out_of_bounds, at, 0))
+      b.found.add(kind::out_of_bounds, level::error, {at, "cp.async", b.my_name()}, {},
+                  to ? bytes_of(to, bytes) : "host memory", "The destination of a cp.async is not shared memory.");
+    std::memcpy(shared, global, source_bytes);
+    std::memset(static_cast<char*>(shared) + source_bytes, 0, bytes - source_bytes);
+    return;
+  }
+  access a{false, true, false, at, to, bytes};
+  judge_cells(a);
+  copy c{};
+  c.number = static_cast<std::uint32_t>(shadows().copies.size());
+  c.group  = b.mine->groups;
+  c.to = to, c.from = global, c.bytes = bytes, c.source_bytes = source_bytes, c.at = at;
+  std::memcpy(c.snapshot, global, source_bytes);
+  shadows().copies.push_back({b.me, at});
+  bool const whole = to % 4 == 0 && !a.reported;
+  if (whole)
+    for (std::size_t i = to / 4; i < (to + bytes) / 4; ++i) {
+      cell& x = memory.shadow[i];
+      forget(x);
+      x.bytes = 15;
+      x.write = make_epoch(in_flight, c.number);
+    }
+  bool const late = b.options.delivery == delivery::late ||
+                    (b.options.delivery == delivery::random && (scheduler::instance().random() & 1));
+  if (!late) deliver(c);
+  else std::memset(shared, 0xff, bytes);
+  b.mine->copies.push_back(c);
+}
+
+inline void finish_copy(copy& c) {
+  auto& b = running();
+  if (std::memcmp(c.snapshot, c.from, c.source_bytes) != 0 && !b.found.again(kind::unwaited_copy, c.at, 1))
+    b.found.add(kind::unwaited_copy, level::error, {c.at, "cp.async whose source changed on its way", b.my_name()},
+                {1, "", ""}, memory.holds(c.from) ? bytes_of(memory.offset(c.from), c.source_bytes) : "",
+                "The source was written between the copy and its wait. Missing: cp_async_wait<N>() before the write.");
+  deliver(c);
+  if (c.to % 4) return;
+  for (std::size_t i = c.to / 4; i < (c.to + c.bytes) / 4; ++i) {
+    cell& x = memory.shadow[i];
+    if (x.generation != b.block_generation) continue;
+    auto const arrive = [&](slots& s) {
+      if (s.write == make_epoch(in_flight, c.number)) s.write = b.now, s.write_site = c.at;
+    };
+    if (!x.split) arrive(x);
+    else
+      for (auto& part : shadows().of_shared.splits[clock_of(x.write)].part) arrive(part);
+  }
+}
+
+inline void wait_for_copies(unsigned pending) {
+  auto& t    = *running().mine;
+  auto& all  = t.copies;
+  auto  keep = std::remove_if(all.begin(), all.end(), [&](copy& c) {
+    if (c.group + pending >= t.groups) return false;
+    finish_copy(c);
+    return true;
+  });
+  all.erase(keep, all.end());
+}
+
+}  // namespace tenon::simt::checked

@@ -1,0 +1,460 @@
+//  The checked build's machine. Compile this file without -fsanitize=thread and link it with kernel files that are
+//  compiled with it; the functions below stand in for libtsan. See cmake/tenon_add_checked_test.cmake.
+#if defined(__SANITIZE_THREAD__)
+#  error "tenon: simt/checked_runtime.cpp must not be compiled with -fsanitize=thread"
+#endif
+#define TENON_CHECKED 1
+#include <tenon/simt/buffer.hpp>
+#include <tenon/simt/checked/operations.hpp>
+#include <tenon/simt/launch.hpp>
+#include <tenon/simt/machine.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <mutex>
+#include <numeric>
+#include <vector>
+
+extern "C" {
+void* __real_memcpy(void*, void const*, std::size_t);
+void* __real_memmove(void*, void const*, std::size_t);
+void* __real_memset(void*, int, std::size_t);
+}
+
+namespace tenon::simt {
+namespace checked {
+
+static site_number number(site const& at) { return sites().of(at); }
+
+static void open() {
+  if (current) return;
+  memory.open();
+  current = new block_state;
+}
+
+/// The blocks of a launch in running order.
+static std::vector<std::size_t> order_of(std::size_t blocks, check_options const& o, std::uint64_t seed) {
+  std::vector<std::size_t> order(blocks);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  if (o.schedule == schedule::reversed) std::reverse(order.begin(), order.end());
+  if (o.schedule == schedule::random) {
+    std::uint64_t r = seed * 0x9e3779b97f4a7c15u + 1;
+    for (std::size_t i = blocks; i > 1; --i) {
+      r ^= r << 13, r ^= r >> 7, r ^= r << 17;
+      std::swap(order[i - 1], order[r % i]);
+    }
+  }
+  return order;
+}
+
+static bool run_launch(void (*body)(void const*), void const* argument, dim3 grid, dim3 shape, std::size_t shared_bytes,
+                       check_options const& options, bool alignment_matters, std::uint64_t launch) {
+  open();
+  auto& b             = running();
+  b.threads           = static_cast<std::uint32_t>(shape.count());
+  b.shape             = shape;
+  b.shared_bytes      = std::min(shared_bytes, arena::shared_span);
+  b.alignment_matters = alignment_matters;
+  b.options           = options;
+  b.launch_generation = ++b.generations;
+  b.found.clear();
+  b.block_index.clear();
+  shadows().of_heap.clear();
+  left_at().clear();
+  gridDim                  = grid;
+  blockDim                 = shape;
+  std::uint64_t const seed = options.seed + 0x51ed270b * launch;
+  bool                done = true;
+  auto const          was  = doing;
+  doing                    = activity::runtime;
+  for (std::size_t const i : order_of(grid.count(), options, seed)) {
+    blockIdx = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
+                static_cast<unsigned>(i / grid.x / grid.y)};
+    b.serial = static_cast<std::uint32_t>(b.block_index.size());
+    b.block_index.push_back(blockIdx);
+    b.first_agent      = b.serial * b.threads;
+    b.block_generation = ++b.generations;
+    b.live             = b.threads;
+    b.barriers         = b.barriers + 1;
+    b.base.assign(b.threads, 0);
+    b.thread.clear();
+    b.thread.resize(b.threads);
+    shadows().of_shared.clear();
+    shadows().copies.clear();
+    std::erase_if(left_at(), [](auto const& e) {
+      return memory.holds(reinterpret_cast<void const*>(e.first)) && in_shared(e.first - memory.base);
+    });
+    __real_memset(memory.shared(), 0xff, b.shared_bytes);
+    done = scheduler::instance().run(body, argument, seed + 0x2545f491 * i);
+    if (!done) break;
+  }
+  doing = was;
+  return done;
+}
+
+}  // namespace checked
+
+using namespace checked;
+
+// ---- launches -----------------------------------------------------------------------------------------------------
+
+static std::mutex& one_launch() {
+  static auto* const m = new std::mutex;
+  return *m;
+}
+
+outcome run_grid(void (*body)(void const*), void const* argument, dim3 grid, dim3 shape, std::size_t shared_bytes,
+                 run_options const& options) {
+  if (grid.count() == 0 || shape.count() == 0) return outcome::finished;
+  std::lock_guard const lock(one_launch());
+  static simt::session  no_session;
+  simt::session&        session = options.session ? *options.session : no_session;
+  report&               found   = session.found();
+  if (shape.count() > 1024) {
+    found.findings.push_back({kind::out_of_bounds, level::error, {}, {}, {}, "A block has more than 1024 threads.", 1});
+    return outcome::faulty;
+  }
+  bool const done = run_launch(body, argument, grid, shape, shared_bytes, session.options(), options.alignment_matters,
+                               found.launches);
+  ++found.launches;
+  bool const faulty = !running().found.empty();
+  running().found.move_to(found);
+  if (!options.session && faulty) {
+    std::cerr << "tenon: a checked launch without a session: " << found << std::endl;
+    found.findings.clear();
+  }
+  return !done ? outcome::deadlock : !options.session && faulty ? outcome::faulty : outcome::finished;
+}
+
+void detail::prove_alive(void (*racy)(void const*)) {
+  std::lock_guard const lock(one_launch());
+  open();
+  std::byte* const word = memory.allocate(sizeof(int), sizeof(int));
+  bool const       done = run_launch(racy, &word, 1u, 64u, 0, {}, true, 0);
+  if (!done || !running().found.has(kind::write_after_write)) {
+    std::fputs(
+        "tenon: the checker of this program is dead: a planted race was not noticed.\n"
+        "tenon: files with kernels must be compiled with -fsanitize=thread and linked without it; see "
+        "cmake/tenon_add_checked_test.cmake\n",
+        stderr);
+    std::abort();
+  }
+  running().found.clear();
+  memory.release(word);
+}
+
+// ---- machine ------------------------------------------------------------------------------------------------------
+
+namespace machine {
+
+std::byte* allocate(std::size_t bytes, std::size_t element_bytes) {
+  runtime_scope const scope;
+  return memory.allocate(bytes, element_bytes);
+}
+void release(std::byte* p) {
+  runtime_scope const scope;
+  memory.release(p);
+}
+void copy_from_host(void* to, void const* from, std::size_t bytes) {
+  __real_memcpy(to, from, bytes);
+  if (memory.holds(to)) memory.set(to, bytes);
+}
+void copy_to_host(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }
+
+// Outside a kernel there is one thread and nothing to wait for.
+static bool in_kernel() { return doing == activity::kernel; }
+
+void sync_block(site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  scheduler::instance().sync_block(number(at));
+}
+
+void sync_warp(unsigned mask, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  scheduler::instance().meet({warp_operation::sync, 0, false, "sync_warp"}, mask, number(at), nullptr, nullptr);
+}
+
+void fence(simt::scope how_far, site) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  fence_memory(how_far);
+}
+
+struct shuffle_lane {
+  std::uint64_t value, result;
+  int           source;
+  bool          absent;
+};
+
+std::uint64_t shuffle(shuffle_mode mode, std::uint64_t v, int source, unsigned mask, site at) {
+  if (!in_kernel()) return v;
+  runtime_scope const scope;
+  static char const*  names[] = {"shuffle", "shuffle_xor", "shuffle_up", "shuffle_down"};
+  shuffle_lane        mine{v, v, source, false};
+  collective const    what{warp_operation::shuffle, static_cast<int>(mode), false, names[static_cast<int>(mode)]};
+  scheduler::instance().meet(what, mask, number(at), &mine, [](void* const* lanes, unsigned here) {
+    for (unsigned l = 0; l < 32; ++l) {
+      if (!(here >> l & 1)) continue;
+      auto& to = *static_cast<shuffle_lane*>(lanes[l]);
+      if (here >> to.source & 1) to.result = static_cast<shuffle_lane const*>(lanes[to.source])->value;
+      else to.absent = true;
+    }
+  });
+  // A block of one thread has no other lanes to miss: tiles reduce over it as over a warp.
+  if (mine.absent && running().threads > 1 && !running().found.again(kind::divergent_collective, number(at), 2))
+    running().found.add(kind::divergent_collective, level::error, {number(at), what.name, running().my_name()},
+                        {2, "", ""}, {},
+                        "It reads lane " + std::to_string(source) +
+                            ", which does not take part: it is not in the mask, has returned or does not exist. The "
+                            "value is undefined.");
+  return mine.result;
+}
+
+std::uint32_t vote(vote_mode mode, bool predicate, unsigned mask, site at) {
+  if (!in_kernel()) return predicate;
+  runtime_scope const scope;
+  struct lane {
+    bool          predicate;
+    std::uint32_t yes, here;
+  } mine{predicate, 0, 0};
+  static char const* names[] = {"ballot", "any", "all"};
+  scheduler::instance().meet({warp_operation::vote, static_cast<int>(mode), false, names[static_cast<int>(mode)]}, mask,
+                             number(at), &mine, [](void* const* lanes, unsigned here) {
+                               std::uint32_t yes = 0;
+                               for (unsigned l = 0; l < 32; ++l)
+                                 if ((here >> l & 1) && static_cast<lane const*>(lanes[l])->predicate) yes |= 1u << l;
+                               for (unsigned l = 0; l < 32; ++l)
+                                 if (here >> l & 1)
+                                   static_cast<lane*>(lanes[l])->yes = yes, static_cast<lane*>(lanes[l])->here = here;
+                             });
+  return mode == vote_mode::ballot ? mine.yes : mode == vote_mode::any ? mine.yes != 0 : mine.yes == mine.here;
+}
+
+struct ldmatrix_request : ldmatrix_lane {
+  int         count;
+  bool        transposed;
+  site_number at;
+};
+
+void ldmatrix(int count, bool transposed, std::uint32_t* r, void const* row, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  ldmatrix_request    mine{{row, r}, count, transposed, number(at)};
+  scheduler::instance().meet(
+      {warp_operation::ldmatrix, count * 2 + transposed, true, transposed ? "ldmatrix_transposed" : "ldmatrix"}, ~0u,
+      number(at), &mine, [](void* const* lanes, unsigned here) {
+        if (here != ~0u) return;
+        auto&               b     = running();
+        auto const&         any   = *static_cast<ldmatrix_request const*>(lanes[0]);
+        std::uint32_t const first = b.me / 32 * 32;
+        bool                good  = true;
+        for (int l = 0; l < 8 * any.count; ++l) {
+          void const* const row_of = static_cast<ldmatrix_request const*>(lanes[l])->row;
+          b.become(first + static_cast<std::uint32_t>(l));
+          if (reinterpret_cast<std::uintptr_t>(row_of) % 16) report_misaligned(row_of, 16, 16, "ldmatrix row", any.at);
+          if (!memory.holds(row_of) || !in_shared(memory.offset(row_of))) {
+            good = false;
+            if (!b.found.again(kind::out_of_bounds, any.at, 0))
+              b.found.add(kind::out_of_bounds, level::error, {any.at, "ldmatrix row", b.my_name()}, {}, "",
+                          "The row is not in shared memory.");
+            continue;
+          }
+          judge<false>(memory.offset(row_of), 16, any.at);
+        }
+        void* plain[32];
+        for (int l = 0; l < 32; ++l) plain[l] = static_cast<ldmatrix_lane*>(static_cast<ldmatrix_request*>(lanes[l]));
+        if (good) ldmatrix_warp(plain, any.count, any.transposed);
+      });
+}
+
+void mma_m16n8k16_f16(float* d, std::uint32_t const* a, std::uint32_t const* b, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  mma_lane            mine{d, a, b};
+  scheduler::instance().meet({warp_operation::mma, 0, true, "mma_m16n8k16<f16>"}, ~0u, number(at), &mine,
+                             [](void* const* lanes, unsigned here) {
+                               if (here == ~0u) mma_m16n8k16_warp<f16>(lanes);
+                             });
+}
+void mma_m16n8k16_bf16(float* d, std::uint32_t const* a, std::uint32_t const* b, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  mma_lane            mine{d, a, b};
+  scheduler::instance().meet({warp_operation::mma, 1, true, "mma_m16n8k16<bf16>"}, ~0u, number(at), &mine,
+                             [](void* const* lanes, unsigned here) {
+                               if (here == ~0u) mma_m16n8k16_warp<bf16>(lanes);
+                             });
+}
+
+void cp_async(void* shared, void const* global, int bytes, int source_bytes, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  issue_copy(shared, global, static_cast<unsigned>(bytes), static_cast<unsigned>(std::max(source_bytes, 0)),
+             number(at));
+}
+void cp_async_commit(site) {
+  if (in_kernel()) ++running().mine->groups;
+}
+void cp_async_wait(int pending, site) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  wait_for_copies(static_cast<unsigned>(pending));
+}
+
+std::byte* shared_memory(std::size_t bytes, site at) {
+  auto& b = running();
+  if (bytes > b.shared_bytes && in_kernel()) {
+    runtime_scope const scope;
+    if (!b.found.again(kind::out_of_bounds, number(at), 0))
+      b.found.add(kind::out_of_bounds, level::error,
+                  {number(at), "shared storage of " + std::to_string(bytes) + " bytes", b.my_name()}, {}, {},
+                  "The launch gave the block only " + std::to_string(b.shared_bytes) + " bytes of shared memory.");
+  }
+  return memory.shared();
+}
+
+[[gnu::always_inline]] static inline void check(void const* address, std::size_t bytes, std::size_t alignment,
+                                                bool write, site const& at) {
+  if (doing != activity::kernel) {
+    if (write && memory.holds(address)) memory.set(address, bytes);
+    return;
+  }
+  bool const aligned = alignment <= 1 || reinterpret_cast<std::uintptr_t>(address) % alignment == 0;
+  if (!aligned && running().alignment_matters) {
+    runtime_scope const scope;
+    report_misaligned(address, bytes, alignment, write ? "vector store" : "vector load", number(at));
+  }
+  if (!memory.holds(address)) return;
+  runtime_scope const scope;
+  if (write) judge<true>(memory.offset(address), bytes, number(at));
+  else judge<false>(memory.offset(address), bytes, number(at));
+}
+
+void check_access(void const* address, std::size_t bytes, std::size_t alignment, bool write, site at) {
+  check(address, bytes, alignment, write, at);
+}
+chunk load(void const* address, std::size_t bytes, std::size_t alignment, site at) {
+  check(address, bytes, alignment, false, at);
+  chunk v{};
+  __real_memcpy(&v, address, bytes);
+  return v;
+}
+void store(void* address, std::size_t bytes, std::size_t alignment, chunk value, site at) {
+  check(address, bytes, alignment, true, at);
+  __real_memcpy(address, &value, bytes);
+}
+
+void atomic(void* address, std::size_t bytes, atomic_access how, memory_order order, simt::scope how_far, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  atomic_step(address, bytes, how, order, how_far, number(at));
+}
+void peek(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }
+void poke(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }
+
+}  // namespace machine
+
+// ---- what the compiler calls --------------------------------------------------------------------------------------
+
+template <bool Write>
+[[gnu::always_inline]] static inline void hook(void const* address, std::size_t bytes, void const* return_address) {
+  std::size_t const offset = reinterpret_cast<std::uintptr_t>(address) - memory.base;
+  if (offset >= memory.span) return;
+  if (doing == activity::kernel) {
+    doing = activity::runtime;
+    judge<Write>(offset, bytes, sites().of_address(return_address));
+    doing = activity::kernel;
+  } else if (Write && doing == activity::host) {
+    memory.set(address, bytes);
+  }
+}
+
+}  // namespace tenon::simt
+
+using tenon::simt::hook;
+
+#define TENON_SIMT_HOOK(BYTES)                                                                                \
+  void __tsan_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }                    \
+  void __tsan_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }                    \
+  void __tsan_unaligned_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }          \
+  void __tsan_unaligned_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }          \
+  void __tsan_volatile_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }           \
+  void __tsan_volatile_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }           \
+  void __tsan_unaligned_volatile_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); } \
+  void __tsan_unaligned_volatile_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); } \
+  void __tsan_read_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }               \
+  void __tsan_unaligned_read_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }
+
+// Atomics of host code: made as they are, judged as nothing. Kernels reach atomics through arch:: only.
+#define TENON_SIMT_ATOMIC(BITS, T)                                                                                       \
+  T    __tsan_atomic##BITS##_load(T const volatile* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }             \
+  void __tsan_atomic##BITS##_store(T volatile* p, T v, int) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }                \
+  T    __tsan_atomic##BITS##_exchange(T volatile* p, T v, int) { return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST); }   \
+  T    __tsan_atomic##BITS##_fetch_add(T volatile* p, T v, int) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }   \
+  T    __tsan_atomic##BITS##_fetch_sub(T volatile* p, T v, int) { return __atomic_fetch_sub(p, v, __ATOMIC_SEQ_CST); }   \
+  T    __tsan_atomic##BITS##_fetch_and(T volatile* p, T v, int) { return __atomic_fetch_and(p, v, __ATOMIC_SEQ_CST); }   \
+  T    __tsan_atomic##BITS##_fetch_or(T volatile* p, T v, int) { return __atomic_fetch_or(p, v, __ATOMIC_SEQ_CST); }     \
+  T    __tsan_atomic##BITS##_fetch_xor(T volatile* p, T v, int) { return __atomic_fetch_xor(p, v, __ATOMIC_SEQ_CST); }   \
+  T    __tsan_atomic##BITS##_fetch_nand(T volatile* p, T v, int) { return __atomic_fetch_nand(p, v, __ATOMIC_SEQ_CST); } \
+  int  __tsan_atomic##BITS##_compare_exchange_strong(T volatile* p, T* c, T v, int, int) {                               \
+     return __atomic_compare_exchange_n(p, c, v, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                                 \
+  }                                                                                                                      \
+  int __tsan_atomic##BITS##_compare_exchange_weak(T volatile* p, T* c, T v, int, int) {                                  \
+    return __atomic_compare_exchange_n(p, c, v, 1, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                                  \
+  }                                                                                                                      \
+  T __tsan_atomic##BITS##_compare_exchange_val(T volatile* p, T c, T v, int, int) {                                      \
+    __atomic_compare_exchange_n(p, &c, v, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                                        \
+    return c;                                                                                                            \
+  }
+
+extern "C" {
+
+void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+void __tsan_ignore_thread_begin() {}
+void __tsan_ignore_thread_end() {}
+void __tsan_vptr_read(void**) {}
+void __tsan_vptr_update(void**, void*) {}
+TENON_SIMT_HOOK(1)
+TENON_SIMT_HOOK(2)
+TENON_SIMT_HOOK(4)
+TENON_SIMT_HOOK(8)
+TENON_SIMT_HOOK(16)
+void __tsan_read_range(void* p, unsigned long n) { hook<false>(p, n, __builtin_return_address(0)); }
+void __tsan_write_range(void* p, unsigned long n) { hook<true>(p, n, __builtin_return_address(0)); }
+
+TENON_SIMT_ATOMIC(8, unsigned char)
+TENON_SIMT_ATOMIC(16, unsigned short)
+TENON_SIMT_ATOMIC(32, unsigned int)
+TENON_SIMT_ATOMIC(64, unsigned long)
+void __tsan_atomic_thread_fence(int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+void __tsan_atomic_signal_fence(int) {}
+
+// The linker sends the program's memcpy, memmove and memset here (-Wl,--wrap).
+void* __wrap_memcpy(void* to, void const* from, std::size_t n) {
+  hook<false>(from, n, __builtin_return_address(0));
+  hook<true>(to, n, __builtin_return_address(0));
+  return __real_memcpy(to, from, n);
+}
+void* __wrap_memmove(void* to, void const* from, std::size_t n) {
+  hook<false>(from, n, __builtin_return_address(0));
+  hook<true>(to, n, __builtin_return_address(0));
+  return __real_memmove(to, from, n);
+}
+void* __wrap_memset(void* to, int v, std::size_t n) {
+  hook<true>(to, n, __builtin_return_address(0));
+  return __real_memset(to, v, n);
+}
+void* __tsan_memcpy(void* to, void const* from, std::size_t n) { return __wrap_memcpy(to, from, n); }
+void* __tsan_memmove(void* to, void const* from, std::size_t n) { return __wrap_memmove(to, from, n); }
+void* __tsan_memset(void* to, int v, std::size_t n) { return __wrap_memset(to, v, n); }
+
+}  // extern "C"

@@ -1,0 +1,39 @@
+#pragma once
+//  A run of launches under one set of options, and what they found.
+//
+//    tenon::simt::session session({.seed = 7, .schedule = tenon::simt::schedule::random});
+//    context.session = &session;
+//    ... operators ...
+//    EXPECT_TRUE(session.found().clean()) << session.found();
+#include <tenon/simt/report.hpp>
+
+#include <cstdint>
+
+namespace tenon::simt {
+
+struct check_options {
+  std::uint64_t  seed             = 0;
+  simt::schedule schedule         = simt::schedule::in_order;
+  simt::delivery delivery         = simt::delivery::late;
+  bool           count_wavefronts = false;  // bank conflicts of shared accesses; about twice the time
+};
+
+/// Collects the findings of every launch that names it. Not for concurrent use.
+class session {
+ public:
+  explicit session(check_options const& options = {}) : options_(options) {
+    found_.seed     = options.seed;
+    found_.schedule = options.schedule;
+    found_.delivery = options.delivery;
+  }
+
+  check_options const& options() const { return options_; }
+  report const&        found() const { return found_; }
+  report&              found() { return found_; }
+
+ private:
+  check_options options_;
+  report        found_;
+};
+
+}  // namespace tenon::simt

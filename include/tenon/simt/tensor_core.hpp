@@ -1,0 +1,61 @@
+#pragma once
+//  What a warp's matrix instructions compute, over the operands of its 32 lanes (layouts: arch/cuda/matrix.cuh).
+#include <tenon/core/numeric.hpp>
+
+#include <cstdint>
+#include <cstring>
+
+namespace tenon::simt {
+
+struct ldmatrix_lane {
+  void const*    row;
+  std::uint32_t* r;
+};
+
+struct mma_lane {
+  float*               d;
+  std::uint32_t const* a;
+  std::uint32_t const* b;
+};
+
+/// Lane 8 m + i names row i of matrix m; lane l gets row l / 4, columns 2 (l % 4) and one more, of each matrix.
+inline void ldmatrix_warp(void* const* lanes, int count, bool transposed) {
+  for (int m = 0; m < count; ++m) {
+    std::uint16_t matrix[8][8];
+    for (int i = 0; i < 8; ++i) std::memcpy(matrix[i], static_cast<ldmatrix_lane const*>(lanes[8 * m + i])->row, 16);
+    for (int l = 0; l < 32; ++l) {
+      int const           g = l / 4, t = l % 4;
+      std::uint16_t const low                           = transposed ? matrix[2 * t][g] : matrix[g][2 * t];
+      std::uint16_t const high                          = transposed ? matrix[2 * t + 1][g] : matrix[g][2 * t + 1];
+      static_cast<ldmatrix_lane const*>(lanes[l])->r[m] = low | static_cast<std::uint32_t>(high) << 16;
+    }
+  }
+}
+
+/// d += a b over k = 16, fp32 products and sums in the order of k.
+template <class T>
+void mma_m16n8k16_warp(void* const* lanes) {
+  float      a[16][16], b[16][8], d[16][8];
+  auto const half = [](std::uint32_t r, int h) {
+    return static_cast<float>(T::from_bits(static_cast<std::uint16_t>(r >> (16 * h))));
+  };
+  for (int l = 0; l < 32; ++l) {
+    auto const& lane = *static_cast<mma_lane const*>(lanes[l]);
+    int const   g = l / 4, t = l % 4;
+    for (int r = 0; r < 4; ++r)
+      for (int h = 0; h < 2; ++h) a[g + 8 * (r & 1)][2 * t + h + 8 * (r >> 1)] = half(lane.a[r], h);
+    for (int r = 0; r < 2; ++r)
+      for (int h = 0; h < 2; ++h) b[2 * t + h + 8 * r][g] = half(lane.b[r], h);
+    for (int v = 0; v < 4; ++v) d[g + 8 * (v >> 1)][2 * t + (v & 1)] = lane.d[v];
+  }
+  for (int i = 0; i < 16; ++i)
+    for (int k = 0; k < 16; ++k)
+      for (int j = 0; j < 8; ++j) d[i][j] += a[i][k] * b[k][j];
+  for (int l = 0; l < 32; ++l) {
+    auto const& lane = *static_cast<mma_lane const*>(lanes[l]);
+    int const   g = l / 4, t = l % 4;
+    for (int v = 0; v < 4; ++v) lane.d[v] = d[g + 8 * (v >> 1)][2 * t + (v & 1)];
+  }
+}
+
+}  // namespace tenon::simt
