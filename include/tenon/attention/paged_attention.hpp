@@ -2,6 +2,7 @@
 //  Attention of new tokens over the paged keys and values of their requests: prefill and decode in one ragged call.
 #include <tenon/arch/arch.cuh>
 #include <tenon/attention/attention_variant.hpp>
+#include <tenon/attention/paged_attention_mma_kernel.cuh>
 #include <tenon/attention/paged_attention_params.hpp>
 #include <tenon/attention/paged_attention_policy.hpp>
 #include <tenon/attention/paged_attention_thread_kernel.cuh>
@@ -105,18 +106,19 @@ status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q,
                          tokens.value * heads.value, (index_t{1} << 31) - 1)
                 .result);
 
-  using QE             = std::remove_const_t<Q>;
-  using KE             = std::remove_const_t<K>;
-  using VE             = std::remove_const_t<V>;
-  index_t const group  = heads.value / kv_heads.value;
-  auto const    policy = choose_paged_attention_policy(
-         {where.arch},
-         {.head_dim         = head_dim.value,
-          .value_dim        = value_dim.value,
-          .group            = group,
-          .max_query_length = options.max_query_length,
-          .vectorised = is_vectorised<8>(o) && is_vectorised<8>(q) && is_vectorised<8>(kv.k) && is_vectorised<8>(kv.v),
-          .narrow     = sizeof(QE) == 2 && std::is_same_v<QE, KE> && std::is_same_v<QE, VE>});
+  using QE              = std::remove_const_t<Q>;
+  using KE              = std::remove_const_t<K>;
+  using VE              = std::remove_const_t<V>;
+  constexpr bool narrow = sizeof(QE) == 2 && std::is_same_v<QE, KE> && std::is_same_v<QE, VE>;
+  index_t const  group  = heads.value / kv_heads.value;
+  auto const     policy = choose_paged_attention_policy(
+          {where.arch},
+          {.head_dim         = head_dim.value,
+           .value_dim        = value_dim.value,
+           .group            = group,
+           .max_query_length = options.max_query_length,
+           .vectorised = is_vectorised<8>(o) && is_vectorised<8>(q) && is_vectorised<8>(kv.k) && is_vectorised<8>(kv.v),
+           .narrow     = narrow});
   paged_attention_params<O, QE, KE, VE, Mask, Logits> const params{
       o,
       lse,
@@ -142,12 +144,19 @@ status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q,
                              static_cast<double>(head_dim.value + value_dim.value)},
           kernel, params);
     };
-    if constexpr (Policy::value.unit == attention_unit::thread)
+    constexpr paged_attention_policy chosen = Policy::value;
+    if constexpr (chosen.unit == attention_unit::thread) {
       return launch(kernel::paged_attention_thread<Policy, O, QE, KE, VE, Mask, Logits>,
                     sizeof(kernel::paged_attention_thread_storage<Policy, KE, VE>));
-    else
+    } else if constexpr (chosen.unit == attention_unit::matrix && narrow) {
+      return launch(kernel::paged_attention_mma<Policy, O, QE, Mask, Logits>,
+                    sizeof(kernel::paged_attention_mma_storage<Policy, QE>));
+    } else if constexpr (chosen.unit == attention_unit::vector && (chosen.vector == 1 || !narrow)) {
       return launch(kernel::paged_attention_vector<Policy, O, QE, KE, VE, Mask, Logits>,
                     sizeof(kernel::paged_attention_vector_storage<Policy>));
+    } else {
+      return status{errc::unsupported, "paged_attention", "policy"};  // never chosen for these types
+    }
   });
 }
 

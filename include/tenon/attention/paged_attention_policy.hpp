@@ -56,7 +56,9 @@ constexpr paged_attention_policy choose_paged_attention_policy(architecture as, 
     return {attention_unit::thread, detail::padded_dim<8, 16, 32, 64, 80, 96, 128, 256>(dim), 32, 64, 0, 1};
   if (!p.vectorised) return {attention_unit::vector, 256, 8, 32, 4, 1};
   int const padded = detail::padded_dim<64, 128, 256>(dim);
-  return {attention_unit::vector, padded, 8, 32, 4, 8};
+  if (!p.narrow) return {attention_unit::vector, padded, 8, 32, 4, 8};
+  bool const few = p.max_query_length > 0 && p.max_query_length * p.group <= 16;
+  return {attention_unit::matrix, padded, few ? 16 : 64, padded == 256 ? 32 : 64, few ? 1 : 4, 8};
 }
 
 /// Every policy that a kernel is compiled for.
@@ -67,6 +69,9 @@ inline constexpr paged_attention_policy paged_attention_menu[] = {
     {attention_unit::thread, 128, 32, 64, 0, 1}, {attention_unit::thread, 256, 32, 64, 0, 1},
     {attention_unit::vector, 64, 8, 32, 4, 8},   {attention_unit::vector, 128, 8, 32, 4, 8},
     {attention_unit::vector, 256, 8, 32, 4, 8},  {attention_unit::vector, 256, 8, 32, 4, 1},
+    {attention_unit::matrix, 64, 64, 64, 4, 8},  {attention_unit::matrix, 128, 64, 64, 4, 8},
+    {attention_unit::matrix, 256, 64, 32, 4, 8}, {attention_unit::matrix, 64, 16, 64, 1, 8},
+    {attention_unit::matrix, 128, 16, 64, 1, 8}, {attention_unit::matrix, 256, 16, 32, 1, 8},
 };
 
 }  // namespace tenon
