@@ -10,10 +10,10 @@
 #
 #   g++ -std=c++20 -O2 -g -Iinclude -c include/tenon/simt/checked_runtime.cpp -o checked_runtime.o       # never instrumented
 #   g++ -std=c++20 -O1 -g -fsanitize=thread -U_FORTIFY_SOURCE --param tsan-instrument-func-entry-exit=0 \
-#       -Iinclude -c my_test.cpp -o my_test.o
+#       -fno-builtin-memcpy -fno-builtin-memmove -fno-builtin-memset -Iinclude -c my_test.cpp -o my_test.o
 #   g++ my_test.o checked_runtime.o -Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset -lgtest -lgtest_main -lpthread -o my_test
 #
-# clang++ takes `-mllvm -tsan-instrument-func-entry-exit=0` instead of the --param. The link step must not have
+# Without the -fno-builtin-* the compiler expands copies of odd sizes in line, where nothing sees them. clang++ takes `-mllvm -tsan-instrument-func-entry-exit=0` instead of the --param. The link step must not have
 # -fsanitize=thread. Every file of the program that contains kernels or launches must be instrumented.
 
 set(TENON_CHECKED_RUNTIME "" CACHE INTERNAL "simt/checked_runtime.cpp")
@@ -42,7 +42,7 @@ function(tenon_add_checked_test name)
   add_executable(${name} ${checked_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE ${checked_LIBRARIES} tenon_checked_runtime)
   target_compile_options(${name} PRIVATE
-    -O1 -g -fsanitize=thread -U_FORTIFY_SOURCE
+    -O1 -g -fsanitize=thread -U_FORTIFY_SOURCE -fno-builtin-memcpy -fno-builtin-memmove -fno-builtin-memset
     $<$<CXX_COMPILER_ID:GNU>:SHELL:--param tsan-instrument-func-entry-exit=0>
     $<$<CXX_COMPILER_ID:Clang>:SHELL:-mllvm -tsan-instrument-func-entry-exit=0>)
   add_test(NAME ${name} COMMAND ${name})

@@ -152,9 +152,9 @@ template <class T>
 T shuffle_from(shuffle_mode mode, T v, int source, unsigned mask, site at) {
 #if TENON_CHECKED
   std::uint64_t bits = 0;
-  std::memcpy(&bits, &v, sizeof v);
+  __builtin_memcpy(&bits, &v, sizeof v);
   bits = shuffle(mode, bits, source, mask, at);
-  std::memcpy(&v, &bits, sizeof v);
+  __builtin_memcpy(&v, &bits, sizeof v);
   return v;
 #else
   (void)mode;

@@ -15,14 +15,14 @@ template <std::size_t From, class V>
 inline void load_pieces(V& v, char const* address, simt::site at) {
   constexpr std::size_t bytes = sizeof(V) - From < 16 ? sizeof(V) - From : 16;
   auto const            piece = simt::machine::load(address + From, bytes, alignof(V), at);
-  std::memcpy(reinterpret_cast<char*>(&v) + From, &piece, bytes);
+  __builtin_memcpy(reinterpret_cast<char*>(&v) + From, &piece, bytes);
   if constexpr (From + bytes < sizeof(V)) load_pieces<From + bytes>(v, address, at);
 }
 template <std::size_t From, class V>
 inline void store_pieces(V const& v, char* address, simt::site at) {
   constexpr std::size_t bytes = sizeof(V) - From < 16 ? sizeof(V) - From : 16;
   simt::machine::chunk  piece{};
-  std::memcpy(&piece, reinterpret_cast<char const*>(&v) + From, bytes);
+  __builtin_memcpy(&piece, reinterpret_cast<char const*>(&v) + From, bytes);
   simt::machine::store(address + From, bytes, alignof(V), piece, at);
   if constexpr (From + bytes < sizeof(V)) store_pieces<From + bytes>(v, address, at);
 }
