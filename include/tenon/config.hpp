@@ -48,6 +48,13 @@
 #  define TENON_UNROLL
 #endif
 
+// The same in kernels that the host target only runs lane by lane: there the loop stays a loop, which compiles sooner.
+#if TENON_CUDA
+#  define TENON_UNROLL_CUDA _Pragma("unroll")
+#else
+#  define TENON_UNROLL_CUDA
+#endif
+
 // Returns the first status that is not ok.
 #define TENON_TRY(expression)                                                            \
   do {                                                                                   \
