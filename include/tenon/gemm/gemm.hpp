@@ -6,8 +6,10 @@
 #include <tenon/core/dispatch.hpp>
 #include <tenon/core/numeric.hpp>
 #include <tenon/gemm/gemm_lanes_kernel.cuh>
+#include <tenon/gemm/gemm_mma_kernel.cuh>
 #include <tenon/gemm/gemm_params.hpp>
 #include <tenon/gemm/gemm_policy.hpp>
+#include <tenon/gemm/gemm_vector_kernel.cuh>
 #include <tenon/op/epilogue.hpp>
 
 #include <optional>
@@ -50,8 +52,16 @@ status launch_gemm(context const& where, gemm_params<D, T, Epilogue> const& para
                          .work_per_block = work},
                         kernel, params);
   };
-  if constexpr (policy.kind == gemm_kind::lanes) return launch(kernel::gemm_lanes<Policy, D, T, Epilogue>);
-  return {errc::unsupported, "gemm", "policy"};
+  if constexpr (policy.kind == gemm_kind::lanes) {
+    return launch(kernel::gemm_lanes<Policy, D, T, Epilogue>);
+  } else if constexpr (policy.kind == gemm_kind::vector) {
+    return launch(kernel::gemm_vector<Policy, D, T, Epilogue>);
+  } else if constexpr (sizeof(T) == 2) {
+    static_assert(sizeof(kernel::gemm_mma_storage<Policy, T>) == policy.shared_bytes(sizeof(T)));
+    return launch(kernel::gemm_mma<Policy, D, T, Epilogue>);
+  } else {
+    return {errc::unsupported, "gemm", "policy"};  // tensor cores have no true fp32
+  }
 }
 
 }  // namespace detail

@@ -43,26 +43,32 @@ __device__ inline void gemm_lanes_add(arch::lanes<N> (&sums)[R][C], T const* con
   for (int i = 0; i < R * C; ++i) sums[i / C][i % C] = mine[i / C][i % C];
 }
 
-/// The same for any k and strides: through zero-filled panels.
+/// The same for any k and strides, through zero-filled panels; every product in the lane that gemm_lanes_add gives it.
 template <int N, int R, int C, class T>
 __device__ void gemm_lanes_add_gathered(arch::lanes<N> (&sums)[R][C], T const* const (&a)[R], index_t a_step,
                                         T const* const (&b)[C], index_t b_step, index_t k) {
-  constexpr int panel = 4 * arch::run<N, T>::elements;
+  constexpr int run = arch::run<N, T>::elements, panel = 4 * run;
   T             gathered[R + C][panel];
   T const*      rows[R];
   T const*      columns[C];
   for (int r = 0; r < R; ++r) rows[r] = gathered[r];
   for (int c = 0; c < C; ++c) columns[c] = gathered[R + c];
-  for (index_t first = 0; first < k; first += panel) {
-    int const  count  = static_cast<int>(min<index_t>(panel, k - first));
+
+  index_t const whole = k / run * run;
+  auto const    add   = [&](index_t first, int count, int offset) {  // elements first.. go to offset..
+    int const  used   = round_up(count, run);
     auto const gather = [&](T(&to)[panel], T const* from, index_t step) {
-      for (int i = 0; i < count; ++i) to[i] = from[(first + i) * step];
-      for (int i = count; i < panel; ++i) to[i] = T(0.f);
+      for (int i = 0; i < used; ++i) to[i] = T(0.f);
+      for (int i = 0; i < count; ++i) to[offset + i] = from[(first + i) * step];
     };
     for (int r = 0; r < R; ++r) gather(gathered[r], a[r], a_step);
     for (int c = 0; c < C; ++c) gather(gathered[R + c], b[c], b_step);
-    gemm_lanes_add<N>(sums, rows, columns, round_up(count, arch::run<N, T>::elements));
-  }
+    gemm_lanes_add<N>(sums, rows, columns, used);
+  };
+  for (index_t first = 0; first < whole; first += panel)
+    add(first, static_cast<int>(min<index_t>(panel, whole - first)), 0);
+  int const rest = static_cast<int>(k - whole);
+  if (rest > 0) add(whole, rest, whole > 0 ? run - rest : 0);
 }
 
 /// products[r][c] = sum_k A[r,k] B[c,k] for R rows at a[r] and C rows at b[c], elements a_step and b_step apart.

@@ -25,7 +25,7 @@ struct gemm_policy {
   int       columns      = 16;    // of D (lanes), of B's rows (vector, mma) that one block computes
   int       tile_rows    = 1;     // of D that one warp (lanes: the thread) computes at once
   int       tile_columns = 4;     // of B's rows that one warp (lanes: the thread) computes at once
-  int       depth        = 0;     // elements of K: a vector register (lanes), one load (vector), one stage (mma)
+  int       depth        = 0;     // K at once: floats of a vector register (lanes), elements of one stage (mma)
   int       stages       = 0;     // tiles of A and B in flight (mma)
   bool      wide         = true;  // rows of A and B are contiguous (lanes) and start on 16 bytes (vector, mma)
 
@@ -56,12 +56,12 @@ inline std::string to_string(gemm_policy const& p) {
 #endif
 
 namespace gemm_policies {
-//                                        kind               threads rows cols  tile     depth stages wide
+// kind, threads, rows, columns, tile_rows, tile_columns, depth, stages, wide
 inline constexpr gemm_policy lanes{gemm_kind::lanes, 1, 32, 32, 4, 4, 16, 0, true};
 inline constexpr gemm_policy lanes_strided{gemm_kind::lanes, 1, 32, 32, 4, 4, 16, 0, false};
-inline constexpr gemm_policy vector_1{gemm_kind::vector, 128, 1, 16, 1, 4, 16, 0, true};
-inline constexpr gemm_policy vector_4{gemm_kind::vector, 128, 4, 16, 4, 4, 16, 0, true};
-inline constexpr gemm_policy vector_strided{gemm_kind::vector, 128, 4, 16, 4, 4, 0, 0, false};
+inline constexpr gemm_policy vector_1{gemm_kind::vector, 128, 1, 16, 1, 4, 0, 0, true};
+inline constexpr gemm_policy vector_4{gemm_kind::vector, 128, 4, 16, 4, 4, 0, 0, true};
+inline constexpr gemm_policy vector_strided{gemm_kind::vector, 128, 4, 8, 4, 2, 0, 0, false};
 inline constexpr gemm_policy mma_16{gemm_kind::mma, 128, 16, 64, 16, 16, 64, 6, true};
 inline constexpr gemm_policy mma_64{gemm_kind::mma, 128, 64, 64, 32, 32, 64, 4, true};
 inline constexpr gemm_policy mma_128{gemm_kind::mma, 256, 128, 128, 64, 32, 64, 3, true};

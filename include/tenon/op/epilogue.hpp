@@ -76,7 +76,7 @@ struct slots<std::integer_sequence<int, I...>, Stage...> : slot<I, Stage>... {
 
   static constexpr int pairs = (0 + ... + (pairwise<Stage> ? 1 : 0));
   /// Index of the pair stage; the number of stages where there is none.
-  static constexpr int pair_index() {
+  TENON_HD static constexpr int pair_index() {
     int  at = 0, i = 0;
     bool found = false;
     ((found = found || pairwise<Stage>, at = found ? at : ++i), ...);

@@ -22,18 +22,34 @@ __device__ inline void copy_async(shared_tile<std::remove_const_t<T>, Rows, Colu
                                   index_t row, index_t column, int thread) {
   using tile_type         = shared_tile<std::remove_const_t<T>, Rows, Columns>;
   constexpr int per_chunk = tile_type::per_chunk, chunks = tile_type::chunks_per_row;
-  constexpr int total = Rows * chunks;
-  TENON_UNROLL
-  for (int first = 0; first < total; first += Threads) {
-    int const i = first + thread;
-    if (total % Threads != 0 && i >= total) break;
-    int const     r = i / chunks, c = i % chunks;
-    index_t const left  = from.extent[1] - column - c * per_chunk;  // elements up to the end of the row
-    bool const    alive = row + r < from.extent[0] && left > 0;
-    int const     bytes = alive ? static_cast<int>(min<index_t>(left, per_chunk)) * static_cast<int>(sizeof(T)) : 0;
-    T const*      source =
-        alive ? from.data + (row + r) * from.stride[0] + column + c * per_chunk : from.data;  // unread where bytes == 0
-    arch::cp_async<16>(to.chunk(r, c), source, bytes);
+  if constexpr (Threads % chunks == 0) {  // a thread stays in its column of chunks
+    constexpr int step = Threads / chunks;
+    int const     r = thread / chunks, c = thread % chunks;
+    index_t const left   = from.extent[1] - column - c * per_chunk;  // elements up to the end of the row
+    int const     bytes  = left > 0 ? static_cast<int>(min<index_t>(left, per_chunk)) * static_cast<int>(sizeof(T)) : 0;
+    int const     rows   = static_cast<int>(min<index_t>(from.extent[0] - row, Rows));
+    T const*      source = from.data + (row + r) * from.stride[0] + column + c * per_chunk;
+    index_t const stride = step * from.stride[0];
+    TENON_UNROLL
+    for (int i = 0; i < Rows; i += step) {
+      if (Rows % step != 0 && r + i >= Rows) break;
+      bool const alive = r + i < rows && bytes > 0;
+      arch::cp_async<16>(to.chunk(r + i, c), alive ? source : from.data, alive ? bytes : 0);
+      source += stride;
+    }
+  } else {
+    constexpr int total = Rows * chunks;
+    TENON_UNROLL
+    for (int first = 0; first < total; first += Threads) {
+      int const i = first + thread;
+      if (total % Threads != 0 && i >= total) break;
+      int const     r = i / chunks, c = i % chunks;
+      index_t const left  = from.extent[1] - column - c * per_chunk;
+      bool const    alive = row + r < from.extent[0] && left > 0;
+      int const     bytes = alive ? static_cast<int>(min<index_t>(left, per_chunk)) * static_cast<int>(sizeof(T)) : 0;
+      arch::cp_async<16>(to.chunk(r, c),
+                         alive ? from.data + (row + r) * from.stride[0] + column + c * per_chunk : from.data, bytes);
+    }
   }
 }
 

@@ -32,18 +32,17 @@ struct run {
 
 namespace detail {
 
-/// The value of the f16 in the lower half of each word; the upper half is zero.
+/// words = the bits of the floats that the f16 in the lower halves of `bits` stand for; the upper halves are zero.
 template <int N>
-inline typename vectors<N>::words f16_to_float(typename vectors<N>::words const& bits) {
+inline void f16_to_float(typename vectors<N>::words& words, typename vectors<N>::words const& bits) {
   // The exponent's bias grows from 15 to 127 by a multiplication, which makes subnormals normal on the way.
   auto const                  magnitude = (bits & 0x7fffu) << 13;
   typename vectors<N>::floats f;
   std::memcpy(&f, &magnitude, sizeof f);
   f *= 0x1p112f;
-  typename vectors<N>::words words;
   std::memcpy(&words, &f, sizeof f);
   auto const special = reinterpret_cast<typename vectors<N>::words>((bits & 0x7c00u) == 0x7c00u);
-  return words | (special & 0x7f800000u) | (bits & 0x8000u) << 16;
+  words |= (special & 0x7f800000u) | (bits & 0x8000u) << 16;
 }
 
 /// A run from its bytes; the 16-bit types' words hold two elements each.
@@ -70,7 +69,7 @@ inline run<N, T> as_run(typename vectors<N>::words const (&bits)[1]) {
         return r;
       }
 #endif
-      even = f16_to_float<N>(bits[0] & 0xffffu), odd = f16_to_float<N>(bits[0] >> 16);
+      f16_to_float<N>(even, bits[0] & 0xffffu), f16_to_float<N>(odd, bits[0] >> 16);
     }
     std::memcpy(&r.part[0].v, &even, sizeof even);
     std::memcpy(&r.part[1].v, &odd, sizeof odd);
