@@ -37,17 +37,17 @@ constexpr bool is_compiled(Policy const& policy) {
 #endif
 }
 
-/// Calls f(menu_entry<Menu, I>{}) for the I with Menu[I] == policy. A menu is a constexpr array of policies, all that a
+/// Calls f(menu_entry<Menu, i>{}) for the i with Menu[i] == policy. A menu is a constexpr array of policies, all that a
 /// kernel is compiled for; policies are values: print them, compare them, put them in a table.
 template <auto const& Menu, class Policy, class F>
 constexpr status dispatch_policy(char const* primitive, Policy const& policy, F&& f) {
   constexpr int count = static_cast<int>(sizeof(Menu) / sizeof(Menu[0]));
   status        s{errc::unsupported, primitive, "policy"};
-  auto const    one = [&]<int I>(std::integral_constant<int, I>) {
-    if constexpr (is_compiled(Menu[I]))
-      if (policy == Menu[I]) s = f(menu_entry<Menu, I>{});
+  auto const    one = [&]<int Index>(std::integral_constant<int, Index>) {
+    if constexpr (is_compiled(Menu[Index]))
+      if (policy == Menu[Index]) s = f(menu_entry<Menu, Index>{});
   };
-  [&]<int... I>(std::integer_sequence<int, I...>) { (one(std::integral_constant<int, I>{}), ...); }
+  [&]<int... Index>(std::integer_sequence<int, Index...>) { (one(std::integral_constant<int, Index>{}), ...); }
   (std::make_integer_sequence<int, count>{});
   return s;
 }

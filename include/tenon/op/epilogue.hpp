@@ -63,16 +63,16 @@ concept stage = elementwise<T> || pairwise<T>;
 
 namespace detail {
 
-template <int I, class Stage>
+template <int Index, class Stage>
 struct slot {
   Stage stage;
 };
 
 template <class Index, class... Stage>
 struct slots;
-template <int... I, class... Stage>
-struct slots<std::integer_sequence<int, I...>, Stage...> : slot<I, Stage>... {
-  constexpr slots(Stage const&... s) : slot<I, Stage>{s}... {}
+template <int... Index, class... Stage>
+struct slots<std::integer_sequence<int, Index...>, Stage...> : slot<Index, Stage>... {
+  constexpr slots(Stage const&... s) : slot<Index, Stage>{s}... {}
 
   static constexpr int pairs = (0 + ... + (pairwise<Stage> ? 1 : 0));
   /// Index of the pair stage; the number of stages where there is none.
@@ -86,12 +86,12 @@ struct slots<std::integer_sequence<int, I...>, Stage...> : slot<I, Stage>... {
   /// Stages [First, Last) on v.
   template <int First, int Last>
   TENON_HD constexpr float apply(float v, index_t row, index_t column) const {
-    ((v = apply_one<First, Last, I>(static_cast<slot<I, Stage> const&>(*this).stage, v, row, column)), ...);
+    ((v = apply_one<First, Last, Index>(static_cast<slot<Index, Stage> const&>(*this).stage, v, row, column)), ...);
     return v;
   }
   TENON_HD constexpr float apply_pair(float gate, float up, index_t row, index_t column) const {
     float v = 0;
-    ((v = apply_if_pair(static_cast<slot<I, Stage> const&>(*this).stage, v, gate, up, row, column)), ...);
+    ((v = apply_if_pair(static_cast<slot<Index, Stage> const&>(*this).stage, v, gate, up, row, column)), ...);
     return v;
   }
 
@@ -141,11 +141,11 @@ template <class... Stage>
 constexpr pipeline<Stage...> as_pipeline(pipeline<Stage...> const& p) {
   return p;
 }
-template <class... A, class... B, int... I, int... J>
-constexpr pipeline<A..., B...> join(pipeline<A...> const& a, pipeline<B...> const& b, std::integer_sequence<int, I...>,
-                                    std::integer_sequence<int, J...>) {
-  return pipeline<A..., B...>(static_cast<slot<I, A> const&>(a.stages).stage...,
-                              static_cast<slot<J, B> const&>(b.stages).stage...);
+template <class... A, class... B, int... Index, int... Later>
+constexpr pipeline<A..., B...> join(pipeline<A...> const& a, pipeline<B...> const& b,
+                                    std::integer_sequence<int, Index...>, std::integer_sequence<int, Later...>) {
+  return pipeline<A..., B...>(static_cast<slot<Index, A> const&>(a.stages).stage...,
+                              static_cast<slot<Later, B> const&>(b.stages).stage...);
 }
 template <class... A, class... B>
 constexpr pipeline<A..., B...> join(pipeline<A...> const& a, pipeline<B...> const& b) {

@@ -29,10 +29,10 @@ class worker_pool {
       return;
     }
     std::lock_guard const lock(one_job_);
-    call_    = [](void const* b, std::size_t i) { (*static_cast<Body const*>(b))(i); };
-    body_    = &body;
-    count_   = count;
-    helpers_ = std::min<int>(limit - 1, static_cast<int>(workers_.size()));
+    call_  = [](void const* b, std::size_t i) { (*static_cast<Body const*>(b))(i); };
+    body_  = &body;
+    count_ = count;
+    awake_ = std::min<int>(limit - 1, static_cast<int>(workers_.size()));
     next_.store(0, std::memory_order_relaxed);
     busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
     generation_.fetch_add(1, std::memory_order_release);
@@ -74,7 +74,7 @@ class worker_pool {
       while (generation_.load(std::memory_order_acquire) == seen) generation_.wait(seen, std::memory_order_acquire);
       seen = generation_.load(std::memory_order_acquire);
       if (stop_.load()) return;
-      if (index < helpers_) work();
+      if (index < awake_) work();
       busy_.fetch_sub(1, std::memory_order_release);
     }
   }
@@ -86,7 +86,7 @@ class worker_pool {
   void (*call_)(void const*, std::size_t) = nullptr;
   void const*                body_        = nullptr;
   std::size_t                count_       = 0;
-  int                        helpers_     = 0;
+  int                        awake_       = 0;
   std::atomic<std::size_t>   next_{0};
   std::atomic<int>           busy_{0};
   std::atomic<std::uint64_t> generation_{0};

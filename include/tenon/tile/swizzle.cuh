@@ -16,6 +16,7 @@
 //        row 2   2 3 0 1 6 7 4 5              rows 4, 5   2 3 0 1 | 2 3 0 1
 //
 //  Test tests/gemm/swizzle_test.cpp.
+#include <tenon/arch/arch.cuh>
 #include <tenon/config.hpp>
 #include <tenon/core/vec.hpp>
 
