@@ -66,6 +66,27 @@ status launch_gemm(context const& where, gemm_params<D, T, Epilogue> const& para
 
 }  // namespace detail
 
+/// D[i,j] = epilogue(sum_k A[i,k] B[j,k])
+/// D[i,j] = epilogue(sum_k A[i,k] B[gate_row(j),k], sum_k A[i,k] B[up_row(j),k])   with a pairwise epilogue
+///
+/// d       (m, n)   T or f32         any strides; may be the epilogue's own residual, overlaps neither a nor b
+/// a       (m, k)   T: f32 f16 bf16  any strides
+/// b       (n, k)   T                any strides; (paired_rows(n), k) with a pairwise epilogue (gemm/interleave.hpp)
+/// options policy: one of gemm_menu, instead of choose_gemm_policy's
+/// epilogue(v, row, column), or epilogue(gate, up, row, column)   fp32 -> fp32, called once per element of D, order
+///                  unspecified (op/epilogue.hpp)
+///
+/// Arithmetic  products and sums in fp32 (f32 is true fp32, never tf32), one rounding to D. The order of an element's sum
+///             depends on the policy's kind and on k alone, never on m, n, the tile or the strides; the kind depends on m
+///             only where context.batch_invariant is false. Same bits for every run.
+/// Cost        2 m n k operations; A is read once per column of blocks, B once per row of blocks, D written once; no
+///             workspace. Fast where rows of a and b are contiguous (the GPU's kernels: and start on 16 bytes); other
+///             layouts take the same kernels with element loads.
+/// Errors      shape_mismatch(m, k, n of b), misaligned(d, a, b), out_of_range(d, a, b: no address), unsupported(policy:
+///             not in the menu; policy.wide: not for these strides), out_of_range(blocks).
+/// Range       any m, n, k from 0 on; k = 0 gives epilogue(0).
+/// Source      docs/operators/gemm.md.
+/// Example     docs/operators/gemm.md.   Test tests/gemm/gemm_test.cpp.   Page docs/operators/gemm.md.
 template <class D, class A, class B, gemm_epilogue Epilogue = identity>
 status gemm(context const& where, tensor_view<D, 2> d, tensor_view<A, 2> a, tensor_view<B, 2> b,
             gemm_options options = {}, Epilogue epilogue = {}) {
