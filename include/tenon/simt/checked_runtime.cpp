@@ -20,6 +20,8 @@
 #include <numeric>
 #include <vector>
 
+#include <link.h>
+
 extern "C" {
 void* __real_memcpy(void*, void const*, std::size_t);
 void* __real_memmove(void*, void const*, std::size_t);
@@ -52,9 +54,41 @@ static std::vector<std::size_t> order_of(std::size_t blocks, check_options const
   return order;
 }
 
+/// Static shared variables are thread-local ones of the program: all but the machine's own are watched.
+static bool watch_statics = false;
+
+static void find_statics() {
+  if (!watch_statics) return;
+  struct block {
+    std::uintptr_t begin = 0;
+    std::size_t    bytes = 0;
+  } found;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* to) {  // the program itself comes first
+        for (int i = 0; i < info->dlpi_phnum; ++i)
+          if (info->dlpi_phdr[i].p_type == PT_TLS)
+            *static_cast<block*>(to) = {reinterpret_cast<std::uintptr_t>(info->dlpi_tls_data),
+                                        static_cast<std::size_t>(info->dlpi_phdr[i].p_memsz)};
+        return 1;
+      },
+      &found);
+  static std::vector<char> ignored;
+  found.bytes = std::min(found.bytes, arena::static_span);
+  ignored.assign(found.bytes / 4 + 2, 0);
+  auto const ignore = [&](auto const& v) {
+    std::size_t const o = reinterpret_cast<std::uintptr_t>(&v) - found.begin;
+    for (std::size_t i = o / 4; o < found.bytes && i <= (o + sizeof v - 1) / 4 && i < ignored.size(); ++i)
+      ignored[i] = 1;
+  };
+  ignore(threadIdx), ignore(blockIdx), ignore(blockDim), ignore(gridDim), ignore(doing);
+  memory.statics = found.begin, memory.statics_bytes = found.bytes;
+  memory.not_shared = reinterpret_cast<bool*>(ignored.data());
+}
+
 static bool run_launch(void (*body)(void const*), void const* argument, dim3 grid, dim3 shape, std::size_t shared_bytes,
                        check_options const& options, bool alignment_matters, std::uint64_t launch) {
   open();
+  find_statics();
   auto& b             = running();
   b.threads           = static_cast<std::uint32_t>(shape.count());
   b.shape             = shape;
@@ -87,7 +121,8 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
     shadows().of_shared.clear();
     shadows().copies.clear();
     std::erase_if(left_at(), [](auto const& e) {
-      return memory.holds(reinterpret_cast<void const*>(e.first)) && in_shared(e.first - memory.base);
+      std::size_t const o = memory.find(reinterpret_cast<void const*>(e.first));
+      return o != arena::nowhere && in_shared(o);
     });
     __real_memset(memory.shared(), 0xff, b.shared_bytes);
     done = scheduler::instance().run(body, argument, seed + 0x2545f491 * i);
@@ -131,6 +166,8 @@ outcome run_grid(void (*body)(void const*), void const* argument, dim3 grid, dim
   return !done ? outcome::deadlock : !options.session && faulty ? outcome::faulty : outcome::finished;
 }
 
+void detail::watch_static_shared() { watch_statics = true; }
+
 void detail::prove_alive(void (*racy)(void const*)) {
   std::lock_guard const lock(one_launch());
   open();
@@ -162,7 +199,7 @@ void release(std::byte* p) {
 }
 void copy_from_host(void* to, void const* from, std::size_t bytes) {
   __real_memcpy(to, from, bytes);
-  if (memory.holds(to)) memory.set(to, bytes);
+  memory.set(to, bytes);
 }
 void copy_to_host(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }
 
@@ -259,14 +296,15 @@ void ldmatrix(int count, bool transposed, std::uint32_t* r, void const* row, sit
           void const* const row_of = static_cast<ldmatrix_request const*>(lanes[l])->row;
           b.become(first + static_cast<std::uint32_t>(l));
           if (reinterpret_cast<std::uintptr_t>(row_of) % 16) report_misaligned(row_of, 16, 16, "ldmatrix row", any.at);
-          if (!memory.holds(row_of) || !in_shared(memory.offset(row_of))) {
+          std::size_t const o = memory.find(row_of);
+          if (o == arena::nowhere || !in_shared(o)) {
             good = false;
             if (!b.found.again(kind::out_of_bounds, any.at, 0))
               b.found.add(kind::out_of_bounds, level::error, {any.at, "ldmatrix row", b.my_name()}, {}, "",
                           "The row is not in shared memory.");
             continue;
           }
-          judge<false>(memory.offset(row_of), 16, any.at);
+          judge<false>(o, 16, any.at);
         }
         void* plain[32];
         for (int l = 0; l < 32; ++l) plain[l] = static_cast<ldmatrix_lane*>(static_cast<ldmatrix_request*>(lanes[l]));
@@ -323,7 +361,7 @@ std::byte* shared_memory(std::size_t bytes, site at) {
 [[gnu::always_inline]] static inline void check(void const* address, std::size_t bytes, std::size_t alignment,
                                                 bool write, site const& at) {
   if (doing != activity::kernel) {
-    if (write && memory.holds(address)) memory.set(address, bytes);
+    if (write) memory.set(address, bytes);
     return;
   }
   bool const aligned = alignment <= 1 || reinterpret_cast<std::uintptr_t>(address) % alignment == 0;
@@ -331,10 +369,11 @@ std::byte* shared_memory(std::size_t bytes, site at) {
     runtime_scope const scope;
     report_misaligned(address, bytes, alignment, write ? "vector store" : "vector load", number(at));
   }
-  if (!memory.holds(address)) return;
+  std::size_t const o = memory.find(address);
+  if (o == arena::nowhere) return;
   runtime_scope const scope;
-  if (write) judge<true>(memory.offset(address), bytes, number(at));
-  else judge<false>(memory.offset(address), bytes, number(at));
+  if (write) judge<true>(o, bytes, number(at));
+  else judge<false>(o, bytes, number(at));
 }
 
 void check_access(void const* address, std::size_t bytes, std::size_t alignment, bool write, site at) {
@@ -363,10 +402,25 @@ void poke(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, fro
 
 // ---- what the compiler calls --------------------------------------------------------------------------------------
 
+/// A null pointer and what is near it: the access would end the program, so the launch ends before it.
+constexpr std::uintptr_t      lowest = 65536;
+[[gnu::noinline]] static void null_access(bool write, std::size_t bytes, site_number at) {
+  runtime_scope const scope;
+  auto&               b = running();
+  b.found.add(kind::out_of_bounds, level::error,
+              {at, std::string(write ? "write of " : "read of ") + std::to_string(bytes) + " bytes", b.my_name()}, {},
+              "a null pointer", "The launch was given up here.");
+  scheduler::instance().give_up();
+}
+
 template <bool Write>
 [[gnu::always_inline]] static inline void hook(void const* address, std::size_t bytes, void const* return_address) {
-  std::size_t const offset = reinterpret_cast<std::uintptr_t>(address) - memory.base;
-  if (offset >= memory.span) return;
+  std::size_t const offset = memory.find(address);
+  if (offset == arena::nowhere) {
+    if (reinterpret_cast<std::uintptr_t>(address) < lowest && bytes && doing == activity::kernel)
+      null_access(Write, bytes, sites().of_address(return_address));
+    return;
+  }
   if (doing == activity::kernel) {
     doing = activity::runtime;
     judge<Write>(offset, bytes, sites().of_address(return_address));

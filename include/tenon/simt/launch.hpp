@@ -11,9 +11,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 namespace tenon::simt {
@@ -46,6 +48,7 @@ namespace detail {
 // Every checked program begins by proving that its checker is alive: two threads write one word, and somebody must
 // notice. Forgotten flags end the program here and not in a silent pass.
 void prove_alive(void (*racy)(void const*));
+void watch_static_shared();
 
 inline void write_one_word(void const* p) { **static_cast<int* const*>(p) = static_cast<int>(threadIdx.x); }
 
@@ -128,5 +131,23 @@ inline outcome run_grid(void (*body)(void const*), void const* argument, dim3 gr
 }
 
 #endif
+
+namespace detail {
+template <class Kernel, class... Args>
+outcome launch(run_options const& options, Kernel const& kernel, dim3 grid, dim3 block, std::size_t shared_bytes,
+               Args const&... args) {
+  auto const body = [&] { kernel(args...); };
+  return run_grid([](void const* p) { (*static_cast<decltype(body)*>(p))(); }, &body, grid, block, shared_bytes,
+                  options);
+}
+}  // namespace detail
+
+/// Runs kernel(args...) over the grid, as kernel<<<grid, block, shared_bytes>>>(args...) does, to its end.
+///   tenon::simt::launch(scale<float>, 4, 256, 0, y.data(), x.data(), 1024);
+template <class Kernel, class... Args>
+requires std::invocable < Kernel const&, std::decay_t<Args>
+const&... > outcome launch(Kernel kernel, dim3 grid, dim3 block, std::size_t shared_bytes, Args const&... args) {
+  return detail::launch(run_options{}, kernel, grid, block, shared_bytes, args...);
+}
 
 }  // namespace tenon::simt

@@ -1,8 +1,11 @@
 #pragma once
-//  The address space that a checked run watches: one shared-memory window and the heap of simt::buffer, each byte
-//  backed by shadow cells of four bytes.
+//  The address space that a checked run watches: static and dynamic shared memory and the heap of simt::buffer, each
+//  four bytes with a shadow cell. Offsets in it are:
 //
-//    | guard | shared window | guard | heap: red zone, buffer, red zone, buffer, ... |
+//    | static shared | guard | dynamic shared | guard | heap: red zone, buffer, red zone, buffer, ... |
+//
+//  Static shared variables (simt/cuda.hpp) are thread-local variables of the program: they live elsewhere, only their
+//  shadow is here.
 #include <tenon/simt/checked/clock.hpp>
 
 #include <cstddef>
@@ -45,7 +48,8 @@ struct allocation {
 struct arena {
   static constexpr std::size_t guard        = std::size_t{1} << 20;
   static constexpr std::size_t shared_span  = std::size_t{2} << 20;
-  static constexpr std::size_t shared_begin = guard;
+  static constexpr std::size_t static_span  = std::size_t{1} << 20;
+  static constexpr std::size_t shared_begin = static_span + guard;
   static constexpr std::size_t heap_begin   = shared_begin + shared_span + guard;
   static constexpr std::size_t red_zone     = 256;  // also the alignment of a buffer, as cudaMalloc's
   static constexpr std::size_t whole        = std::size_t{8} << 30;
@@ -55,6 +59,10 @@ struct arena {
   cell*          shadow = nullptr;
   std::size_t    bump   = heap_begin + red_zone;
   std::uint32_t  count  = 0;
+
+  std::uintptr_t statics       = 0;  // the program's thread-local variables, where static shared memory is watched
+  std::size_t    statics_bytes = 0;  // 0 where it is not
+  bool*          not_shared    = nullptr;  // of each four bytes of statics: the machine's own, as threadIdx
 
   std::map<std::size_t, allocation>& allocations() {
     static auto* const m = new std::map<std::size_t, allocation>;  // outlives every static buffer
@@ -72,16 +80,25 @@ struct arena {
     span   = whole;
   }
 
-  bool        holds(void const* p) const { return reinterpret_cast<std::uintptr_t>(p) - base < span; }
-  std::size_t offset(void const* p) const { return reinterpret_cast<std::uintptr_t>(p) - base; }
-  std::byte*  at(std::size_t offset) const { return reinterpret_cast<std::byte*>(base + offset); }
-  std::byte*  shared() const { return at(shared_begin); }
+  static constexpr std::size_t nowhere = ~std::size_t{0};
+
+  /// The offset of p, `nowhere` for memory that is not watched.
+  [[gnu::always_inline]] std::size_t find(void const* p) const {
+    auto const        address = reinterpret_cast<std::uintptr_t>(p);
+    std::size_t const o       = address - base;
+    if (o < span) return o;
+    std::size_t const s = address - statics;
+    if (s < statics_bytes && !not_shared[s / 4]) return s;
+    return nowhere;
+  }
+  std::byte* at(std::size_t offset) const { return reinterpret_cast<std::byte*>(base + offset); }
+  std::byte* shared() const { return at(shared_begin); }
 
   /// Unset bytes between red zones. Addresses are not used again before the heap has been walked once.
   std::byte* allocate(std::size_t bytes, std::size_t element_bytes) {
     open();
     std::size_t const room  = (bytes + red_zone - 1) / red_zone * red_zone + red_zone;
-    std::size_t const begin = find(room);
+    std::size_t const begin = room_for(room);
     allocations()[begin]    = {bytes, element_bytes, true, ++count};
     mark(begin, bytes, 1);
     std::memset(at(begin), 0xff, bytes);
@@ -90,7 +107,7 @@ struct arena {
 
   void release(std::byte* p) {
     if (!p) return;
-    std::size_t const begin = offset(p);
+    std::size_t const begin = find(p);
     auto const        found = allocations().find(begin);
     if (found == allocations().end()) return;
     found->second.live      = false;
@@ -102,7 +119,8 @@ struct arena {
 
   /// What the host wrote counts as set.
   void set(void const* p, std::size_t bytes) {
-    std::size_t const begin = offset(p);
+    std::size_t const begin = find(p);
+    if (begin == nowhere) return;
     for (std::size_t o = begin; o < begin + bytes;) {
       std::size_t const n    = 4 - o % 4 < begin + bytes - o ? 4 - o % 4 : begin + bytes - o;
       unsigned const    bits = ((1u << n) - 1) << (o % 4);
@@ -119,7 +137,7 @@ struct arena {
   }
 
  private:
-  std::size_t find(std::size_t room) {
+  std::size_t room_for(std::size_t room) {
     if (bump + room <= span) {
       std::size_t const begin = bump;
       bump += room;

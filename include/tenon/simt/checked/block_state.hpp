@@ -23,6 +23,7 @@ struct copy {
   std::uint32_t number;
   std::uint32_t group;
   std::size_t   to;  // arena offset
+  void*         shared;
   void const*   from;
   unsigned      bytes, source_bytes;
   bool          delivered;

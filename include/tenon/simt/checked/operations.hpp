@@ -93,13 +93,18 @@ inline void fence_memory(scope how_far) {
   t.released = release(how_far);
 }
 
+inline std::string where_is(void const* address, std::size_t bytes) {
+  std::size_t const o = memory.find(address);
+  return o == arena::nowhere ? "" : bytes_of(o, bytes);
+}
+
 inline void report_misaligned(void const* address, std::size_t bytes, std::size_t alignment, char const* what,
                               site_number at) {
   auto& b = running();
   if (b.found.again(kind::misaligned, at, 0)) return;
   b.found.add(kind::misaligned, level::error,
               {at, std::string(what) + " of " + std::to_string(bytes) + " bytes", b.my_name()}, {},
-              memory.holds(address) ? bytes_of(memory.offset(address), bytes) : "",
+              where_is(address, bytes),
               "The address is " + std::to_string(reinterpret_cast<std::uintptr_t>(address) % alignment) +
                   " beyond a multiple of " + std::to_string(alignment) +
                   ", which a device refuses. Use a narrower access, or align the base and the stride.");
@@ -122,7 +127,7 @@ inline void notice_polling(void const* address, std::size_t bytes, site_number a
       t.wait_site = at, t.wait_for = "a loop on an atomic";
       b.found.add(
           kind::deadlock, level::error, {at, "polls a value that nobody changes", b.my_name()}, {},
-          memory.holds(address) ? bytes_of(memory.offset(address), bytes) : "",
+          where_is(address, bytes),
           "Blocks run one after the other in a checked run: a thread can wait for its own block, and for blocks "
           "that have run, only." +
               scheduler::instance().who_waits());
@@ -137,8 +142,8 @@ inline void atomic_step(void* address, std::size_t bytes, atomic_access how, mem
   auto& b = running();
   if (reinterpret_cast<std::uintptr_t>(address) % bytes) report_misaligned(address, bytes, bytes, "atomic", at);
   notice_polling(address, bytes, at);
-  if (memory.holds(address)) {
-    access a{how != atomic_access::store, how != atomic_access::load, true, at, memory.offset(address), bytes};
+  if (std::size_t const o = memory.find(address); o != arena::nowhere) {
+    access a{how != atomic_access::store, how != atomic_access::load, true, at, o, bytes};
     judge_cells(a);
   }
   auto&      left    = left_at();
@@ -166,8 +171,8 @@ inline void atomic_step(void* address, std::size_t bytes, atomic_access how, mem
 inline void deliver(copy& c) {
   if (c.delivered) return;
   c.delivered = true;
-  std::memcpy(memory.at(c.to), c.from, c.source_bytes);
-  std::memset(memory.at(c.to) + c.source_bytes, 0, c.bytes - c.source_bytes);
+  std::memcpy(c.shared, c.from, c.source_bytes);
+  std::memset(static_cast<char*>(c.shared) + c.source_bytes, 0, c.bytes - c.source_bytes);
 }
 
 inline void issue_copy(void* shared, void const* global, unsigned bytes, unsigned source_bytes, site_number at) {
@@ -179,15 +184,15 @@ inline void issue_copy(void* shared, void const* global, unsigned bytes, unsigne
     if (source_bytes && reinterpret_cast<std::uintptr_t>(global) % bytes)
       report_misaligned(global, bytes, bytes, "cp.async from global memory", at);
   }
-  if (source_bytes && memory.holds(global)) {
-    access a{true, false, false, at, memory.offset(global), source_bytes};
+  if (std::size_t const from = memory.find(global); source_bytes && from != arena::nowhere) {
+    access a{true, false, false, at, from, source_bytes};
     judge_cells(a);
   }
-  std::size_t const to = memory.holds(shared) ? memory.offset(shared) : 0;
-  if (to == 0 || !in_shared(to)) {
+  std::size_t const to = memory.find(shared);
+  if (to == arena::nowhere || !in_shared(to)) {
     if (!b.found.again(kind::out_of_bounds, at, 0))
-      b.found.add(kind::out_of_bounds, level::error, {at, "cp.async", b.my_name()}, {},
-                  to ? bytes_of(to, bytes) : "host memory", "The destination of a cp.async is not shared memory.");
+      b.found.add(kind::out_of_bounds, level::error, {at, "cp.async", b.my_name()}, {}, where_is(shared, bytes),
+                  "The destination of a cp.async is not shared memory.");
     std::memcpy(shared, global, source_bytes);
     std::memset(static_cast<char*>(shared) + source_bytes, 0, bytes - source_bytes);
     return;
@@ -197,7 +202,7 @@ inline void issue_copy(void* shared, void const* global, unsigned bytes, unsigne
   copy c{};
   c.number = static_cast<std::uint32_t>(shadows().copies.size());
   c.group  = b.mine->groups;
-  c.to = to, c.from = global, c.bytes = bytes, c.source_bytes = source_bytes, c.at = at;
+  c.to = to, c.shared = shared, c.from = global, c.bytes = bytes, c.source_bytes = source_bytes, c.at = at;
   std::memcpy(c.snapshot, global, source_bytes);
   shadows().copies.push_back({b.me, at});
   bool const whole = to % 4 == 0 && !a.reported;
@@ -219,7 +224,7 @@ inline void finish_copy(copy& c) {
   auto& b = running();
   if (std::memcmp(c.snapshot, c.from, c.source_bytes) != 0 && !b.found.again(kind::unwaited_copy, c.at, 1))
     b.found.add(kind::unwaited_copy, level::error, {c.at, "cp.async whose source changed on its way", b.my_name()},
-                {1, "", ""}, memory.holds(c.from) ? bytes_of(memory.offset(c.from), c.source_bytes) : "",
+                {1, "", ""}, where_is(c.from, c.source_bytes),
                 "The source was written between the copy and its wait. Missing: cp_async_wait<N>() before the write.");
   deliver(c);
   if (c.to % 4) return;

@@ -128,6 +128,7 @@ inline std::string bytes_of(std::size_t offset, std::size_t bytes) {
   auto const range = [](std::size_t from, std::size_t n) {
     return "[" + std::to_string(from) + ", " + std::to_string(from + n) + ")";
   };
+  if (offset < arena::static_span) return "static shared memory (a __shared__ variable)";
   if (in_shared(offset)) {
     if (offset < arena::shared_begin)
       return "shared memory, " + std::to_string(arena::shared_begin - offset) + " bytes before its begin";
@@ -266,7 +267,11 @@ inline void refresh(cell& c, std::size_t offset, std::uint32_t generation) {
   c.generation = generation;
   forget(c);
   if (!in_shared(offset)) return;
-  c.set                   = 0;
+  c.set = 0;
+  if (offset < arena::static_span) {
+    c.valid = 15;
+    return;
+  }
   std::size_t const begin = arena::shared_begin, end = begin + running().shared_bytes;
   unsigned          valid = 0;
   for (unsigned i = 0; i < 4; ++i) valid |= (offset + i >= begin && offset + i < end ? 1u : 0u) << i;
