@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """What ptxas says about every kernel.
 
-report.py compile NVCC ROOT SOURCE OUT.json ARCHITECTURE...   compiles SOURCE; fails on a warning, an error or a spill
+report.py compile NVCC ROOT SOURCE OUT.json ARCHITECTURE...   compiles SOURCE; fails on a warning, an error, or a spill on a card
+                                                              that policies are made for
 report.py table DIRECTORY                                     prints what those left, one row per kernel and policy
+report.py launches DIRECTORY                                  prints the threads and shared memory that the tests launched with
 report.py self-test NVCC                                      a planted kernel that spills must be reported
 """
 import json
@@ -11,6 +13,9 @@ import re
 import subprocess
 import sys
 import tempfile
+
+
+TUNED = ("sm_80", "sm_86", "sm_89", "sm_90a")  # on later cards a spill is shown: their policies are sm_90's
 
 
 def parse(output):
@@ -82,7 +87,7 @@ def compile_one(nvcc, root, source, result, architectures):
     for k in spilling:
         print(f"spills {k['spilled']} bytes on {k['architecture']}: {k['kernel']}")
     print(f"{source}: {len(kernels)} kernels for {' '.join(architectures)}, {len(spilling)} spill")
-    return 1 if spilling else 0
+    return 1 if any(k["architecture"] in TUNED for k in spilling) else 0
 
 
 def table(directory):
@@ -98,6 +103,22 @@ def table(directory):
               "".join(f"{max(k[what] for k in row.values()):>{width}}" for what, width in (("spilled", 10), ("shared", 8), ("stack", 7))) +
               f"  {name}")
     print(f"{len(rows)} kernels, {sum(any(k['spilled'] for k in row.values()) for row in rows.values())} spill")
+    return 0
+
+
+def launches(directory):
+    """Lines of `primitive arch threads shared_bytes`, written by tests/support/prelude.cpp."""
+    most = {}
+    for path in pathlib.Path(directory).glob("*.txt"):
+        for line in path.read_text().splitlines():
+            primitive, arch, threads, shared = line.split()
+            key = (primitive, int(arch))
+            most[key] = max(most.get(key, (0, 0)), (int(shared), int(threads)))
+    cards = sorted({arch for _, arch in most} - {0})
+    print("dynamic shared memory, bytes per block at most (threads of that block), acting as\n" + " " * 24 + "".join(f"{a:>16}" for a in cards))
+    for primitive in sorted({p for p, _ in most}):
+        cells = (most.get((primitive, a)) for a in cards)
+        print(f"{primitive:<24}" + "".join(f"{f'{c[0]} ({c[1]})' if c else '-':>16}" for c in cells))
     return 0
 
 
@@ -129,4 +150,4 @@ if __name__ == "__main__":
     what, arguments = sys.argv[1], sys.argv[2:]
     if what == "compile":
         sys.exit(compile_one(*arguments[:4], arguments[4:]))
-    sys.exit({"table": table, "self-test": self_test}[what](*arguments))
+    sys.exit({"table": table, "launches": launches, "self-test": self_test}[what](*arguments))

@@ -13,7 +13,7 @@ def check(tree):
         if not re.search(r"include\s+<tenon/\w+/\w+_policy\.hpp>", text):
             yield header, 1, "includes no _policy.hpp"
         references = [t for p, t in texts.items() if p.startswith(f"include/tenon/{family}/") and p.endswith("_ref.hpp")]
-        for operator in set(re.findall(r"^status (\w+)\(context", text, flags=re.M)):
+        for operator in set(re.findall(r"\bstatus\s+(\w+)\(context", text)):
             if not any(re.search(rf"\b{operator}\(", t) for t in references):
                 yield header, 1, f"no _ref.hpp of its family defines {operator}"
         if not any(f"<tenon/{family}/{name}.hpp>" in tree.text(p) for p in tree.files(".cpp", under=f"bench/{family}")):

@@ -18,6 +18,9 @@ struct launch_shape {
   double      work_per_block = 0;  // scalar operations; decides how many cores to wake
 };
 
+/// Called with every launch where it is set: for tables of what kernels ask for. Not for setting while kernels run.
+inline void (*launch_observer)(char const* primitive, int arch, launch_shape const& shape) = nullptr;
+
 /// Runs kernel(params) to its end.
 template <class Params>
 status launch(char const* primitive, context const& where, launch_shape const& shape, void (*kernel)(Params const),
@@ -25,6 +28,7 @@ status launch(char const* primitive, context const& where, launch_shape const& s
   if (architecture const as{where.arch}; shape.shared_bytes > as.shared_bytes())
     return {errc::launch_failed, primitive, "shared_bytes", static_cast<std::int64_t>(shape.shared_bytes),
             static_cast<std::int64_t>(as.shared_bytes())};
+  if (launch_observer) launch_observer(primitive, where.arch, shape);
   struct call {
     void (*kernel)(Params const);
     Params const* params;
