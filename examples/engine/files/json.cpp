@@ -35,15 +35,14 @@ class builder {
     return true;
   }
   bool parse_error(std::size_t position, std::string const& last, nlohmann::detail::exception const& e) {
-    position              = std::min(position, text_.size());
-    auto const before     = text_.substr(0, position > 0 ? position - 1 : 0);
+    auto const before     = text_.substr(0, std::min(position > 0 ? position - 1 : 0, text_.size()));
     auto const line       = std::count(before.begin(), before.end(), '\n') + 1;
     auto const line_start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
     // The library's sentence after its own position, without what it read last.
     std::string_view reason = e.what();
     if (auto const at = reason.find(" - "); at != std::string_view::npos) reason.remove_prefix(at + 3);
     reason           = reason.substr(0, reason.find("; "));
-    bool const ended = reason.find("end of input") != std::string_view::npos && position >= text_.size();
+    bool const ended = position > text_.size();
     throw wrong(
         name_,
         "broken JSON at line " + std::to_string(line) + ", column " + std::to_string(before.size() - line_start + 1),
