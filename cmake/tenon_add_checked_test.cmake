@@ -13,8 +13,9 @@
 #       -fno-builtin-memcpy -fno-builtin-memmove -fno-builtin-memset -Iinclude -c my_test.cpp -o my_test.o
 #   g++ my_test.o checked_runtime.o -Wl,--wrap=memcpy,--wrap=memmove,--wrap=memset -lgtest -lgtest_main -lpthread -o my_test
 #
-# Without the -fno-builtin-* the compiler expands copies of odd sizes in line, where nothing sees them. clang++ takes `-mllvm -tsan-instrument-func-entry-exit=0` instead of the --param. The link step must not have
-# -fsanitize=thread. Every file of the program that contains kernels or launches must be instrumented.
+# Without the -fno-builtin-* the compiler expands copies of odd sizes in line, where nothing sees them. Instead of the
+# --param, clang++ takes `-mllvm -tsan-instrument-func-entry-exit=0 -mllvm -tsan-instrument-read-before-write=1`. The link
+# step must not have -fsanitize=thread. Every file of the program that contains kernels or launches must be instrumented.
 
 set(TENON_CHECKED_RUNTIME "" CACHE INTERNAL "simt/checked_runtime.cpp")
 foreach(folder "${CMAKE_CURRENT_LIST_DIR}/../include" "${CMAKE_CURRENT_LIST_DIR}/../../../include")
@@ -44,6 +45,6 @@ function(tenon_add_checked_test name)
   target_compile_options(${name} PRIVATE
     -O1 -g -fsanitize=thread -U_FORTIFY_SOURCE -fno-builtin-memcpy -fno-builtin-memmove -fno-builtin-memset
     $<$<CXX_COMPILER_ID:GNU>:SHELL:--param tsan-instrument-func-entry-exit=0>
-    $<$<CXX_COMPILER_ID:Clang>:SHELL:-mllvm -tsan-instrument-func-entry-exit=0>)
+    $<$<CXX_COMPILER_ID:Clang>:SHELL:-mllvm -tsan-instrument-func-entry-exit=0 -mllvm -tsan-instrument-read-before-write=1>)
   add_test(NAME ${name} COMMAND ${name})
 endfunction()

@@ -134,7 +134,7 @@ inline void notice_polling(void const* address, std::size_t bytes, site_number a
     }
     scheduler::instance().give_up();
   }
-  scheduler::instance().yield();
+  scheduler::instance().give_way();
 }
 
 inline void atomic_step(void* address, std::size_t bytes, atomic_access how, memory_order order, scope how_far,

@@ -139,11 +139,11 @@ class scheduler {
       report_deadlock();
       give_up();
     }
-    if (next == b.me) return;
-    std::uint32_t const me = b.me;
-    place(next);
-    b.thread[next].context.resume_from(b.thread[me].context);
+    switch_to(next);
   }
+
+  /// Lets every other thread that can run have its turn, whatever the schedule.
+  void give_way() { switch_to(next_up(running().me)); }
 
   std::uint64_t random() {
     random_ ^= random_ << 13, random_ ^= random_ >> 7, random_ ^= random_ << 17;
@@ -316,6 +316,14 @@ class scheduler {
       s.others  = others;
       ++s.clock;
     }
+  }
+
+  void switch_to(std::uint32_t next) {
+    auto& b = running();
+    if (next == b.me) return;
+    std::uint32_t const me = b.me;
+    place(next);
+    b.thread[next].context.resume_from(b.thread[me].context);
   }
 
   // ---- the order of threads ---------------------------------------------------------------------------------------
