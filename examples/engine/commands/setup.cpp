@@ -12,7 +12,7 @@ namespace {
 /// What this version cannot do yet is said before any file is opened.
 void refuse_what_is_planned(options const& from) {
   if (!from.quantize.empty())
-    throw wrong("--quantize", "is not supported yet", engine::quoted(from.quantize), "no such option");
+    throw wrong("--quantize", "is not supported yet", in_quotes(from.quantize), "no such option");
   switch (from.kv_cache_dtype) {
     case kv_dtype_choice::fp8:
     case kv_dtype_choice::int8:

@@ -1,7 +1,9 @@
 #pragma once
 //  A model's weights in the layout that the kernels read: q, k and v fused by rows, gate and up interleaved by eights.
+#include <tenon/core/integer.hpp>
 #include <tenon/core/numeric.hpp>
 #include <tenon/core/tensor_view.hpp>
+#include <tenon/core/throw_if.hpp>
 #include <tenon/gemm/interleave.hpp>
 
 #include <cstddef>
@@ -168,8 +170,8 @@ linear<T> stack_pair(weight_source const& source, std::string const& gate, std::
   l.inputs   = inputs;
   auto merge = [&](std::vector<T> const& g, std::vector<T> const& u, index_t columns) {
     std::vector<T> both(static_cast<std::size_t>(l.outputs * columns));
-    interleave_gate_up(dense(both.data(), l.outputs, columns), dense(g.data(), outputs, columns),
-                       dense(u.data(), outputs, columns));
+    throw_if(interleave(dense(both.data(), l.outputs, columns), dense(g.data(), outputs, columns),
+                        dense(u.data(), outputs, columns)));
     return to_device(both);
   };
   l.weight =
