@@ -1,0 +1,160 @@
+//  Text as it streams: whole characters only, and nothing that a stop text would take back.
+#include <engine/text/detokenizer.hpp>
+#include <engine/text/utf8.hpp>
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace {
+
+using namespace tenon::engine;
+
+/// Id n is byte n; 256 is a control token, 257 " a" as llama2.c's text beginning has it.
+class bytes_tokenizer final : public tokenizer {
+ public:
+  encoding    encode_with_spans(std::string_view, encode_options) const override { return {}; }
+  std::string token_bytes(std::int32_t id) const override {
+    return std::string(1, static_cast<char>(static_cast<unsigned char>(id)));
+  }
+  std::string text_after(std::int32_t previous, std::int32_t id) const override {
+    if (id == 257) return previous < 0 ? "a" : " a";
+    return id == 256 ? "" : token_bytes(id);
+  }
+  std::int32_t                  vocabulary() const override { return 258; }
+  bool                          is_special(std::int32_t id) const override { return id == 256; }
+  std::optional<std::int32_t>   bos_id() const override { return {}; }
+  std::vector<std::int32_t>     eos_ids() const override { return {}; }
+  std::span<std::int32_t const> added_before() const override { return {}; }
+  std::span<std::int32_t const> added_after() const override { return {}; }
+  std::string                   description() const override { return ""; }
+};
+
+TEST(utf8, strict) {
+  EXPECT_TRUE(is_utf8("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x90\xB1"));
+  for (char const* bad : {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF",
+                          "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xC3", "\xE2\x82"})
+    EXPECT_FALSE(is_utf8(bad));
+  EXPECT_EQ(next_utf8("\xF4\x8F\xBF\xBF").code, 0x10FFFFu);
+  for (char32_t const c : {0x41u, 0x7FFu, 0x800u, 0xFFFFu, 0x10000u, 0x10FFFFu}) {
+    std::string text;
+    append_utf8(text, c);
+    EXPECT_EQ(next_utf8(text).code, c);
+    EXPECT_EQ(next_utf8(text).length, text.size());
+  }
+}
+
+// The Unicode Standard, table 3-8: one U+FFFD for each maximal part.
+TEST(utf8, replacement) {
+  std::string const r(replacement_character);
+  EXPECT_EQ(to_utf8("a\xF1\x80\x80\xE1\x80\xC2"
+                    "b\x80"
+                    "c\x80\xBF"
+                    "d"),
+            "a" + r + r + r + "b" + r + "c" + r + r + "d");
+  EXPECT_EQ(to_utf8("\xC0\xAF"), r + r);
+  EXPECT_EQ(to_utf8("\xE2\x82"), r);
+}
+
+TEST(utf8_stream, equals_the_whole_text_however_it_is_cut) {
+  std::mt19937 random(3);
+  for (int i = 0; i < 2000; ++i) {
+    std::string bytes;
+    for (int n = static_cast<int>(random() % 12); n > 0; --n) {
+      if (random() % 2) append_utf8(bytes, random() % 2 ? 0x20AC : 0x1F431);
+      else bytes += static_cast<char>(random() % 256);
+    }
+    utf8_stream stream;
+    std::string text;
+    for (std::size_t at = 0; at < bytes.size();) {
+      std::size_t const n    = 1 + random() % 3;
+      std::string const part = stream.feed(std::string_view(bytes).substr(at, n));
+      EXPECT_TRUE(is_utf8(part));
+      text += part;
+      at += n;
+    }
+    EXPECT_EQ(text + stream.finish(), to_utf8(bytes));
+  }
+}
+
+TEST(utf8_stream, never_half_a_character) {
+  utf8_stream s;
+  EXPECT_EQ(s.feed("\xF0\x9F"), "");
+  EXPECT_EQ(s.feed("\x90"), "");
+  EXPECT_EQ(s.feed("\xB1x"), "\xF0\x9F\x90\xB1x");
+  EXPECT_EQ(s.feed("\xE2"), "");
+  EXPECT_EQ(s.feed("a"),
+            "\xEF\xBF\xBD"
+            "a");  // it can no longer become one
+  EXPECT_EQ(s.feed("\xE2\x82"), "");
+  EXPECT_EQ(s.finish(), "\xEF\xBF\xBD");
+  EXPECT_EQ(s.finish(), "");
+}
+
+TEST(stop_matcher, holds_back_and_cuts) {
+  stop_matcher s({"END", "NO"});
+  EXPECT_EQ(s.feed("go on E"), "go on ");
+  EXPECT_EQ(s.feed("N"), "");
+  EXPECT_EQ(s.feed("x"), "ENx");
+  EXPECT_EQ(s.feed("abEND more"), "ab");
+  EXPECT_TRUE(s.stopped());
+  EXPECT_EQ(s.stop_text(), "END");
+  EXPECT_EQ(s.feed("after"), "");
+  EXPECT_EQ(s.finish(), "");
+  stop_matcher unfinished({"END"});
+  EXPECT_EQ(unfinished.feed("EN"), "");
+  EXPECT_EQ(unfinished.finish(), "EN");
+  EXPECT_FALSE(unfinished.stopped());
+}
+
+// What comes out does not depend on how the text is cut into pieces, and equals a search in the whole text.
+TEST(stop_matcher, equals_a_search_however_the_text_is_cut) {
+  std::mt19937                   random(5);
+  std::vector<std::string> const stops{"aab", "ab", "bba", "aaaa"};
+  for (int i = 0; i < 3000; ++i) {
+    std::string text;
+    for (int n = static_cast<int>(random() % 10); n > 0; --n) text += static_cast<char>('a' + random() % 2);
+    std::size_t begin = text.size(), end = std::string::npos;
+    for (auto const& s : stops)
+      if (auto const at = text.find(s);
+          at != text.npos && (at + s.size() < end || (at + s.size() == end && at < begin)))
+        begin = at, end = at + s.size();
+    stop_matcher matcher(stops);
+    std::string  out;
+    for (std::size_t at = 0; at < text.size();) {
+      std::size_t const n = 1 + random() % 4;
+      out += matcher.feed(text.substr(at, n));
+      at += n;
+    }
+    out += matcher.finish();
+    EXPECT_EQ(out, text.substr(0, begin)) << text;
+    EXPECT_EQ(matcher.stopped(), end != std::string::npos) << text;
+  }
+}
+
+TEST(detokenizer, completion) {
+  bytes_tokenizer const t;
+  detokenizer           d(t, 'x');
+  EXPECT_EQ(d.feed(257), " a");  // exactly what follows the prompt
+  EXPECT_EQ(d.feed(0xC3), "");
+  EXPECT_EQ(d.feed(256), "");
+  EXPECT_EQ(d.feed(0xA9), "\xC3\xA9");
+  EXPECT_EQ(d.feed(0xFF), "\xEF\xBF\xBD");
+  EXPECT_EQ(d.feed(0xE2), "");
+  EXPECT_EQ(d.finish(), "\xEF\xBF\xBD");
+  EXPECT_EQ(detokenizer(t, -1).feed(257), "a");
+}
+
+TEST(detokenizer, stop_text_across_tokens_and_characters) {
+  bytes_tokenizer const t;
+  detokenizer           d(t, -1, {"\xC3\xA9!"});
+  EXPECT_EQ(d.feed('a'), "a");
+  EXPECT_EQ(d.feed(0xC3), "");
+  EXPECT_EQ(d.feed(0xA9), "");
+  EXPECT_FALSE(d.stopped());
+  EXPECT_EQ(d.feed('!'), "");
+  EXPECT_TRUE(d.stopped());
+  EXPECT_EQ(d.finish(), "");
+}
+
+}  // namespace

@@ -1,0 +1,182 @@
+//  config.json: the shapes that are known, and each field that is not as it must be.
+#include <engine/error.hpp>
+#include <engine/files/hf_config.hpp>
+#include <engine/files/json.hpp>
+
+#include <gtest/gtest.h>
+
+#include "program.hpp"
+
+namespace {
+
+using namespace tenon::engine;
+
+json_value llama() {
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"vocab_size", 100},
+          {"hidden_size", 64},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"intermediate_size", 128}};
+}
+
+class config : public testing::Test {
+ protected:
+  model_config read(json_value const& patch) const {
+    auto tree = llama();
+    tree.merge_patch(patch);
+    test::write_text(folder / "config.json", tree.dump());
+    return read_model_config((folder / "").string());
+  }
+  void expect_refusal(char const* patch, std::string const& message) const {
+    try {
+      (void)read(json_value::parse(patch));
+      ADD_FAILURE() << message;
+    } catch (error const& e) {
+      EXPECT_EQ(e.what(), (folder / "config.json").string() + ": " + message);
+    }
+  }
+  test::scratch_folder folder;
+};
+
+TEST_F(config, defaults) {
+  auto const c = read(json_value::object());
+  EXPECT_EQ(c.architecture, "LlamaForCausalLM");
+  EXPECT_EQ(c.kv_heads, 4);
+  EXPECT_EQ(c.head_dim, 16);
+  EXPECT_EQ(c.rotary_dim(), 16);
+  EXPECT_EQ(c.rope_scaling.kind, rope_scaling_kind::none);
+  EXPECT_EQ(c.rope_theta, 10000);
+  EXPECT_EQ(c.rms_eps, 1e-6);
+  EXPECT_FALSE(c.tie_word_embeddings || c.qkv_bias || c.output_bias || c.mlp_bias || c.sliding_window || c.bos_id);
+  EXPECT_TRUE(c.eos_ids.empty());
+  EXPECT_EQ(c.dtype, "");
+}
+
+TEST_F(config, architectures_differ) {
+  auto const biased = read({{"attention_bias", true}, {"mlp_bias", true}, {"sliding_window", 8}});
+  EXPECT_TRUE(biased.qkv_bias && biased.output_bias && biased.mlp_bias);
+  EXPECT_FALSE(biased.sliding_window);  // llama has none
+  auto const mistral = read(
+      {{"architectures", {"MistralForCausalLM"}}, {"sliding_window", 8}, {"head_dim", 32}, {"attention_bias", true}});
+  EXPECT_EQ(mistral.sliding_window, 8);
+  EXPECT_EQ(mistral.head_dim, 32);
+  EXPECT_FALSE(mistral.qkv_bias);
+  auto const qwen2 =
+      read({{"architectures", {"Qwen2ForCausalLM"}}, {"sliding_window", 8}, {"use_sliding_window", false}});
+  EXPECT_TRUE(qwen2.qkv_bias);
+  EXPECT_FALSE(qwen2.output_bias || qwen2.sliding_window);
+  auto const window = read({{"architectures", {"Qwen2ForCausalLM"}},
+                            {"sliding_window", 8},
+                            {"use_sliding_window", true},
+                            {"max_window_layers", 1}});
+  EXPECT_EQ(window.sliding_window, 8);
+  EXPECT_EQ(window.sliding_window_from_layer, 1);
+  EXPECT_EQ(read({{"architectures", nullptr}, {"model_type", "qwen2"}}).architecture, "Qwen2ForCausalLM");
+}
+
+TEST_F(config, rope) {
+  auto const llama3 = read({{"rope_theta", 500000.0},
+                            {"rope_scaling",
+                             {{"rope_type", "llama3"},
+                              {"factor", 8},
+                              {"low_freq_factor", 1},
+                              {"high_freq_factor", 4},
+                              {"original_max_position_embeddings", 8192}}}});
+  EXPECT_EQ(llama3.rope_scaling.kind, rope_scaling_kind::llama3);
+  EXPECT_EQ(llama3.rope_scaling.original_max_position, 8192);
+  EXPECT_EQ(llama3.rope_theta, 500000);
+  auto const yarn = read({{"max_position_embeddings", 512},
+                          {"rope_scaling", {{"type", "yarn"}, {"factor", 4}, {"attention_factor", 1.5}}}});
+  EXPECT_EQ(yarn.rope_scaling.kind, rope_scaling_kind::yarn);
+  EXPECT_EQ(yarn.rope_scaling.original_max_position, 512);
+  EXPECT_EQ(yarn.rope_scaling.attention_factor, 1.5);
+  auto const linear = read({{"rope_scaling", {{"type", "linear"}, {"factor", 2.5}}}, {"partial_rotary_factor", 0.5}});
+  EXPECT_EQ(linear.rope_scaling.kind, rope_scaling_kind::linear);
+  EXPECT_EQ(linear.rotary_dim(), 8);
+  auto const gathered = read({{"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 1e6}}}});
+  EXPECT_EQ(gathered.rope_theta, 1e6);
+  EXPECT_EQ(gathered.rope_scaling.kind, rope_scaling_kind::none);
+}
+
+TEST_F(config, end_tokens_of_both_files) {
+  test::write_text(folder / "generation_config.json", R"({"eos_token_id": [7, 2]})");
+  EXPECT_EQ(read({{"eos_token_id", 2}, {"bos_token_id", 1}}).eos_ids, (std::vector<std::int32_t>{2, 7}));
+  EXPECT_EQ(read({{"bos_token_id", 1}}).bos_id, 1);
+  auto const alone = [&] { return read_model_config((folder / "config.json").string()); };
+  EXPECT_TRUE(alone().eos_ids.empty());  // a JSON file by itself has no neighbours
+  test::write_text(folder / "generation_config.json", R"({"eos_token_id": 100})");
+  try {
+    (void)read(json_value::object());
+    FAIL();
+  } catch (error const& e) {
+    EXPECT_EQ(e.what(), (folder / "generation_config.json").string() +
+                            ": eos_token_id: out of range: found 100, expected an integer from 0 to 99");
+  }
+}
+
+TEST_F(config, refusals_name_the_key) {
+  expect_refusal(R"({"architectures": ["GPT2LMHeadModel"]})",
+                 "architectures: unknown architecture: found \"GPT2LMHeadModel\", expected one of LlamaForCausalLM, "
+                 "MistralForCausalLM, Qwen2ForCausalLM");
+  expect_refusal(R"({"architectures": []})",
+                 "architectures: wrong type: found an array, expected an array with one of LlamaForCausalLM, "
+                 "MistralForCausalLM, Qwen2ForCausalLM");
+  expect_refusal(R"({"architectures": null, "model_type": null})",
+                 "model_type: missing: found nothing, expected a string");
+  expect_refusal(R"({"vocab_size": null})", "vocab_size: missing: found nothing, expected an integer");
+  expect_refusal(R"({"vocab_size": "many"})",
+                 "vocab_size: wrong type: found \"many\", expected an integer from 1 to 16777216");
+  expect_refusal(R"({"vocab_size": 0})", "vocab_size: out of range: found 0, expected an integer from 1 to 16777216");
+  expect_refusal(R"({"hidden_size": 1e9})",
+                 "hidden_size: wrong type: found 1000000000.0, expected an integer from 1 to 1048576");
+  expect_refusal(R"({"hidden_size": 4611686018427387904})",
+                 "hidden_size: out of range: found 4611686018427387904, expected an integer from 1 to 1048576");
+  expect_refusal(R"({"num_hidden_layers": -1})",
+                 "num_hidden_layers: out of range: found -1, expected an integer from 1 to 4096");
+  expect_refusal(R"({"num_attention_heads": 0})",
+                 "num_attention_heads: out of range: found 0, expected an integer from 1 to 4096");
+  expect_refusal(
+      R"({"num_key_value_heads": 3})",
+      "num_key_value_heads: does not divide the heads: found 3, expected a divisor of num_attention_heads, 4");
+  expect_refusal(R"({"num_attention_heads": 5})",
+                 "num_attention_heads: does not divide the hidden size: found 5, expected a divisor of hidden_size, "
+                 "64, or a head_dim");
+  expect_refusal(R"({"hidden_size": 4, "num_attention_heads": 4})",
+                 "head_dim: leaves nothing to rotate: found 0 rotated elements, expected at least 2");
+  expect_refusal(R"({"hidden_size": 1048576, "num_attention_heads": 4})",
+                 "hidden_size: out of range: found heads of 262144, expected at most 1024 each");
+  expect_refusal(R"({"rms_norm_eps": -1})", "rms_norm_eps: out of range: found -1, expected a number from 0 to 1");
+  expect_refusal(R"({"rope_theta": 0})", "rope_theta: out of range: found 0, expected a number from 1 to 1000000000000");
+  expect_refusal(R"({"hidden_act": "relu6"})",
+                 "hidden_act: unknown activation: found \"relu6\", expected one of silu, gelu, gelu_new, "
+                 "gelu_pytorch_tanh, quick_gelu");
+  expect_refusal(R"({"tie_word_embeddings": 1})", "tie_word_embeddings: wrong type: found 1, expected true or false");
+  expect_refusal(R"({"torch_dtype": "int8"})",
+                 "torch_dtype: unsupported: found \"int8\", expected one of float32, float16, bfloat16");
+  expect_refusal(R"({"eos_token_id": [1, "x"]})",
+                 "eos_token_id: wrong type: found \"x\", expected an integer from 0 to 99");
+  expect_refusal(R"({"quantization_config": {"quant_method": "gptq"}})",
+                 "quantization_config: unsupported: found an object, expected none");
+  expect_refusal(
+      R"({"rope_scaling": {"rope_type": "longrope"}})",
+      "rope_scaling.rope_type: unsupported: found \"longrope\", expected one of default, linear, llama3, yarn");
+  expect_refusal(R"({"rope_scaling": {"type": "linear"}})",
+                 "rope_scaling.factor: missing: found nothing, expected a number");
+  expect_refusal(R"({"rope_scaling": {"type": "linear", "factor": 0.5}})",
+                 "rope_scaling.factor: out of range: found 0.5, expected a number from 1 to 1000000");
+  expect_refusal(R"({"rope_scaling": 3})", "rope_scaling: wrong type: found 3, expected an object");
+}
+
+TEST_F(config, the_models_at_hand) {
+  auto const demo = read_model_config(std::string(TENON_SOURCE_DIR) + "/examples/models/tenon-demo");
+  EXPECT_EQ(demo.hidden, 192);
+  EXPECT_EQ(demo.kv_heads, 1);
+  EXPECT_EQ(demo.head_dim, 64);
+  EXPECT_TRUE(demo.tie_word_embeddings);
+  EXPECT_EQ(demo.dtype, "bfloat16");
+  EXPECT_EQ(demo.eos_ids, std::vector<std::int32_t>{0});
+}
+
+}  // namespace
