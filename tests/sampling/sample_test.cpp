@@ -104,7 +104,7 @@ std::vector<std::int32_t> draws(tenon::context const& where, std::vector<float> 
 // Frequencies against the distribution in double precision. Draws are a function of seed and position, so this passes or
 // fails for ever; other targets and policies draw the same ids (above), so one suffices.
 TEST(sample, draws_from_the_distribution) {
-  std::vector<float> const row{0.1f, 2.3f, -1.0f, 1.7f, 0.9f, 2.3f, -2.0f, 1.2f, 0.0f, -0.5f, 1.9f, -infinity, 0.4f};
+  std::vector<float> const row{0.1f, 2.3f, -1.0f, 1.7f, 0.9f, 2.3f, -1.2f, 1.2f, 0.0f, -0.5f, 1.9f, -infinity, 0.4f};
   for (sampling_params how : ways()) {
     if (!(how.temperature > 0.1f)) continue;
     how.seed = 42;
@@ -113,7 +113,7 @@ TEST(sample, draws_from_the_distribution) {
     auto const probability = tenon::ref::sampling_distribution(tenon::dense(row.data(), 13), how);
     test::on_every_target([&](tenon::context const& where) {
       if (!TENON_CUDA && where.arch != 0) return;
-      index_t const       count = 4000;
+      index_t const       count = 1500;
       std::vector<double> seen(row.size());
       for (auto id : draws(where, row, how, count)) ++seen[static_cast<std::size_t>(id)];
       double squares = 0, freedom = -1;

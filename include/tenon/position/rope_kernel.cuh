@@ -23,7 +23,15 @@ struct rope_params {
   tensor_view<float const, 2>        cos_sin;    // (positions, rotary_dim): cos, then sin
 };
 
-/// Turns pairs [i, i + Pairs) of the head at x.
+/// Turns (a, b) by the angle of cosine c and sine s.
+template <class T>
+__device__ inline void rope_turn(T& a, T& b, float c, float s) {
+  float const u = static_cast<float>(a), v = static_cast<float>(b);
+  a = static_cast<T>(u * c - v * s);
+  b = static_cast<T>(v * c + u * s);
+}
+
+/// Turns pairs [i, i + Pairs) of the head at x; Pairs is 1 where vector accesses would be misaligned.
 template <int Pairs, rope_style Style, class T>
 __device__ inline void rope_turn(T* x, float const* cosine, float const* sine, index_t half, index_t i) {
   auto const c = arch::load_constant<Pairs>(cosine + i);
@@ -32,21 +40,15 @@ __device__ inline void rope_turn(T* x, float const* cosine, float const* sine, i
     auto a = arch::load<Pairs>(x + i);
     auto b = arch::load<Pairs>(x + half + i);
     TENON_UNROLL
-    for (int n = 0; n < Pairs; ++n) {
-      float const u = static_cast<float>(a[n]), v = static_cast<float>(b[n]);
-      a[n] = static_cast<T>(u * c[n] - v * s[n]);
-      b[n] = static_cast<T>(v * c[n] + u * s[n]);
-    }
+    for (int n = 0; n < Pairs; ++n) rope_turn(a[n], b[n], c[n], s[n]);
     arch::store<Pairs>(x + i, a);
     arch::store<Pairs>(x + half + i, b);
+  } else if constexpr (Pairs == 1) {
+    rope_turn(x[2 * i], x[2 * i + 1], c[0], s[0]);
   } else {
     auto a = arch::load<2 * Pairs>(x + 2 * i);
     TENON_UNROLL
-    for (int n = 0; n < Pairs; ++n) {
-      float const u = static_cast<float>(a[2 * n]), v = static_cast<float>(a[2 * n + 1]);
-      a[2 * n]     = static_cast<T>(u * c[n] - v * s[n]);
-      a[2 * n + 1] = static_cast<T>(v * c[n] + u * s[n]);
-    }
+    for (int n = 0; n < Pairs; ++n) rope_turn(a[2 * n], a[2 * n + 1], c[n], s[n]);
     arch::store<2 * Pairs>(x + 2 * i, a);
   }
 }
