@@ -1,0 +1,58 @@
+#include <tenon/attention/paged_attention.hpp>
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "variant_agreement.hpp"
+
+namespace {
+
+using tenon::attention_variant, tenon::bf16, tenon::causal;
+using test::expect_agreement, test::batch_shape;
+
+batch_shape const small{.heads = 3, .kv_heads = 1, .head_dim = 16, .value_dim = 24, .page_size = 4};
+
+TEST(paged_attention_logits, are_capped_however_large) {
+  batch_shape shape = small;
+  shape.deviation   = 1000.f;
+  expect_agreement<float, bf16>(shape, {{4, 70}}, attention_variant{causal{}, tenon::soft_cap{50.f}});
+}
+
+TEST(paged_attention_logits, are_biased_by_distance) {
+  expect_agreement<float>(small, {{6, 70}, {1, 40}}, attention_variant{causal{}, tenon::alibi{3}});
+}
+
+/// A bias that is NaN for every pair outside the sequence.
+struct watchful {
+  int            keys;
+  TENON_HD float operator()(float value, int request, int head, int q, int k) const {
+    bool const inside = request == 0 && head >= 0 && head < 3 && q >= 0 && q < keys && k >= 0 && k < keys;
+    return inside ? value + 0.125f * static_cast<float>(k % 5) : std::nanf("");
+  }
+};
+
+TEST(paged_attention_logits, are_asked_for_inside_the_sequence_only) {
+  for (int const keys : {33, 70})
+    expect_agreement<float, bf16>(small, {{keys, keys}}, attention_variant{causal{}, watchful{keys}});
+}
+
+/// Every logit the same, far below zero.
+struct abysmal {
+  TENON_HD float operator()(float, int, int, int, int) const { return -1e38f; }
+};
+
+TEST(paged_attention_logits, all_far_below_zero_give_the_mean) {
+  expect_agreement<bf16>(small, {{2, 40}}, attention_variant{causal{}, abysmal{}});
+}
+
+/// Logits that grow with every key: each tile has a new maximum.
+struct growing {
+  TENON_HD float operator()(float value, int, int, int, int k) const { return value + 20.f * static_cast<float>(k); }
+};
+
+TEST(paged_attention_logits, that_grow_key_by_key_are_rescaled) {
+  expect_agreement<bf16>(small, {{3, 200}}, attention_variant{causal{}, growing{}});
+}
+
+}  // namespace
