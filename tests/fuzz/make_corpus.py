@@ -1,0 +1,76 @@
+"""Writes the fuzzers' seeds, small files of every accepted form: python3 tests/fuzz/make_corpus.py"""
+import json
+import pathlib
+import struct
+
+HERE = pathlib.Path(__file__).parent / "corpus"
+
+
+def seed(fuzzer, name, content):
+    path = HERE / fuzzer / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+
+
+def safetensors(header, data):
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(data)
+
+
+def tensor(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+seed("safetensors", "one", safetensors({"a": tensor("F32", [2], 0, 8)}, 8))
+seed("safetensors", "several", safetensors({
+    "__metadata__": {"format": "pt"}, "a": tensor("BF16", [2, 3], 0, 12), "b": tensor("I64", [], 12, 20),
+    "c": tensor("F8_E4M3", [0, 7], 20, 20), "d": tensor("U8", [1], 20, 21)}, 21))
+seed("safetensors", "hole", safetensors({"a": tensor("U8", [1], 0, 1), "b": tensor("U8", [1], 2, 3)}, 3))
+seed("safetensors", "overflow", safetensors({"a": tensor("F32", [1 << 62], 0, 0)}, 0))
+
+keep = [*range(33, 127), *range(161, 173), *range(174, 256)]
+alphabet = [chr(b) if b in keep else chr(256 + [i for i in range(256) if i not in keep].index(b)) for b in range(256)]
+vocabulary = {c: i for i, c in enumerate(alphabet)}
+vocabulary.update({"aa": 256, "Ġa": 257, "<|endoftext|>": 258})
+byte_level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
+model = {"type": "BPE", "vocab": vocabulary, "merges": ["a a", ["Ġ", "a"]]}
+added = {"id": 258, "content": "<|endoftext|>", "special": True, "normalized": False}
+seed("tokenizer_json", "byte_level", {"pre_tokenizer": byte_level, "model": model})
+small = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "Ġ": 3}, "merges": ["a b"], "unk_token": "a"}
+seed("tokenizer_json", "small", {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True}, "model": small})
+seed("tokenizer_json", "everything", {
+    "added_tokens": [added, {"id": 259, "content": "time", "single_word": True, "lstrip": True, "rstrip": True}],
+    "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}]},
+    "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": r"(?i:'s|'t)|\p{L}+|[^\s\p{L}]+|\s+(?!\S)|\s+"}, "behavior": "Isolated", "invert": False},
+        {"type": "Split", "pattern": {"String": "ce"}, "behavior": "MergedWithNext"}, {"type": "Digits", "individual_digits": True},
+        {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}]},
+    "post_processor": {"type": "Sequence", "processors": [{"type": "ByteLevel"}, {
+        "type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "special_tokens": {"<|endoftext|>": {"id": "<|endoftext|>", "ids": [258], "tokens": ["<|endoftext|>"]}}}]},
+    "decoder": {"type": "ByteLevel"}, "model": {**model, "ignore_merges": True}})
+
+
+def llama2c(tokens):
+    return struct.pack("<i", 16) + b"".join(struct.pack("<fi", -i, len(t)) + t for i, t in enumerate(tokens))
+
+
+pieces = [b"<unk>", b"\n<s>\n", b"\n</s>\n"]
+seed("tokenizer_json", "llama2c", llama2c(pieces + [b" ", b"a", b"aa", b" a", b"e"]))
+seed("tokenizer_json", "llama2c_bytes", llama2c(pieces + [b"<0x%02X>" % b for b in range(256)] + [b" ", b"a", b"aa"]))
+
+llama = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 512, "hidden_size": 64,
+         "intermediate_size": 172, "num_hidden_layers": 5, "num_attention_heads": 8, "num_key_value_heads": 4,
+         "max_position_embeddings": 512, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "hidden_act": "silu",
+         "tie_word_embeddings": True, "attention_bias": False, "mlp_bias": False, "bos_token_id": 1,
+         "eos_token_id": [2, 3], "torch_dtype": "float32"}
+seed("config_json", "llama", llama)
+seed("config_json", "llama3", {**llama, "rope_scaling": {
+    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192}})
+seed("config_json", "yarn", {**llama, "architectures": ["Qwen2ForCausalLM"], "use_sliding_window": True, "sliding_window": 64,
+                             "rope_parameters": {"type": "yarn", "factor": 4, "rope_theta": 1e6, "attention_factor": 1.1}})
+seed("config_json", "mistral", {**llama, "architectures": ["MistralForCausalLM"], "sliding_window": 16, "head_dim": 32})
+seed("config_json", "prompt", {"prompt": "a", "max_tokens": 5, "top_p": 0.5, "seed": 1, "stop": ["x"], "logit_bias": {"5": -1}})
+seed("config_json", "prompt_ids", {"prompt_ids": [1, 2], "stop": "x", "ignore_eos": True, "temperature": 0})

@@ -1,0 +1,46 @@
+//  Any bytes as tokenizer.json or as a llama2.c vocabulary; what loads must encode and decode any text.
+#include <engine/error.hpp>
+#include <engine/files/json.hpp>
+#include <engine/text/bpe_tokenizer.hpp>
+#include <engine/text/detokenizer.hpp>
+#include <engine/text/llama2c_tokenizer.hpp>
+#include <engine/text/utf8.hpp>
+
+#include <cstdlib>
+
+namespace {
+
+using namespace tenon::engine;
+
+void use(tokenizer const& t) {
+  for (std::string_view const text : {std::string_view("Once upon a time,  there was\n\n a cat's 123 <|endoftext|> "
+                                                       "e\xCC\x81\xFF \xE7\x8C\xAB aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+                                      std::string_view("\0\x80 \t", 4), std::string_view()})
+    for (bool const special : {true, false}) {
+      encoding const e = t.encode_with_spans(text, {special, special});
+      if (e.ids.size() != e.spans.size()) std::abort();
+      for (auto const& s : e.spans)
+        if (s.begin > s.end || s.end > text.size()) std::abort();
+      detokenizer stream(t, -1, {"upon", "aaa"});
+      std::string out;
+      for (auto const id : e.ids) {
+        if (id < 0 || id >= t.vocabulary()) std::abort();
+        out += stream.feed(id);
+        (void)t.token_bytes(id);
+      }
+      if (!is_utf8(out += stream.finish())) std::abort();
+    }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
+  std::string_view const bytes(reinterpret_cast<char const*>(data), size);
+  try {
+    if (bytes.starts_with('{')) use(bpe_tokenizer(parse_json(bytes, "input"), "input"));
+    else use(llama2c_tokenizer(bytes, "input"));
+  } catch (error const& e) {
+    if (std::string(e.what()).find("expected") == std::string::npos) std::abort();
+  }
+  return 0;
+}
