@@ -101,9 +101,6 @@ class scheduler {
       if (x.here && x.mask == mask) r = &x;
     if (!r) {
       for (auto& x : w.open)
-        if (x.here && (x.mask & bit))
-          report_collective(what, at, &x, "The other lane waits for this one, with another mask.");
-      for (auto& x : w.open)
         if (!x.here) r = &x;
       if (!r) r = &w.open.emplace_back();
       *r = {what, mask, 0, at, b.me, false, {}, execute};
