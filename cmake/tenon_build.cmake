@@ -4,6 +4,12 @@ if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYP
 endif()
 set(CMAKE_CXX_EXTENSIONS OFF)
 
+# Under another sanitizer there are no checked programs: they are built with -fsanitize=thread.
+set(tenon_sanitized FALSE)
+if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=")
+  set(tenon_sanitized TRUE)
+endif()
+
 find_program(CCACHE_PROGRAM ccache)
 if(PROJECT_IS_TOP_LEVEL AND CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
