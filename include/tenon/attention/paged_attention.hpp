@@ -52,7 +52,8 @@ constexpr std::size_t paged_attention_workspace_bytes(paged_attention_problem co
 ///                                                                       wanted
 ///
 /// A row without keys gets o = 0, lse = -inf. Tokens of no request are left as they are. Keys behind kv_length are not
-/// read, whatever the last page holds there.
+/// read, whatever the last page holds there. On matrix units a key that one row masks and another row of its tile sees
+/// must be finite: 0 * NaN is NaN.
 ///
 /// Arithmetic  fp32 sums, online softmax in base 2 over tiles of keys in ascending order; where f16 or bf16 go through
 ///             matrix units, p is rounded to that type. One rounding to O. Same bits for every run, batch, split into calls,
