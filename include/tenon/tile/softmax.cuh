@@ -15,7 +15,7 @@ namespace tenon::inline TENON_TARGET::tile {
 
 inline constexpr float log2_e     = 1.4426950408889634f;
 inline constexpr float ln_2       = 0.6931471805599453f;
-inline constexpr float no_maximum = -__builtin_huge_valf();  // of a row that has seen no key
+inline constexpr float no_maximum = bit_cast<float>(0xff800000u);  // -inf: of a row that has seen no key
 
 /// What scores are measured from: the row's maximum, 0 where no key was seen (so that 2^(-inf - it) is 0, never NaN).
 TENON_HD constexpr float softmax_origin(float maximum) { return maximum == no_maximum ? 0.f : maximum; }
