@@ -1,4 +1,4 @@
-"""Relative links of the documentation, and the files that headers and pages name, exist."""
+"""Relative links of the documentation, and the files that headers and pages name, exist; docs/README.md links every page."""
 import posixpath
 import re
 import urllib.parse
@@ -27,6 +27,10 @@ def check(tree):
                     yield path, number, f"the link {link} leads nowhere"
                 elif anchor and full.endswith(".md") and anchor not in anchors(tree.text(full)):
                     yield path, number, f"{full} has no heading #{anchor}"
+    index = tree.text("docs/README.md") if tree.exists("docs/README.md") else ""
+    for path in tree.files(".md", under="docs"):
+        if path != "docs/README.md" and f"({path[len('docs/'):]})" not in index:
+            yield path, 1, "docs/README.md does not link this page"
     for path in tree.files(".md", ".hpp", ".cuh"):
         if path.endswith(".md") or path.startswith("include/"):
             for number, line in tree.lines(path):
@@ -37,10 +41,12 @@ def check(tree):
 
 PLANTED = {
     "docs/broken.md": "[here](nowhere.md)\n",
+    "docs/operators/lonely.md": "# lonely\n",
     "docs/anchor.md": "# One\n[two](#two)\n",
     "include/tenon/norm/stale.hpp": "/// Example examples/99_gone.cpp.\n",
 }
 INNOCENT = {
+    "docs/README.md": "[a](whole.md) [b](other.md) [c](broken.md) [d](anchor.md)\n",
     "docs/whole.md": "# A b\n[a](other.md#c-d) [web](https://example.org) [up](#a-b)\n",
     "docs/other.md": "## C `d`\n",
 }
