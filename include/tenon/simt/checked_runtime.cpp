@@ -6,6 +6,7 @@
 #define TENON_CHECKED 1
 #include <tenon/simt/buffer.hpp>
 #include <tenon/simt/checked/operations.hpp>
+#include <tenon/simt/checked/wavefronts.hpp>
 #include <tenon/simt/launch.hpp>
 #include <tenon/simt/machine.hpp>
 
@@ -32,6 +33,11 @@ namespace tenon::simt {
 namespace checked {
 
 static site_number number(site const& at) { return sites().of(at); }
+
+[[gnu::noinline]] static void count(std::size_t offset, std::size_t bytes, site_number at) {
+  if (in_shared(offset) && offset >= arena::shared_begin && bytes <= 16)
+    wavefronts().access(offset - arena::shared_begin, bytes, at);
+}
 
 static void open() {
   if (current) return;
@@ -100,6 +106,8 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
   b.block_index.clear();
   shadows().of_heap.clear();
   left_at().clear();
+  counting = options.count_wavefronts;
+  wavefronts().begin_launch();
   gridDim                  = grid;
   blockDim                 = shape;
   std::uint64_t const seed = options.seed + 0x51ed270b * launch;
@@ -126,6 +134,7 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
     });
     __real_memset(memory.shared(), 0xff, b.shared_bytes);
     done = scheduler::instance().run(body, argument, seed + 0x2545f491 * i);
+    if (counting) wavefronts().end_block();
     if (!done) break;
   }
   doing = was;
@@ -157,6 +166,9 @@ outcome run_grid(void (*body)(void const*), void const* argument, dim3 grid, dim
   bool const done = run_launch(body, argument, grid, shape, shared_bytes, session.options(), options.alignment_matters,
                                found.launches);
   ++found.launches;
+  found.accesses += wavefronts().accesses;
+  found.wavefronts += wavefronts().wavefronts;
+  found.ideal += wavefronts().ideal;
   bool const faulty = !running().found.empty();
   running().found.move_to(found);
   if (!options.session && faulty) {
@@ -292,6 +304,7 @@ void ldmatrix(int count, bool transposed, std::uint32_t* r, void const* row, sit
         auto const&         any   = *static_cast<ldmatrix_request const*>(lanes[0]);
         std::uint32_t const first = b.me / 32 * 32;
         bool                good  = true;
+        std::uint32_t       rows[32];
         for (int l = 0; l < 8 * any.count; ++l) {
           void const* const row_of = static_cast<ldmatrix_request const*>(lanes[l])->row;
           b.become(first + static_cast<std::uint32_t>(l));
@@ -305,6 +318,12 @@ void ldmatrix(int count, bool transposed, std::uint32_t* r, void const* row, sit
             continue;
           }
           judge<false>(o, 16, any.at);
+          rows[l] = static_cast<std::uint32_t>(o - arena::shared_begin);
+        }
+        for (int m = 0; counting && good && m < any.count; ++m) {
+          std::uint32_t matrix[8];
+          std::copy_n(rows + 8 * m, 8, matrix);
+          wavefronts().matrix(matrix);
         }
         void* plain[32];
         for (int l = 0; l < 32; ++l) plain[l] = static_cast<ldmatrix_lane*>(static_cast<ldmatrix_request*>(lanes[l]));
@@ -372,6 +391,7 @@ std::byte* shared_memory(std::size_t bytes, site at) {
   std::size_t const o = memory.find(address);
   if (o == arena::nowhere) return;
   runtime_scope const scope;
+  if (counting) count(o, bytes, number(at));
   if (write) judge<true>(o, bytes, number(at));
   else judge<false>(o, bytes, number(at));
 }
@@ -423,6 +443,7 @@ template <bool Write>
   }
   if (doing == activity::kernel) {
     doing = activity::runtime;
+    if (counting) count(offset, bytes, sites().of_address(return_address));
     judge<Write>(offset, bytes, sites().of_address(return_address));
     doing = activity::kernel;
   } else if (Write && doing == activity::host) {

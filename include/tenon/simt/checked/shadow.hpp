@@ -27,37 +27,30 @@ class reader_set {
   };
 
   reader_set(epoch e, site_number site) : block_(running().serial), barriers_(running().barriers) {
-    if (agent_of(e) - running().first_agent < running().threads) entries_.push_back({e, site});
+    if (agent_of(e) - running().first_agent < running().threads) few_[count_++] = {e, site};
     else earlier_ = {e, site};
   }
 
   void add(epoch e, site_number site) {
     auto const& b = running();
-    if (block_ != b.serial) {
-      if (!entries_.empty()) earlier_ = entries_.back();
+    if (barriers_ != b.barriers) {  // barriers are counted on from block to block
+      // Readers of this block before the barrier happen before e: what is ordered after e is ordered after them.
+      if (block_ != b.serial && count_) earlier_ = few_[0];
       restart();
-    } else if (barriers_ != b.barriers) {
-      restart();  // they all happen before e, so what is ordered after e is ordered after them
     }
-    if (entries_.size() < few) {
-      for (auto& x : entries_)
-        if (agent_of(x.e) == agent_of(e)) {
-          x = {e, site};
-          return;
-        }
-      entries_.push_back({e, site});
+    for (std::uint32_t i = 0; i < std::min(count_, few); ++i)
+      if (agent_of(few_[i].e) == agent_of(e)) {
+        few_[i] = {e, site};
+        return;
+      }
+    if (count_ < few) {
+      few_[count_++] = {e, site};
       return;
     }
-    if (index_.empty()) {
-      index_.assign(b.threads, 0);
-      for (std::uint32_t i = 0; i < entries_.size(); ++i) index_[agent_of(entries_[i].e) - b.first_agent] = i + 1;
-    }
-    auto& index = index_[agent_of(e) - b.first_agent];
-    if (index == 0) {
-      entries_.push_back({});
-      index = static_cast<std::uint32_t>(entries_.size());
-    }
-    entries_[index - 1] = {e, site};
+    std::uint32_t const t = agent_of(e) - b.first_agent;
+    if (more_.size() != b.threads) more_.assign(b.threads, {});
+    if (more_[t].e == 0) ++count_;
+    more_[t] = {e, site};
   }
 
   /// One that does not happen before the running thread's present.
@@ -65,24 +58,29 @@ class reader_set {
     auto const& b = running();
     if (earlier_.e && !b.ordered(earlier_.e)) return earlier_;
     if (block_ == b.serial && barriers_ != b.barriers) return {};
-    for (auto const& x : entries_)
-      if (!b.ordered(x.e)) return x;
+    for (std::uint32_t i = 0; i < std::min(count_, few); ++i)
+      if (!b.ordered(few_[i].e)) return few_[i];
+    if (count_ > few && block_ == b.serial)
+      for (auto const& x : more_)
+        if (x.e && !b.ordered(x.e)) return x;
     return {};
   }
   bool settled() const { return !earlier_.e && block_ == running().serial && barriers_ != running().barriers; }
 
  private:
-  static constexpr std::size_t few = 16;
+  static constexpr std::uint32_t few = 6;
 
   void restart() {
-    entries_.clear(), index_.clear();
+    if (count_ > few) more_.clear();
+    count_ = 0;
     block_ = running().serial, barriers_ = running().barriers;
   }
 
-  std::uint32_t              block_, barriers_;
-  who                        earlier_;
-  std::vector<who>           entries_;
-  std::vector<std::uint32_t> index_;  // thread -> 1 + its entry, once there are many
+  std::uint32_t    block_, barriers_;
+  std::uint32_t    count_ = 0;
+  who              earlier_;
+  who              few_[few];
+  std::vector<who> more_;  // by thread, once there are more than a few
 };
 
 struct split_cell {
