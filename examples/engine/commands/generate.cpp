@@ -78,7 +78,7 @@ std::string closing_line(generation_counts const& c) {
 
 int run_generate(options const& from) {
   prompt_reader     prompts(from);
-  model_files const files  = open_model(from, true);
+  model_files const files  = open_model(from, text_use::wanted);
   run_limits const  limits = limits_of(from, files.config, 64);
   auto const        model  = open_decoder(from, files, limits);
 
@@ -88,7 +88,7 @@ int run_generate(options const& from) {
   o.max_batched_tokens = limits.max_batched_tokens;
   o.block_size         = static_cast<int>(from.block_size);
   o.end_ids            = end_ids(files);
-  generator engine(*model, *files.text, o);
+  generator engine(*model, files.text.get(), o);
 
   result_writer out;
   bool const    json   = from.output == output_format::json;
@@ -110,9 +110,10 @@ int run_generate(options const& from) {
         more = false;
         break;
       }
-      request r = to_request(*p, read++, files);
-      if (stream) out.write(r.prompt), out.flush();
+      request           r      = to_request(*p, read++, files);
+      std::string const prompt = r.prompt;
       engine.add(std::move(r));
+      if (stream) out.write(prompt), out.flush();
       if (!from.prompts_file.empty()) break;  // a pipe: run what there is before waiting for more
     }
     if (engine.idle()) continue;

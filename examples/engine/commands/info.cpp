@@ -1,5 +1,4 @@
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -34,10 +33,7 @@ std::uint64_t parameters_of(model_config const& c) {
 }  // namespace
 
 int run_info(options const& from) {
-  bool const has_text = !from.tokenizer.empty() ||
-                        std::filesystem::exists(std::filesystem::path(from.model) / "tokenizer.json") ||
-                        std::filesystem::exists(std::filesystem::path(from.model) / "tokenizer.bin");
-  model_files const   files = open_model(from, has_text);
+  model_files const   files = open_model(from, text_use::wanted);
   model_config const& c     = files.config;
   // Keys and values of every layer, in 16 bits: what one token of context costs.
   std::uint64_t const kv_elements = static_cast<std::uint64_t>(2 * c.layers * c.kv_heads * c.head_dim);

@@ -1,6 +1,7 @@
 #include "engine/commands/setup.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 
 #include "engine/error.hpp"
@@ -41,11 +42,17 @@ void refuse_what_the_decoder_lacks(model_config const& config) {
     throw wrong(config.file, "hidden_act is not supported yet", "another activation", "\"silu\"");
 }
 
+bool has_tokenizer(std::string const& model) {
+  namespace fs = std::filesystem;
+  return !model.empty() &&
+         (fs::exists(fs::path(model) / "tokenizer.json") || fs::exists(fs::path(model) / "tokenizer.bin"));
+}
+
 int checked_limit(std::int64_t value) { return static_cast<int>(std::min<std::int64_t>(value, 1 << 30)); }
 
 }  // namespace
 
-model_files open_model(options const& from, bool needs_text) {
+model_files open_model(options const& from, text_use use) {
   refuse_what_is_planned(from);
   model_files files;
   bool const  dummy = from.load == load_format::dummy;
@@ -54,11 +61,13 @@ model_files open_model(options const& from, bool needs_text) {
   files.config = read_model_config(from.config.empty() ? from.model : from.config);
   refuse_what_the_decoder_lacks(files.config);
   if (!dummy) files.weights.emplace(from.model);
-  if (!from.tokenizer.empty()) files.text = load_tokenizer(from.tokenizer);
-  else if (needs_text) files.text = load_tokenizer(find_tokenizer(from.model));
-  if (files.text && files.text->vocabulary() > files.config.vocab_size)
-    throw wrong(from.tokenizer.empty() ? find_tokenizer(from.model) : from.tokenizer,
-                "vocabulary does not fit the model", std::to_string(files.text->vocabulary()) + " ids",
+  std::string vocabulary = from.tokenizer;
+  if (vocabulary.empty() && (use == text_use::needed || (use == text_use::wanted && has_tokenizer(from.model))))
+    vocabulary = find_tokenizer(from.model);
+  if (vocabulary.empty()) return files;
+  files.text = load_tokenizer(vocabulary);
+  if (files.text->vocabulary() > files.config.vocab_size)
+    throw wrong(vocabulary, "vocabulary does not fit the model", std::to_string(files.text->vocabulary()) + " ids",
                 "at most " + std::to_string(files.config.vocab_size));
   return files;
 }

@@ -22,7 +22,9 @@ struct model_files {
   std::unique_ptr<tokenizer> text;     // null where there is none and the command can do without
 };
 
-[[nodiscard]] model_files open_model(options const& from, bool needs_text);
+enum class text_use { none, wanted, needed };  // wanted: a model without a tokenizer will do
+
+[[nodiscard]] model_files open_model(options const& from, text_use use);
 
 /// Sizes of a run, from the options and the model.
 struct run_limits {

@@ -17,7 +17,7 @@ bool is_penalised(sampling_params const& p) {
 
 }  // namespace
 
-generator::generator(decoder& model, tokenizer const& text, generator_options const& options)
+generator::generator(decoder& model, tokenizer const* text, generator_options const& options)
     : model_(model), text_(text), options_(options), pool_(static_cast<block_id>(model.pages())) {}
 
 /// Completion tokens that fit: a position is never fed past the model's length, and the last token drawn is never fed.
@@ -70,7 +70,8 @@ void generator::admit() {
     request&          r     = waiting_.front();
     std::size_t const limit = std::min(static_cast<std::size_t>(std::max(r.max_tokens, 0)), room(r.prompt_ids.size()));
     std::size_t const fed   = r.prompt_ids.size() + std::max<std::size_t>(limit, 1) - 1;
-    auto              s     = std::make_unique<sequence>(detokenizer(text_, r.prompt_ids.back(), r.stop));
+    auto s = std::make_unique<sequence>(text_ ? std::optional(detokenizer(*text_, r.prompt_ids.back(), r.stop))
+                                              : std::nullopt);
     s->pages.resize((fed + page - 1) / page);
     if (!pool_.allocate(s->pages).ok()) {
       if (!running_.empty()) return;
@@ -171,10 +172,10 @@ void generator::accept(sequence& s, std::size_t row,
         t.top.emplace_back(out_.top_ids[k], out_.top_logprobs[k]);
       result.logprobs.push_back(std::move(t));
     }
-    std::string const piece = s.stream.feed(id);
+    std::string const piece = s.stream ? s.stream->feed(id) : std::string();
     result.text += piece;
     if (!piece.empty()) on_text(result.asked.index, piece);
-    if (s.stream.stopped()) {
+    if (s.stream && s.stream->stopped()) {
       result.reason = finish::stop;
       s.done        = true;
     } else if (result.ids.size() == s.limit) {
@@ -182,8 +183,8 @@ void generator::accept(sequence& s, std::size_t row,
       s.done        = true;
     }
   }
-  if (s.done) {
-    std::string const rest = s.stream.finish();
+  if (s.done && s.stream) {
+    std::string const rest = s.stream->finish();
     result.text += rest;
     if (!rest.empty()) on_text(result.asked.index, rest);
   }

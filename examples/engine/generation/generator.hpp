@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -38,7 +39,8 @@ struct generation_counts {
 
 class generator {
  public:
-  generator(decoder& model, tokenizer const& text, generator_options const& options);
+  /// `text` may be null: completions are then ids without text.
+  generator(decoder& model, tokenizer const* text, generator_options const& options);
 
   /// Throws `error` where the request can never run.
   void add(request r);
@@ -53,16 +55,16 @@ class generator {
 
  private:
   struct sequence {
-    explicit sequence(detokenizer d) : stream(std::move(d)) {}
+    explicit sequence(std::optional<detokenizer> d) : stream(std::move(d)) {}
 
-    completion                result;
-    std::vector<std::int32_t> tokens;   // prompt and completion
-    std::size_t               fed = 0;  // tokens whose keys are in the cache
-    std::vector<block_id>     pages;
-    std::size_t               limit = 0;  // completion tokens
-    detokenizer               stream;
-    bool                      drawn = false;  // has a logit row in its last step
-    bool                      done  = false;
+    completion                 result;
+    std::vector<std::int32_t>  tokens;   // prompt and completion
+    std::size_t                fed = 0;  // tokens whose keys are in the cache
+    std::vector<block_id>      pages;
+    std::size_t                limit = 0;      // completion tokens
+    std::optional<detokenizer> stream;         // none: the completion is ids alone
+    bool                       drawn = false;  // has a logit row in its last step
+    bool                       done  = false;
   };
 
   void        admit();
@@ -72,7 +74,7 @@ class generator {
   std::size_t room(std::size_t prompt) const;
 
   decoder&                               model_;
-  tokenizer const&                       text_;
+  tokenizer const*                       text_;
   generator_options                      options_;
   block_pool                             pool_;
   std::deque<request>                    waiting_;
