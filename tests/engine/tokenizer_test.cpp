@@ -533,7 +533,7 @@ TEST(llama2c, broken_files) {
   expect(good.substr(0, 14), "t: token 0: is truncated: found 2 bytes, expected 5");
   expect(good.substr(0, 17), "t: has too few tokens: found 1, expected at least 3: unknown, begin, end");
   expect(llama2c_file({{"a", 0.f}}, -1),
-         "t: is not a llama2.c vocabulary: found tokens of up to -1 bytes, expected 1 to 65536");
+         "t: is not a llama2.c vocabulary: found tokens of up to -1 bytes, expected 1 to 1024");
   expect(llama2c_file({{"abc", 0.f}}, 2), "t: token 0: has a wrong length: found 3, expected 0 to 2");
   expect(llama2c_file({{"abc", NAN}}),
          "t: token 0: has a score that is no number: found nan, expected a finite number");

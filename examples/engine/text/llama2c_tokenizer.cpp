@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "engine/error.hpp"
 #include "engine/text/merge.hpp"
@@ -12,7 +13,7 @@ namespace tenon::engine {
 namespace {
 
 constexpr std::size_t  vocabulary_limit = std::size_t{1} << 22;
-constexpr std::int32_t token_limit      = 1 << 16;  // bytes
+constexpr std::int32_t token_limit      = 1 << 10;  // bytes
 
 std::string byte_token(unsigned byte) {
   constexpr char digits[] = "0123456789ABCDEF";
@@ -57,10 +58,32 @@ llama2c_tokenizer::llama2c_tokenizer(std::string_view bytes, std::string file) :
   has_bytes_ = tokens_.size() >= first_byte + 256;
   for (unsigned b = 0; has_bytes_ && b < 256; ++b) has_bytes_ = tokens_[first_byte + b].bytes == byte_token(b);
   std::size_t const first_text = has_bytes_ ? first_byte + 256 : first_byte;
-  for (std::size_t i = first_text; i < tokens_.size(); ++i) {
-    longest_ = std::max(longest_, tokens_[i].bytes.size());
+  for (std::size_t i = first_text; i < tokens_.size(); ++i)
     if (!tokens_[i].bytes.empty()) ids_.emplace(tokens_[i].bytes, static_cast<std::int32_t>(i));
+  rank_merges();
+}
+
+/// Every pair of entries whose joined text is an entry, ranked by that entry's score, the best first.
+void llama2c_tokenizer::rank_merges() {
+  std::vector<float> scores;
+  for (auto const& [text, id] : ids_) scores.push_back(tokens_[static_cast<std::size_t>(id)].score);
+  std::sort(scores.begin(), scores.end(), std::greater<>());
+  scores.erase(std::unique(scores.begin(), scores.end()), scores.end());
+  struct merge {
+    std::int32_t  left, right, id;
+    std::uint32_t rank;
+  };
+  std::vector<merge> merges;
+  for (auto const& [text, id] : ids_) {
+    auto const at =
+        std::lower_bound(scores.begin(), scores.end(), tokens_[static_cast<std::size_t>(id)].score, std::greater<>());
+    auto const rank = static_cast<std::uint32_t>(at - scores.begin());
+    for (std::size_t cut = 1; cut < text.size(); ++cut)
+      if (std::int32_t const left = find(text.substr(0, cut)); left >= 0)
+        if (std::int32_t const right = find(text.substr(cut)); right >= 0) merges.push_back({left, right, id, rank});
   }
+  merges_ = pair_table(merges.size());
+  for (auto const& m : merges) merges_.insert(m.left, m.right, m.rank, m.id);
 }
 
 std::int32_t llama2c_tokenizer::find(std::string const& text) const {
@@ -88,14 +111,7 @@ encoding llama2c_tokenizer::encode_with_spans(std::string_view text, encode_opti
     append(rest.substr(0, step.length), step.kind == utf8_kind::character);
     rest.remove_prefix(step.length);
   }
-  std::string joined;
-  merge_symbols(symbols, [&](std::int32_t left, std::int32_t right) -> merge_result {
-    auto const &a = tokens_[static_cast<std::size_t>(left)].bytes, &b = tokens_[static_cast<std::size_t>(right)].bytes;
-    if (a.size() + b.size() > longest_) return {0, -1};
-    joined.assign(a).append(b);
-    std::int32_t const id = find(joined);
-    return id < 0 ? merge_result{0, -1} : merge_result{-double{tokens_[static_cast<std::size_t>(id)].score}, id};
-  });
+  merge_symbols(symbols, merges_);
   std::size_t at = 0;
   for (auto const& s : symbols) {
     out.ids.push_back(s.id);

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/text/pair_table.hpp"
 #include "engine/text/tokenizer.hpp"
 
 namespace tenon::engine {
@@ -37,11 +38,12 @@ class llama2c_tokenizer final : public tokenizer {
     float       score;
   };
   [[nodiscard]] std::int32_t find(std::string const& text) const;
+  void                       rank_merges();
 
   std::string                                   file_;
   std::vector<entry>                            tokens_;
-  std::unordered_map<std::string, std::int32_t> ids_;  // of the entries that text can become
-  std::size_t                                   longest_   = 0;
+  std::unordered_map<std::string, std::int32_t> ids_;     // of the entries that text can become
+  pair_table                                    merges_;  // ranked by score
   bool                                          has_bytes_ = false;
   std::vector<std::int32_t>                     before_{bos};
 };

@@ -11,10 +11,9 @@
 namespace tenon::engine {
 namespace {
 
-constexpr std::size_t   pattern_limit   = 1 << 16;    // bytes of an expression
-constexpr std::uint32_t step_limit      = 1'000'000;  // of one match
-constexpr std::uint32_t heap_limit_kib  = 64 * 1024;  // of one match
-constexpr std::size_t   jit_stack_bytes = std::size_t{1} << 20;
+constexpr std::size_t   pattern_limit  = 1 << 16;    // bytes of an expression
+constexpr std::uint32_t step_limit     = 1'000'000;  // of one match
+constexpr std::uint32_t heap_limit_kib = 64 * 1024;  // of one match
 
 template <auto Free>
 struct free_with {
@@ -26,7 +25,6 @@ struct free_with {
 using compile_context = std::unique_ptr<pcre2_compile_context, free_with<pcre2_compile_context_free>>;
 using match_context   = std::unique_ptr<pcre2_match_context, free_with<pcre2_match_context_free>>;
 using match_data      = std::unique_ptr<pcre2_match_data, free_with<pcre2_match_data_free>>;
-using jit_stack       = std::unique_ptr<pcre2_jit_stack, free_with<pcre2_jit_stack_free>>;
 
 std::string message_of(int code) {
   unsigned char text[256] = {};
@@ -97,11 +95,9 @@ std::vector<token_span> pattern::matches(std::string_view text) const {
   if (text.empty()) return found;
   match_context const context(pcre2_match_context_create(nullptr));
   match_data const    data(pcre2_match_data_create(1, nullptr));
-  jit_stack const     stack(pcre2_jit_stack_create(32 * 1024, jit_stack_bytes, nullptr));
   if (!context || !data) throw std::bad_alloc();
   pcre2_set_match_limit(context.get(), step_limit);
   pcre2_set_heap_limit(context.get(), heap_limit_kib);
-  if (stack) pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
 
   auto const  subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   std::size_t from    = 0;
@@ -111,7 +107,7 @@ std::vector<token_span> pattern::matches(std::string_view text) const {
                          context.get());
     };
     int code = match(0);
-    if (code == PCRE2_ERROR_JIT_STACKLIMIT) code = match(PCRE2_NO_JIT);
+    if (code == PCRE2_ERROR_JIT_STACKLIMIT) code = match(PCRE2_NO_JIT);  // compiled code has 32 KB, the heap has more
     if (code == PCRE2_ERROR_NOMATCH) break;
     if (code < 0)
       throw wrong(subject_, "pattern fails on the text", message_of(code),
