@@ -32,7 +32,7 @@ namespace tenon::inline TENON_TARGET {
 namespace detail {
 
 template <class Policy, class D, class T, class Epilogue>
-status launch_gemm(context const& where, gemm_params<D, T, Epilogue> const& params) {
+status launch_gemm(gemm_params<D, T, Epilogue> const& params, context const& where) {
   constexpr gemm_policy policy = Policy::value;
   using shape                  = gemm_params<D, T, Epilogue>;
 
@@ -118,7 +118,7 @@ status gemm(context const& where, tensor_view<D, 2> d, tensor_view<A, 2> a, tens
   if (policy.wide && !wide) return {errc::unsupported, "gemm", "policy.wide", 1, 0};
   gemm_params<D, T, Epilogue> const params{d, as_const(a), as_const(b), epilogue};
   return dispatch_policy<gemm_menu>("gemm", policy,
-                                    [&]<class Policy>(Policy) { return detail::launch_gemm<Policy>(where, params); });
+                                    [&]<class Policy>(Policy) { return detail::launch_gemm<Policy>(params, where); });
 }
 
 }  // namespace tenon::inline TENON_TARGET

@@ -86,7 +86,7 @@ __global__ __launch_bounds__(Policy::value.threads) void gemm_mma(
       tile::copy_elements<Policy::value.threads>(shared.b[stage], p.b, block_column, column, thread);
     }
   };
-  TENON_UNROLL
+  TENON_UNROLL_DEVICE
   for (int s = 0; s < stages - 1; ++s) fetch(s, s);
 
   // Multiply.
@@ -100,18 +100,18 @@ __global__ __launch_bounds__(Policy::value.threads) void gemm_mma(
     fetch(t + stages - 1, stage == 0 ? stages - 1 : stage - 1);
 
     auto const load = [&](int step, int slot) {
-      TENON_UNROLL
+      TENON_UNROLL_DEVICE
       for (int i = 0; i < high; ++i) a[slot][i] = tile::load_a(shared.a[stage], warp_row + 16 * i, step);
-      TENON_UNROLL
+      TENON_UNROLL_DEVICE
       for (int j = 0; j < wide / 2; ++j) tile::load_b(b[slot][j], shared.b[stage], warp_column + 16 * j, step);
     };
     load(0, 0);
-    TENON_UNROLL
+    TENON_UNROLL_DEVICE
     for (int s = 0; s < steps; ++s) {
       if (s + 1 < steps) load(s + 1, (s + 1) % 2);
-      TENON_UNROLL
+      TENON_UNROLL_DEVICE
       for (int i = 0; i < high; ++i) {
-        TENON_UNROLL
+        TENON_UNROLL_DEVICE
         for (int j = 0; j < wide; ++j) tile::mma<T>(sum[i][j], a[s % 2][i], b[s % 2][j / 2][j % 2]);
       }
     }
@@ -121,13 +121,13 @@ __global__ __launch_bounds__(Policy::value.threads) void gemm_mma(
 
   // Fuse, store: two neighbouring columns of D per thread and mma tile; in pair mode even tiles are gates, odd ones ups.
   index_t const m = p.d.extent[0], columns = p.d.extent[1];
-  TENON_UNROLL
+  TENON_UNROLL_DEVICE
   for (int i = 0; i < high; ++i) {
-    TENON_UNROLL
+    TENON_UNROLL_DEVICE
     for (int j = 0; j < wide; j += paired ? 2 : 1) {
       index_t const b_row  = block_column + warp_column + 8 * j;
       index_t const column = (paired ? b_row / 2 : b_row) + tile::accumulator_column(lane, 0);
-      TENON_UNROLL
+      TENON_UNROLL_DEVICE
       for (int v = 0; v < 4; v += 2) {
         index_t const row = block_row + warp_row + 16 * i + tile::accumulator_row(lane, v);
         if (row >= m || column >= columns) continue;

@@ -19,15 +19,15 @@ __device__ inline vec<T, N> gemm_vector_load(T const* from, index_t step) {
     return arch::load_constant<N>(from);
   } else {
     vec<T, N> v;
-    TENON_UNROLL
-    for (int e = 0; e < N; ++e) v[e] = from[e * step];
+    TENON_UNROLL_DEVICE
+    for (int e = 0; e < N; ++e) v[e] = *from, from += step;
     return v;
   }
 }
 
 template <class Policy, class D, class T, class Epilogue>
-__global__ __launch_bounds__(Policy::value.threads) void gemm_vector(
-    __grid_constant__ gemm_params<D, T, Epilogue> const p) {
+__global__ __launch_bounds__(Policy::value.threads,
+                             1) void gemm_vector(__grid_constant__ gemm_params<D, T, Epilogue> const p) {
   constexpr gemm_policy policy = Policy::value;
   constexpr bool        paired = gemm_params<D, T, Epilogue>::paired;
   constexpr int         R = policy.tile_rows, C = policy.tile_columns;
@@ -43,9 +43,9 @@ __global__ __launch_bounds__(Policy::value.threads) void gemm_vector(
   if (column >= n) return;
   T const* a[R];
   T const* b[C];
-  TENON_UNROLL
+  TENON_UNROLL_DEVICE
   for (int r = 0; r < R; ++r) a[r] = p.a.data + min<index_t>(row + r, m - 1) * p.a.stride[0];
-  TENON_UNROLL
+  TENON_UNROLL_DEVICE
   for (int c = 0; c < C; ++c) {
     index_t const j = min<index_t>(column + c % outputs, n - 1);
     b[c]            = p.b.data + (!paired ? j : c < outputs ? gate_row(j) : up_row(j)) * p.b.stride[0];
@@ -57,39 +57,39 @@ __global__ __launch_bounds__(Policy::value.threads) void gemm_vector(
   index_t const a_step = policy.wide ? 1 : p.a.stride[1], b_step = policy.wide ? 1 : p.b.stride[1];
   for (index_t i = arch::lane() * vector; i < whole; i += 32 * vector) {
     float row_values[R][vector];
-    TENON_UNROLL
+    TENON_UNROLL_DEVICE
     for (int r = 0; r < R; ++r) {
       auto const v = gemm_vector_load<policy.wide, vector>(a[r] + i * a_step, a_step);
-      TENON_UNROLL
+      TENON_UNROLL_DEVICE
       for (int e = 0; e < vector; ++e) row_values[r][e] = static_cast<float>(v[e]);
     }
-    TENON_UNROLL
+    TENON_UNROLL_DEVICE
     for (int c = 0; c < C; ++c) {
       auto const v = gemm_vector_load<policy.wide, vector>(b[c] + i * b_step, b_step);
-      TENON_UNROLL
+      TENON_UNROLL_DEVICE
       for (int e = 0; e < vector; ++e) {
-        TENON_UNROLL
+        TENON_UNROLL_DEVICE
         for (int r = 0; r < R; ++r) sum[r][c] += row_values[r][e] * static_cast<float>(v[e]);
       }
     }
   }
   for (index_t i = whole + arch::lane(); i < k; i += 32) {
     float row_values[R];
-    TENON_UNROLL
+    TENON_UNROLL_DEVICE
     for (int r = 0; r < R; ++r) row_values[r] = static_cast<float>(a[r][i * a_step]);
-    TENON_UNROLL
+    TENON_UNROLL_DEVICE
     for (int c = 0; c < C; ++c) {
       float const v = static_cast<float>(b[c][i * b_step]);
-      TENON_UNROLL
+      TENON_UNROLL_DEVICE
       for (int r = 0; r < R; ++r) sum[r][c] += row_values[r] * v;
     }
   }
 
   // Reduce over the lanes; lane l takes output l.
   float first = 0, second = 0;
-  TENON_UNROLL
+  TENON_UNROLL_DEVICE
   for (int r = 0; r < R; ++r) {
-    TENON_UNROLL
+    TENON_UNROLL_DEVICE
     for (int c = 0; c < C; ++c) {
       float const all = tile::warp_reduce(sum[r][c], tile::plus{});
       if (arch::lane() == r * outputs + c % outputs) (c < outputs ? first : second) = all;

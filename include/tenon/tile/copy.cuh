@@ -30,7 +30,7 @@ __device__ inline void copy_async(shared_tile<std::remove_const_t<T>, Rows, Colu
     int const     rows   = static_cast<int>(min<index_t>(from.extent[0] - row, Rows));
     T const*      source = from.data + (row + r) * from.stride[0] + column + c * per_chunk;
     index_t const stride = step * from.stride[0];
-    TENON_UNROLL
+    TENON_UNROLL_DEVICE
     for (int i = 0; i < Rows; i += step) {
       if (Rows % step != 0 && r + i >= Rows) break;
       bool const alive = r + i < rows && bytes > 0;
@@ -39,7 +39,7 @@ __device__ inline void copy_async(shared_tile<std::remove_const_t<T>, Rows, Colu
     }
   } else {
     constexpr int total = Rows * chunks;
-    TENON_UNROLL
+    TENON_UNROLL_DEVICE
     for (int first = 0; first < total; first += Threads) {
       int const i = first + thread;
       if (total % Threads != 0 && i >= total) break;
@@ -64,7 +64,7 @@ __device__ inline void copy_elements(shared_tile<std::remove_const_t<T>, Rows, C
   for (int i = thread; i < total; i += Threads) {
     int const         r = i / chunks, c = i % chunks;
     vec<E, per_chunk> v;
-    TENON_UNROLL
+    TENON_UNROLL_DEVICE
     for (int e = 0; e < per_chunk; ++e) {
       index_t const k = column + c * per_chunk + e;
       v[e] = row + r < from.extent[0] && k < from.extent[1] ? from.data[(row + r) * from.stride[0] + k * from.stride[1]]
