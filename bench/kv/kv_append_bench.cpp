@@ -1,6 +1,7 @@
 //  New keys and values into scattered pages: a batch of decodes, a prompt.
 //
 //  Axes: tokens, kv_heads, head_dim. Bytes: k and v once in, once out.
+#include <tenon/core/integer.hpp>
 #include <tenon/kv/kv_append.hpp>
 
 #include <benchmark/benchmark.h>

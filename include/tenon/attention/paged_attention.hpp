@@ -65,7 +65,7 @@ constexpr std::size_t paged_attention_workspace_bytes(paged_attention_problem co
 ///             kv_length < 2^31 and <= max_pages * page_size.
 /// Source      Kwon et al. 2023 (pages), Dao 2023 "FlashAttention-2" (tiles), Milakov and Gimelshein 2018 (softmax).
 /// Example     examples/03_own_attention_mask.cpp.   Test tests/attention/paged_attention_test.cpp.
-/// Page        docs/operators/paged_attention.md.
+/// Page docs/operators/paged_attention.md.
 template <floating O, class Q, class K, class V, attention_mask Mask = causal, attention_logits Logits = scaled_logits>
 status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q, 3> q, paged_kv<K, V> kv,
                        tensor_view<std::int32_t const, 2> block_table, tensor_view<std::int32_t const, 1> query_start,
