@@ -9,6 +9,7 @@
 #include <tenon/op/epilogue.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace tenon::inline TENON_TARGET::kernel {
 
@@ -39,10 +40,14 @@ __global__ __launch_bounds__(Policy::value.threads_per_block) void embedding_gat
   for (index_t h = thread * vector; h < whole; h += threads * vector) {
     vec<T, vector> v{};
     if (known) v = arch::load_constant<vector>(row + h);
-    vec<Y, vector> r;
-    TENON_UNROLL
-    for (int i = 0; i < vector; ++i) r[i] = static_cast<Y>(p.epilogue(static_cast<float>(v[i]), token, h + i));
-    arch::store<vector>(y + h, r);
+    if constexpr (std::is_same_v<Y, T> && std::is_same_v<Epilogue, identity>) {
+      arch::store<vector>(y + h, v);  // a copy, without a way through fp32
+    } else {
+      vec<Y, vector> r;
+      TENON_UNROLL
+      for (int i = 0; i < vector; ++i) r[i] = static_cast<Y>(p.epilogue(static_cast<float>(v[i]), token, h + i));
+      arch::store<vector>(y + h, r);
+    }
   }
   for (index_t h = whole + thread; h < hidden; h += threads)
     y[h] = static_cast<Y>(p.epilogue(known ? static_cast<float>(row[h]) : 0.0f, token, h));

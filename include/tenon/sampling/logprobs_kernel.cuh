@@ -24,8 +24,8 @@ struct token_logprobs_params {
 };
 
 template <class Policy>
-__global__ __launch_bounds__(Policy::value.threads_per_block) void token_logprobs(
-    __grid_constant__ token_logprobs_params const p) {
+__global__ __launch_bounds__(Policy::value.threads_per_block,
+                             1) void token_logprobs(__grid_constant__ token_logprobs_params const p) {
   constexpr int threads = Policy::value.threads_per_block;
 
   auto&                     shared = arch::shared<typename logits_row<threads>::storage>();
@@ -54,8 +54,8 @@ struct top_logprobs_storage {
 };
 
 template <class Policy>
-__global__ __launch_bounds__(Policy::value.threads_per_block) void top_logprobs(
-    __grid_constant__ top_logprobs_params const p) {
+__global__ __launch_bounds__(Policy::value.threads_per_block,
+                             1) void top_logprobs(__grid_constant__ top_logprobs_params const p) {
   constexpr int threads = Policy::value.threads_per_block;
 
   auto&                     shared = arch::shared<top_logprobs_storage<Policy>>();
