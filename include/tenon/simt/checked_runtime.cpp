@@ -124,8 +124,13 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
     b.live             = b.threads;
     b.barriers         = b.barriers + 1;
     b.base.assign(b.threads, 0);
-    b.thread.clear();
     b.thread.resize(b.threads);
+    for (auto& t : b.thread) {
+      auto copies = std::move(t.copies);  // keeps its memory
+      copies.clear();
+      t        = thread_state{};
+      t.copies = std::move(copies);
+    }
     shadows().of_shared.clear();
     shadows().copies.clear();
     std::erase_if(left_at(), [](auto const& e) {

@@ -1,9 +1,11 @@
 #pragma once
 //  What a warp's matrix instructions compute, over the operands of its 32 lanes (layouts: arch/cuda/matrix.cuh).
+#include <tenon/core/bit_cast.hpp>
 #include <tenon/core/numeric.hpp>
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 namespace tenon::simt {
 
@@ -32,22 +34,40 @@ inline void ldmatrix_warp(void* const* lanes, int count, bool transposed) {
   }
 }
 
+/// The values of f16 or bf16 bit patterns, specials and subnormals included, in a loop without branches.
+template <class T>
+void widen(float* to, std::uint16_t const* bits, int count) {
+  for (int i = 0; i < count; ++i) {
+    std::uint32_t const b = bits[i];
+    if constexpr (std::is_same_v<T, bf16>) {
+      to[i] = tenon::bit_cast<float>(b << 16);
+    } else {
+      // The exponent's bias grows from 15 to 127 by a multiplication, which makes subnormals normal on the way.
+      std::uint32_t const magnitude =
+          tenon::bit_cast<std::uint32_t>(tenon::bit_cast<float>((b & 0x7fffu) << 13) * 0x1p112f);
+      std::uint32_t const special = (b & 0x7c00u) == 0x7c00u ? 0x7f800000u : 0u;
+      to[i]                       = tenon::bit_cast<float>(magnitude | special | (b & 0x8000u) << 16);
+    }
+  }
+}
+
 /// d += a b over k = 16, fp32 products and sums in the order of k.
 template <class T>
 void mma_m16n8k16_warp(void* const* lanes) {
-  float      a[16][16], b[16][8], d[16][8];
-  auto const half = [](std::uint32_t r, int h) {
-    return static_cast<float>(T::from_bits(static_cast<std::uint16_t>(r >> (16 * h))));
-  };
+  std::uint16_t a_bits[16][16], b_bits[16][8];
+  float         a[16][16], b[16][8], d[16][8];
+  auto const    half = [](std::uint32_t r, int h) { return static_cast<std::uint16_t>(r >> (16 * h)); };
   for (int l = 0; l < 32; ++l) {
     auto const& lane = *static_cast<mma_lane const*>(lanes[l]);
     int const   g = l / 4, t = l % 4;
     for (int r = 0; r < 4; ++r)
-      for (int h = 0; h < 2; ++h) a[g + 8 * (r & 1)][2 * t + h + 8 * (r >> 1)] = half(lane.a[r], h);
+      for (int h = 0; h < 2; ++h) a_bits[g + 8 * (r & 1)][2 * t + h + 8 * (r >> 1)] = half(lane.a[r], h);
     for (int r = 0; r < 2; ++r)
-      for (int h = 0; h < 2; ++h) b[2 * t + h + 8 * r][g] = half(lane.b[r], h);
+      for (int h = 0; h < 2; ++h) b_bits[2 * t + h + 8 * r][g] = half(lane.b[r], h);
     for (int v = 0; v < 4; ++v) d[g + 8 * (v >> 1)][2 * t + (v & 1)] = lane.d[v];
   }
+  widen<T>(a[0], a_bits[0], 16 * 16);
+  widen<T>(b[0], b_bits[0], 16 * 8);
   for (int i = 0; i < 16; ++i)
     for (int k = 0; k < 16; ++k)
       for (int j = 0; j < 8; ++j) d[i][j] += a[i][k] * b[k][j];

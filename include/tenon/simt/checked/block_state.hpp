@@ -33,13 +33,13 @@ struct copy {
 
 struct thread_state {
   fiber                               context;
-  std::uint32_t                       clock   = 1;
-  std::uint32_t                       view_of = 0;  // the barrier generation that `view` belongs to
-  std::uint32_t                       view[32];     // what it knows of its own warp
-  std::shared_ptr<clocks const>       full;         // what it knows of its block, from atomics
-  std::shared_ptr<known_blocks const> others;       // what it knows of other blocks
-  knowledge                           released;     // at its last fence: what its relaxed atomics hand over
-  knowledge                           pending;      // read by its relaxed atomics, known from its next fence on
+  std::uint32_t                       clock    = 1;
+  std::uint32_t                       view_of  = 0;   // the barrier generation that `view` belongs to
+  std::uint32_t                       view[32] = {};  // what it knows of its own warp
+  std::shared_ptr<clocks const>       full;           // what it knows of its block, from atomics
+  std::shared_ptr<known_blocks const> others;         // what it knows of other blocks
+  knowledge                           released;       // at its last fence: what its relaxed atomics hand over
+  knowledge                           pending;        // read by its relaxed atomics, known from its next fence on
   waiting                             state     = waiting::nothing;
   site_number                         wait_site = 0;
   unsigned                            wait_mask = 0;

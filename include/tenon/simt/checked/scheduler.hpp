@@ -47,7 +47,8 @@ class scheduler {
     random_   = seed * 0x9e3779b97f4a7c15u + 0x1234567;
     arrived_  = 0;
     given_up_ = false;
-    warps_.assign((b.threads + 31) / 32, {});
+    warps_.resize((b.threads + 31) / 32);
+    for (auto& w : warps_) w.ready = w.alive = 0, w.open.clear();
     for (std::uint32_t t = 0; t < b.threads; ++t) {
       warps_[t / 32].ready |= 1u << (t % 32);
       warps_[t / 32].alive |= 1u << (t % 32);
@@ -103,7 +104,7 @@ class scheduler {
       for (auto& x : w.open)
         if (!x.here) r = &x;
       if (!r) r = &w.open.emplace_back();
-      *r = {what, mask, 0, at, b.me, false, {}, execute};
+      r->what = what, r->mask = mask, r->here = 0, r->at = at, r->first = b.me, r->broken = false, r->execute = execute;
     } else if (r->what.operation != what.operation || r->what.qualifier != what.qualifier) {
       report_collective(what, at, r, "Lanes of one warp and one mask execute different operations.");
       r->broken = true;
