@@ -281,9 +281,7 @@ struct logits_row {
 
   /// The id of the n-th logit (from 1) with this key, among those kept; the last id where there are fewer.
   __device__ __forceinline__ int cross_equals(std::uint32_t key, mass_t n, cutoff kept) const {
-    auto const equal = [&](int id) {
-      return static_cast<mass_t>((logit_key(logits[id]) == key) & kept.keeps(key, id));
-    };
+    auto const equal = [&](int id) { return static_cast<mass_t>(logit_key(logits[id]) == key && kept.keeps(key, id)); };
     if constexpr (Threads == 1) {
       mass_t before = 0;
       int    base   = 0;
