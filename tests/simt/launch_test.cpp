@@ -130,6 +130,10 @@ TEST(session, without_one_findings_fail_the_launch) {
   EXPECT_NE(testing::internal::GetCapturedStderr().find("out of bounds"), std::string::npos);
 }
 
+TEST(session, a_dead_checker_ends_the_program) {
+  EXPECT_DEATH(simt::detail::prove_alive([](void const*) {}), "the checker of this program is dead");
+}
+
 // A block of one thread, as arch 0 has them, is checked too.
 void one_thread(int* y, int const* x, int n) {
   for (int i = 0; i < n; ++i) y[i] = x[i];

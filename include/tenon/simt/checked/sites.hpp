@@ -67,8 +67,10 @@ class site_table {
     std::FILE* const pipe = popen(command.c_str(), "r");
     if (!pipe) return;
     // Per address: the address, then a function and a place for every inlined frame, innermost first.
-    std::string text, function;
-    std::size_t index        = 0;
+    char              folder[4096];
+    std::string const here = getcwd(folder, sizeof folder) ? std::string(folder) + "/" : "?";
+    std::string       text, function;
+    std::size_t       index        = 0;
     bool        expect_place = false, settled = false;
     char        line[4096];
     while (std::fgets(line, sizeof line, pipe)) {
@@ -85,6 +87,7 @@ class site_table {
       } else {
         expect_place = false;
         if (settled) continue;
+        if (text.rfind(here, 0) == 0) text.erase(0, here.size());
         auto const colon = text.rfind(':');
         if (colon == std::string::npos || text[0] == '?') continue;
         auto& to = lines_[wanted[index]];
