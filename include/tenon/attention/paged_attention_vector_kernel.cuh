@@ -30,7 +30,7 @@ struct paged_attention_vector_storage {
 };
 
 template <class Policy, class O, class Q, class K, class V, attention_mask Mask, attention_logits Logits>
-__global__ __launch_bounds__(Policy::value.threads_per_block()) void paged_attention_vector(
+__global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_attention_vector(
     __grid_constant__ paged_attention_params<O, Q, K, V, Mask, Logits> const p) {
   constexpr int  dim = Policy::value.dim, rows = Policy::value.rows, warps = Policy::value.warps;
   constexpr int  threads = Policy::value.threads_per_block(), vector = Policy::value.vector;
