@@ -148,7 +148,8 @@ TEST_F(config, refusals_name_the_key) {
   expect_refusal(R"({"hidden_size": 1048576, "num_attention_heads": 4})",
                  "hidden_size: out of range: found heads of 262144, expected at most 1024 each");
   expect_refusal(R"({"rms_norm_eps": -1})", "rms_norm_eps: out of range: found -1, expected a number from 0 to 1");
-  expect_refusal(R"({"rope_theta": 0})", "rope_theta: out of range: found 0, expected a number from 1 to 1000000000000");
+  expect_refusal(R"({"rope_theta": 0})",
+                 "rope_theta: out of range: found 0, expected a number from 1 to 1000000000000");
   expect_refusal(R"({"hidden_act": "relu6"})",
                  "hidden_act: unknown activation: found \"relu6\", expected one of silu, gelu, gelu_new, "
                  "gelu_pytorch_tanh, quick_gelu");

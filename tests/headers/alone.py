@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""alone.py ROOT COMPILER [ARGUMENT...]: every header compiles by itself, twice included, between other people's macros.
+"""alone.py ROOT COMPILER [--together] [ARGUMENT...]: every header compiles by itself, twice included, and all of them
+together between other people's macros (--together: only that).
 
 The compiler is g++, clang++ or nvcc. A planted header that leans on another's include, and one that uses a name which
 <complex.h>, <termios.h> or <windows.h> define, must both fail.
@@ -28,6 +29,7 @@ def alone(header):
 def besieged(headers):
     text = "".join(f"#include <{name}>\n" for name in STANDARD)
     text += "#if defined(__CUDACC__)\n#include <cuda_runtime.h>\n#endif\n"
+    text += "#if !defined(__CUDACC__) && __has_include(<gtest/gtest.h>)\n#include <gtest/gtest.h>\n#endif\n"
     text += "".join(f"#define {name} tenon_meets_a_macro(\n" for name in HOSTILE)
     return text + "".join(f"#include <{header}>\n" for header in headers)
 
@@ -44,7 +46,8 @@ def compile_one(compiler, arguments, root, text):
 
 
 def main():
-    root, compiler, arguments = sys.argv[1], sys.argv[2], sys.argv[3:]
+    root, compiler, arguments = sys.argv[1], sys.argv[2], [a for a in sys.argv[3:] if a != "--together"]
+    together = "--together" in sys.argv
     cuda = "nvcc" in os.path.basename(compiler)
     skipped = HOST_ONLY if cuda else CUDA_ONLY
     headers = sorted(p.relative_to(f"{root}/include").as_posix() for p in pathlib.Path(root, "include").rglob("*")
@@ -67,13 +70,14 @@ def main():
 
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("TENON_JOBS", os.cpu_count() or 1))) as pool:
         jobs = {"all, between macros": pool.submit(compile_one, compiler, arguments, root, besieged(headers))}
-        jobs |= {h: pool.submit(compile_one, compiler, arguments, root, alone(h)) for h in headers}
+        if not together:
+            jobs |= {h: pool.submit(compile_one, compiler, arguments, root, alone(h)) for h in headers}
         for name, job in jobs.items():
             code, output = job.result()
             if code != 0 or "warning" in output:
                 failures += 1
                 print(f"--- {name}\n" + "\n".join(output.splitlines()[:12]))
-    print(f"{len(headers)} headers, alone and between macros, {os.path.basename(compiler)}: {failures} failures")
+    print(f"{len(headers)} headers{'' if together else ', alone and'} between macros, {os.path.basename(compiler)}: {failures} failures")
     return 1 if failures else 0
 
 

@@ -15,9 +15,9 @@
 #include <tenon/op/epilogue.hpp>
 #include <tenon/position/rope.hpp>
 #include <tenon/position/rope_table.hpp>
+#include <tenon/sampling/logprobs.hpp>
 #include <tenon/sampling/penalties.hpp>
 #include <tenon/sampling/sample.hpp>
-#include <tenon/sampling/logprobs.hpp>
 
 #include <algorithm>
 #include <cstdint>

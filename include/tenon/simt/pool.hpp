@@ -31,7 +31,7 @@ class worker_pool {
     std::lock_guard const lock(one_job_);
     call_ = [](void const* b, std::size_t i) { (*static_cast<Body const*>(b))(i); };
     body_ = &body;
-    helpers_.store(limit - 1, std::memory_order_relaxed);
+    invited_.store(limit - 1, std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
     std::uint32_t const all        = static_cast<std::uint32_t>(count);
     std::uint32_t const generation = generation_.load(std::memory_order_relaxed) + 1;
@@ -97,7 +97,7 @@ class worker_pool {
       while (generation_.load(std::memory_order_acquire) == seen) generation_.wait(seen, std::memory_order_acquire);
       seen = generation_.load(std::memory_order_acquire);
       if (stop_.load()) return;
-      if (index < helpers_.load(std::memory_order_relaxed)) work();
+      if (index < invited_.load(std::memory_order_relaxed)) work();
     }
   }
 
@@ -108,7 +108,7 @@ class worker_pool {
   // The job: written before its ticket is published, unchanged until every item is done.
   void (*call_)(void const*, std::size_t) = nullptr;
   void const*                body_        = nullptr;
-  std::atomic<int>           helpers_{0};
+  std::atomic<int>           invited_{0};
   std::atomic<std::uint64_t> ticket_{0};
   std::atomic<std::uint32_t> done_{0};
   std::atomic<std::uint32_t> generation_{0};

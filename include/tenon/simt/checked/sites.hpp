@@ -71,8 +71,8 @@ class site_table {
     std::string const here = getcwd(folder, sizeof folder) ? std::string(folder) + "/" : "?";
     std::string       text, function;
     std::size_t       index        = 0;
-    bool        expect_place = false, settled = false;
-    char        line[4096];
+    bool              expect_place = false, settled = false;
+    char              line[4096];
     while (std::fgets(line, sizeof line, pipe)) {
       text = line;
       while (!text.empty() && text.back() == '\n') text.pop_back();
