@@ -22,7 +22,7 @@ struct embedding_gather_params {
 };
 
 template <class Policy, class Y, class T, elementwise Epilogue>
-__global__ __launch_bounds__(Policy::value.threads_per_block) void embedding_gather(
+__global__ __launch_bounds__(Policy::value.threads_per_block, 1) void embedding_gather(
     __grid_constant__ embedding_gather_params<Y, T, Epilogue> const p) {
   constexpr int threads = Policy::value.threads_per_block;
   constexpr int vector  = Policy::value.vector;

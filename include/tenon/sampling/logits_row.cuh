@@ -180,17 +180,15 @@ struct logits_row {
   __device__ __forceinline__ cutoff select(mass_t target, restricted<Weight> const& f) const {
     // Level by level over the bits of the key, highest first: weigh the keys that share the prefix found so far by their
     // next bits, then find the bits where the sum from above reaches the target.
-    constexpr int level_shift[] = {21, 10, 0};
-    constexpr int level_bits[]  = {11, 11, 10};
-    std::uint32_t prefix        = 0;
-    mass_t        above         = 0;
-    TENON_UNROLL
+    std::uint32_t prefix = 0;
+    mass_t        above  = 0;
     for (int level = 0; level < 3; ++level) {
-      int const           shift = level_shift[level];
-      int const           count = 1 << level_bits[level];
+      int const           shift = level == 0 ? 21 : level == 1 ? 10 : 0;
+      int const           bits  = level == 2 ? 10 : 11;
+      int const           count = 1 << bits;
       std::uint32_t const mask  = static_cast<std::uint32_t>(count) - 1;
-      int const           known = shift + level_bits[level];  // the prefix is above these bits
-      if constexpr (Threads > 1) arch::sync_block();          // the bins' last readers are done
+      int const           known = shift + bits;       // the prefix is above these bits
+      if constexpr (Threads > 1) arch::sync_block();  // the bins' last readers are done
       for (int b = static_cast<int>(threadIdx.x); b < count; b += Threads) shared.bin[b] = 0;
       if constexpr (Threads > 1) arch::sync_block();
       if constexpr (Threads == 1) {
@@ -209,7 +207,7 @@ struct logits_row {
       }
       crossing const c = cross_of(count, target - above, [&](int i) { return shared.bin[count - 1 - i]; });
       above += c.before;
-      prefix = prefix << level_bits[level] | static_cast<std::uint32_t>(count - 1 - c.index);
+      prefix = prefix << bits | static_cast<std::uint32_t>(count - 1 - c.index);
     }
     // Equals weigh the same, so the number of them that the target takes is known: the last of them is an id.
     mass_t const each = f.weight(logit_of_key(prefix));
