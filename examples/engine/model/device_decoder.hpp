@@ -107,6 +107,9 @@ class device_decoder final : public decoder {
       top_ids_.download(out.top_ids);
       top_values_.download(out.top_logprobs);
     }
+    // Log-probabilities are the model's own, of the logits as they were.
+    bool const changed = !batch.history_start.empty() || !batch.bias_start.empty();
+    if (changed && top > 0) unchanged_.copy(logits_);
     if (!batch.history_start.empty()) {
       grow(history_, batch.history), grow(history_start_, batch.history_start),
           grow(prompt_length_, batch.prompt_length);
@@ -122,6 +125,10 @@ class device_decoder final : public decoder {
     }
     throw_if(sample(context_, drawn_ids_.view(rows), as_const(logits), std::as_const(params_).view(rows), {},
                     drawn_logprobs_.view(rows)));
+    if (changed && top > 0)
+      throw_if(token_logprobs(context_, drawn_logprobs_.view(rows),
+                              std::as_const(unchanged_).view(rows, config_.vocab_size),
+                              std::as_const(drawn_ids_).view(rows)));
     out.ids.resize(static_cast<std::size_t>(rows)), out.logprobs.resize(static_cast<std::size_t>(rows));
     drawn_ids_.download(out.ids);
     drawn_logprobs_.download(out.logprobs);
@@ -313,6 +320,7 @@ class device_decoder final : public decoder {
   // The draw of this step.
   array<sampling_params> params_;
   array<std::int32_t>    history_, history_start_, prompt_length_, bias_ids_, bias_start_, drawn_ids_, top_ids_;
+  array<float>           unchanged_;  // logits before penalties and bias
   array<float>           bias_values_, drawn_logprobs_, top_values_;
 };
 

@@ -78,6 +78,16 @@ class array {
 #endif
   }
 
+  /// Takes the elements of `other`, on the device.
+  void copy(array const& other) {
+    if (size_ < other.size_) *this = array(other.size_);
+#if TENON_CUDA
+    cudaMemcpy(data_, other.data_, other.bytes(), cudaMemcpyDeviceToDevice);
+#else
+    std::memcpy(data_, other.data_, other.bytes());
+#endif
+  }
+
   template <std::convertible_to<index_t>... Extent>
   auto view(Extent... extent) {
     return dense(data_, extent...);
