@@ -27,12 +27,9 @@ namespace tenon::inline TENON_TARGET {
 /// Range       tokens < 2^31. Ids are read on the device, so a wrong one is no error: its row is zeros and nothing
 ///             outside the table is read.
 /// Test tests/embedding/embedding_gather_test.cpp.   Page docs/operators/embedding_gather.md.
-template <floating Y, class T, class Id, elementwise Epilogue = identity>
-requires std::same_as<std::remove_const_t<Id>, std::int32_t> status embedding_gather(context const&     where,
-                                                                                     tensor_view<Y, 2>  y,
-                                                                                     tensor_view<T, 2>  table,
-                                                                                     tensor_view<Id, 1> ids,
-                                                                                     Epilogue           epilogue = {}) {
+template <floating Y, class T, element_of<std::int32_t> Id, elementwise Epilogue = identity>
+status embedding_gather(context const& where, tensor_view<Y, 2> y, tensor_view<T, 2> table, tensor_view<Id, 1> ids,
+                        Epilogue epilogue = {}) {
   extent tokens{"tokens"}, hidden{"hidden"}, vocabulary{"vocabulary"};
   TENON_TRY(contract{"embedding_gather"}
                 .shape(table, vocabulary, hidden)

@@ -34,10 +34,9 @@ namespace tenon::inline TENON_TARGET {
 ///             position is outside the table stays unrotated, and nothing outside the table is read.
 /// Source      Su et al. 2021, eq. 34.
 /// Test tests/position/rope_test.cpp.   Page docs/operators/rope.md.
-template <floating T, class Position, class Table>
-requires std::same_as<std::remove_const_t<Position>, std::int32_t> && std::same_as < std::remove_const_t<Table>,
-float > status rope(context const& where, tensor_view<T, 3> q, tensor_view<T, 3> k, tensor_view<Position, 1> positions,
-                    tensor_view<Table, 2> cos_sin, rope_options options = {}) {
+template <floating T, element_of<std::int32_t> Position, element_of<float> Table>
+status rope(context const& where, tensor_view<T, 3> q, tensor_view<T, 3> k, tensor_view<Position, 1> positions,
+            tensor_view<Table, 2> cos_sin, rope_options options = {}) {
   extent         tokens{"tokens"}, heads{"heads"}, kv_heads{"kv_heads"}, head_dim{"head_dim"};
   extent         table{"positions"}, rotary_dim{"rotary_dim"};
   constexpr auto limit  = index_t{1} << 31;

@@ -25,12 +25,9 @@ namespace tenon::inline TENON_TARGET {
 /// Range       1 <= vocabulary <= 2^22, rows < 2^31. NaN counts as -infinity; a row without any logit above that gives
 ///             NaN.
 /// Test tests/sampling/logprobs_test.cpp.   Page docs/operators/sample.md.
-template <class Logit, class Id>
-requires std::same_as < std::remove_const_t<Logit>,
-float > &&std::same_as<std::remove_const_t<Id>, std::int32_t> status token_logprobs(context const&        where,
-                                                                                    tensor_view<float, 1> logprobs,
-                                                                                    tensor_view<Logit, 2> logits,
-                                                                                    tensor_view<Id, 1>    ids) {
+template <element_of<float> Logit, element_of<std::int32_t> Id>
+status token_logprobs(context const& where, tensor_view<float, 1> logprobs, tensor_view<Logit, 2> logits,
+                      tensor_view<Id, 1> ids) {
   extent rows{"rows"}, vocabulary{"vocabulary"};
   TENON_TRY(
       contract{"token_logprobs"}
@@ -74,10 +71,9 @@ float > &&std::same_as<std::remove_const_t<Id>, std::int32_t> status token_logpr
 /// Range       K <= 64, 1 <= vocabulary <= 2^22, rows < 2^31. NaN counts as -infinity; a row without any logit above that
 ///             gives NaN.
 /// Test tests/sampling/logprobs_test.cpp.   Page docs/operators/sample.md.
-template <class Logit>
-requires std::same_as < std::remove_const_t<Logit>,
-float > status top_logprobs(context const& where, tensor_view<std::int32_t, 2> ids, tensor_view<float, 2> logprobs,
-                            tensor_view<Logit, 2> logits) {
+template <element_of<float> Logit>
+status top_logprobs(context const& where, tensor_view<std::int32_t, 2> ids, tensor_view<float, 2> logprobs,
+                    tensor_view<Logit, 2> logits) {
   extent rows{"rows"}, vocabulary{"vocabulary"}, k{"K"};
   TENON_TRY(
       contract{"top_logprobs"}

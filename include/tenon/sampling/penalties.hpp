@@ -33,13 +33,11 @@ namespace tenon::inline TENON_TARGET {
 ///             over, and starts are cut to the history.
 /// Source      Keskar et al. 2019, section 4.1 (repetition); the others and the order as in vLLM.
 /// Test tests/sampling/penalties_test.cpp.   Page docs/operators/sample.md.
-template <class Params, class Token, class Start, class Length>
-requires std::same_as<std::remove_const_t<Params>, sampling_params> &&
-    std::same_as<std::remove_const_t<Token>, std::int32_t> && std::same_as<std::remove_const_t<Start>, std::int32_t> &&
-    std::same_as<std::remove_const_t<Length>, std::int32_t>
-        status apply_penalties(context const& where, tensor_view<float, 2> logits, tensor_view<Params, 1> params,
-                               tensor_view<Token, 1> history, tensor_view<Start, 1> history_start,
-                               tensor_view<Length, 1> prompt_length) {
+template <element_of<sampling_params> Params, element_of<std::int32_t> Token, element_of<std::int32_t> Start,
+          element_of<std::int32_t> Length>
+status apply_penalties(context const& where, tensor_view<float, 2> logits, tensor_view<Params, 1> params,
+                       tensor_view<Token, 1> history, tensor_view<Start, 1> history_start,
+                       tensor_view<Length, 1> prompt_length) {
   extent rows{"rows"}, vocabulary{"vocabulary"}, tokens{"history"};
   TENON_TRY(contract{"apply_penalties"}
                 .shape(logits, rows, vocabulary)
@@ -85,13 +83,9 @@ requires std::same_as<std::remove_const_t<Params>, sampling_params> &&
 /// Errors      shape_mismatch(entries, start), misaligned, out_of_range(rows).
 /// Range       rows < 2^31. Starts are cut to the list.
 /// Test tests/sampling/penalties_test.cpp.   Page docs/operators/sample.md.
-template <class Id, class Value, class Start>
-requires std::same_as<std::remove_const_t<Id>, std::int32_t> && std::same_as < std::remove_const_t<Value>,
-float > &&std::same_as<std::remove_const_t<Start>, std::int32_t> status add_logit_bias(context const&        where,
-                                                                                       tensor_view<float, 2> logits,
-                                                                                       tensor_view<Id, 1>    ids,
-                                                                                       tensor_view<Value, 1> values,
-                                                                                       tensor_view<Start, 1> start) {
+template <element_of<std::int32_t> Id, element_of<float> Value, element_of<std::int32_t> Start>
+status add_logit_bias(context const& where, tensor_view<float, 2> logits, tensor_view<Id, 1> ids,
+                      tensor_view<Value, 1> values, tensor_view<Start, 1> start) {
   extent rows{"rows"}, vocabulary{"vocabulary"}, entries{"entries"};
   TENON_TRY(
       contract{"add_logit_bias"}

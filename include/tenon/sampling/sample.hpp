@@ -46,11 +46,9 @@ namespace tenon::inline TENON_TARGET {
 /// Source      Holtzman et al. 2020 (top-p); Nguyen et al. 2024 (min-p); Salmon et al. 2011 (Philox 4x32-10, keyed by
 ///             seed, counted by position).
 /// Test tests/sampling/sample_test.cpp.   Page docs/operators/sample.md.
-template <class Logit, class Params>
-requires std::same_as < std::remove_const_t<Logit>,
-float > &&std::same_as<std::remove_const_t<Params>, sampling_params> status
-        sample(context const& where, tensor_view<std::int32_t, 1> ids, tensor_view<Logit, 2> logits,
-               tensor_view<Params, 1> params, sample_options options = {}, tensor_view<float, 1> logprobs = {}) {
+template <element_of<float> Logit, element_of<sampling_params> Params>
+status sample(context const& where, tensor_view<std::int32_t, 1> ids, tensor_view<Logit, 2> logits,
+              tensor_view<Params, 1> params, sample_options options = {}, tensor_view<float, 1> logprobs = {}) {
   extent   rows{"rows"}, vocabulary{"vocabulary"};
   contract checked{"sample"};
   checked.shape(logits, rows, vocabulary).shape(ids, rows);
