@@ -229,10 +229,11 @@ class device_decoder final : public decoder {
     ids_.upload(b.ids), positions_.upload(b.positions), slots_.upload(b.slots), query_start_.upload(b.query_start);
     kv_length_.upload(b.kv_length), block_table_.upload(b.block_table), logit_rows_.upload(b.logit_rows);
     table_width_   = b.max_pages;
-    longest_query_ = 0;
-    for (index_t r = 0; r < requests_; ++r)
-      longest_query_ = std::max(
-          longest_query_, b.query_start[static_cast<std::size_t>(r) + 1] - b.query_start[static_cast<std::size_t>(r)]);
+    longest_query_ = longest_kv_ = 0;
+    for (std::size_t r = 0; r < b.kv_length.size(); ++r) {
+      longest_query_ = std::max(longest_query_, b.query_start[r + 1] - b.query_start[r]);
+      longest_kv_    = std::max(longest_kv_, b.kv_length[r]);
+    }
   }
 
   auto embedding_view() const { return weights_.embedding.view(config_.vocab_size, config_.hidden); }
@@ -256,7 +257,7 @@ class device_decoder final : public decoder {
     throw_if(paged_attention(context_, out, as_const(q), cache.view(),
                              std::as_const(block_table_).view(requests_, index_t{table_width_}),
                              std::as_const(query_start_).view(requests_ + 1), std::as_const(kv_length_).view(requests_),
-                             {.max_query_length = longest_query_}));
+                             {.max_query_length = longest_query_, .max_kv_length = longest_kv_}));
     throw_if(gemm(context_, x, as_const(attended_.view(tokens_, heads * head_dim)), w.attention_out.view(), {},
                   epilogue::from(optional_bias<T>{w.attention_out.bias.data()}) | epilogue::residual(as_const(x))));
   }
@@ -305,7 +306,7 @@ class device_decoder final : public decoder {
 
   // The batch of this step.
   index_t             tokens_ = 0, requests_ = 0, rows_ = 0;
-  int                 table_width_ = 0, longest_query_ = 0;
+  int                 table_width_ = 0, longest_query_ = 0, longest_kv_ = 0;
   array<std::int32_t> ids_, positions_, query_start_, kv_length_, block_table_, logit_rows_;
   array<std::int64_t> slots_;
 
