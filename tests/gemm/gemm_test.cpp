@@ -7,7 +7,6 @@
 #include <limits>
 #include <string>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "../support/npy.hpp"
@@ -78,10 +77,11 @@ TYPED_TEST(gemm, agrees_with_the_reference) {
 
 // The rows of all three stand apart in memory, NaN between them; what is beside D is not touched.
 TYPED_TEST(gemm, reads_and_writes_inside_its_views_only) {
-  using T         = typename TypeParam::element;
-  using D         = typename TypeParam::result;
-  float const nan = std::numeric_limits<float>::quiet_NaN();
-  for (auto const& [s, pad] : {std::pair{shape{5, 19, 21}, index_t{3}}, std::pair{shape{18, 34, 61}, index_t{3}}}) {
+  using T               = typename TypeParam::element;
+  using D               = typename TypeParam::result;
+  float const       nan = std::numeric_limits<float>::quiet_NaN();
+  constexpr index_t pad = 3;
+  for (shape const s : {shape{5, 19, 21}, shape{18, 34, 61}}) {
     SCOPED_TRACE(text(s));
     auto const poisoned = [&](auto type, index_t rows, index_t columns, unsigned seed) {
       using E = decltype(type);

@@ -69,7 +69,7 @@ __global__ __launch_bounds__(Policy::value.threads,
       TENON_UNROLL_DEVICE
       for (int e = 0; e < vector; ++e) {
         TENON_UNROLL_DEVICE
-        for (int r = 0; r < R; ++r) sum[r][c] += row_values[r][e] * static_cast<float>(v[e]);
+        for (int r = 0; r < R; ++r) sum[r][c] = arch::fma(row_values[r][e], static_cast<float>(v[e]), sum[r][c]);
       }
     }
   }
@@ -81,7 +81,7 @@ __global__ __launch_bounds__(Policy::value.threads,
     for (int c = 0; c < C; ++c) {
       float const v = static_cast<float>(b[c][i * b_step]);
       TENON_UNROLL_DEVICE
-      for (int r = 0; r < R; ++r) sum[r][c] += row_values[r] * v;
+      for (int r = 0; r < R; ++r) sum[r][c] = arch::fma(row_values[r], v, sum[r][c]);
     }
   }
 

@@ -13,5 +13,7 @@ __device__ inline float exp2(float v) {
 __device__ inline float log2(float v) { return __log2f(v); }
 __device__ inline float rsqrt(float v) { return rsqrtf(v); }
 __device__ inline float reciprocal(float v) { return __frcp_rn(v); }
+/// a b + c, rounded once: where results must not depend on how a compiler contracts the sum.
+__device__ inline float fma(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 
 }  // namespace tenon::inline cuda::arch
