@@ -42,7 +42,9 @@ static site_number number(site const& at) { return sites().of(at); }
 static void open() {
   if (current) return;
   memory.open();
-  current = new block_state;
+  current    = new block_state;
+  shadow_now = new shadow_state;
+  scheduler::make();
 }
 
 /// The blocks of a launch in running order.

@@ -34,10 +34,8 @@ struct collective {
 
 class scheduler {
  public:
-  static scheduler& instance() {
-    static auto* const s = new scheduler;
-    return *s;
-  }
+  static scheduler& instance() { return *the_; }
+  static void       make() { the_ = new scheduler; }  // by the first launch
 
   /// Runs the current block's threads to their end; false where the launch had to be given up.
   bool run(void (*body)(void const*), void const* argument, std::uint64_t seed) {
@@ -421,6 +419,8 @@ class scheduler {
                 {here, std::string("waits in ") + here_for, b.name_of(b.first_agent + here_thread)}, std::move(other),
                 {}, "No thread of the block can go on:" + who_waits());
   }
+
+  static inline constinit scheduler* the_ = nullptr;
 
   void (*body_)(void const*)  = nullptr;
   void const*       argument_ = nullptr;

@@ -53,6 +53,13 @@ class reader_set {
     more_[t] = {e, site};
   }
 
+  /// Whether e, the running thread's present, is in it.
+  bool holds(epoch e) const {
+    for (std::uint32_t i = 0; i < std::min(count_, few); ++i)
+      if (few_[i].e == e) return true;
+    return count_ > few && more_[running().me].e == e;
+  }
+
   /// One that does not happen before the running thread's present.
   who unordered() const {
     auto const& b = running();
@@ -104,10 +111,8 @@ struct shadow_state {
   overflow                 of_shared, of_heap;
   std::vector<copy_record> copies;  // of this block, by number
 };
-inline shadow_state& shadows() {
-  static auto* const s = new shadow_state;
-  return *s;
-}
+inline constinit shadow_state* shadow_now = nullptr;  // made by the first launch
+inline shadow_state&           shadows() { return *shadow_now; }
 
 inline bool      in_shared(std::size_t offset) { return offset < arena::heap_begin; }
 inline overflow& overflow_of(std::size_t offset) { return in_shared(offset) ? shadows().of_shared : shadows().of_heap; }
@@ -362,7 +367,11 @@ template <bool Write>
     for (cell const* const end = c + bytes / 4;; ++c) {
       if (c == end) return;
       if (c->generation != generation || c->bytes != 15) break;
-      if (Write ? c->write != b.now || c->read != 0 || c->atomic : c->read != b.now) break;
+      if constexpr (Write) {
+        if (c->write != b.now || c->read != 0 || c->atomic) break;
+      } else if (c->read != b.now) {
+        if (agent_of(c->read) != many || !overflow_of(offset).sets[clock_of(c->read)].holds(b.now)) break;
+      }
     }
   }
   access a{!Write, Write, false, at, offset, bytes};
