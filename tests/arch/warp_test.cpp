@@ -49,18 +49,18 @@ TEST(warp, lanes_exchange_registers_as_defined) {
     auto const i = index.values(), x = exclusive.values(), u = up.values(), d = down.values(), h = part.values();
     auto const w = wide.values();
     auto const b = ballot.values(), v = votes.values();
-    for (int t = 0; t < threads; ++t) {
-      int const warp = t / 32 * 32, lane = t % 32;
-      EXPECT_EQ(i[t], 1000 + warp + (3 * t + 7) % 32) << t;
-      EXPECT_EQ(x[t], 1000 + warp + (lane ^ 5)) << t;
-      EXPECT_EQ(u[t], 1000 + warp + (lane >= 3 ? lane - 3 : lane)) << t;
-      EXPECT_EQ(d[t], 1000 + warp + (lane < 29 ? lane + 3 : lane)) << t;
-      EXPECT_EQ(w[t], 1.0 / (1000 + (t ^ 1))) << t;
-      EXPECT_EQ(h[t], 1000 + (lane < 16 ? warp + (lane ^ 8) : t)) << t;
+    for (std::size_t at = 0; at < threads; ++at) {
+      int const t = static_cast<int>(at), warp = t / 32 * 32, lane = t % 32;
+      EXPECT_EQ(i[at], 1000 + warp + (3 * t + 7) % 32) << t;
+      EXPECT_EQ(x[at], 1000 + warp + (lane ^ 5)) << t;
+      EXPECT_EQ(u[at], 1000 + warp + (lane >= 3 ? lane - 3 : lane)) << t;
+      EXPECT_EQ(d[at], 1000 + warp + (lane < 29 ? lane + 3 : lane)) << t;
+      EXPECT_EQ(w[at], 1.0 / (1000 + (t ^ 1))) << t;
+      EXPECT_EQ(h[at], 1000 + (lane < 16 ? warp + (lane ^ 8) : t)) << t;
       std::uint32_t expected = 0;
       for (int l = 0; l < 32; ++l) expected |= ((warp + l) % 3 == 0 ? 1u : 0u) << l;
-      EXPECT_EQ(b[t], expected) << t;
-      EXPECT_EQ(v[t], 1u | 8u) << t;
+      EXPECT_EQ(b[at], expected) << t;
+      EXPECT_EQ(v[at], 1u | 8u) << t;
     }
   });
 }
@@ -87,7 +87,7 @@ TEST(warp, a_short_warp_has_its_own_mask) {
                     .ok());
     EXPECT_EQ(here.values()[5], ~0u);
     EXPECT_EQ(here.values()[39], 0xffu);
-    for (int t = 0; t < 40; ++t) EXPECT_EQ(sum.values()[t], t / 8 * 8 * 8 + 28) << t;
+    for (int t = 0; t < 40; ++t) EXPECT_EQ(sum.values()[static_cast<std::size_t>(t)], t / 8 * 8 * 8 + 28) << t;
   });
 }
 
