@@ -57,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(models, golden,
                          testing::Values(subject{"stories260K", "stories260K/hf", "stories260K/tok512.bin", 256},
                                          subject{"babyllama105", "babyllama105/hf", "babyllama105/tok105.bin", 256},
                                          subject{"tenon_demo", "tenon-demo", "", 512}),
-                         [](auto const& info) { return std::string(info.param.name); });
+                         [](auto const& model) { return std::string(model.param.name); });
 
 // The same ids up to the first step where the two best logits are nearer than 1e-2.
 TEST_P(golden, greedy_ids_are_those_of_the_reference_program) {

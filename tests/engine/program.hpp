@@ -88,8 +88,7 @@ inline run_result run_program(std::vector<std::string> const& arguments, std::st
 /// The folder of shared test data, empty where there is none.
 inline fs::path shared_data() {
   if (char const* const given = std::getenv("TENON_SHARED_DATA")) return given;
-  fs::path const beside = fs::path(TENON_SOURCE_DIR) / ".." / "shared" / "data";
-  return fs::exists(beside) ? beside : fs::path{};
+  return fs::exists(TENON_SHARED_DATA) ? fs::path(TENON_SHARED_DATA) : fs::path{};
 }
 
 }  // namespace test
