@@ -8,16 +8,16 @@
 //    warp     shuffles and votes                                     cp_async global -> shared copies in groups
 //    matrix   ldmatrix, mma.sync                                     atomic   atomics and acquire/release accesses
 //    math     exp2, rsqrt, ... as the machine has them               launch   a kernel onto a context
-//    lanes    floats that one thread computes together              stripe   the same, as loads, sums and stores of rows
+//    stripe   elements of a row in registers of one thread          run      what one load brings of a row, in stripes
 #include <tenon/config.hpp>
 #if TENON_CUDA
 #  include <tenon/arch/cuda/atomic.cuh>
 #  include <tenon/arch/cuda/cp_async.cuh>
-#  include <tenon/arch/cuda/lanes.cuh>
 #  include <tenon/arch/cuda/launch.cuh>
 #  include <tenon/arch/cuda/math.cuh>
 #  include <tenon/arch/cuda/matrix.cuh>
 #  include <tenon/arch/cuda/memory.cuh>
+#  include <tenon/arch/cuda/run.cuh>
 #  include <tenon/arch/cuda/shared.cuh>
 #  include <tenon/arch/cuda/stripe.cuh>
 #  include <tenon/arch/cuda/sync.cuh>
@@ -25,11 +25,11 @@
 #else
 #  include <tenon/arch/host/atomic.cuh>
 #  include <tenon/arch/host/cp_async.cuh>
-#  include <tenon/arch/host/lanes.cuh>
 #  include <tenon/arch/host/launch.cuh>
 #  include <tenon/arch/host/math.cuh>
 #  include <tenon/arch/host/matrix.cuh>
 #  include <tenon/arch/host/memory.cuh>
+#  include <tenon/arch/host/run.cuh>
 #  include <tenon/arch/host/shared.cuh>
 #  include <tenon/arch/host/stripe.cuh>
 #  include <tenon/arch/host/sync.cuh>

@@ -14,11 +14,11 @@ namespace tenon::inline TENON_TARGET::kernel {
 
 /// sums[r][c] += A[r,0..k) B[c,0..k) for contiguous rows at a[r] and b[c], k = 0 or at least one run.
 template <int N, int R, int C, class T>
-__device__ inline void gemm_lanes_add(arch::lanes<N> (&sums)[R][C], T const* const (&a)[R], T const* const (&b)[C],
+__device__ inline void gemm_lanes_add(arch::stripe<N> (&sums)[R][C], T const* const (&a)[R], T const* const (&b)[C],
                                       index_t k) {
   constexpr int run = arch::run<N, T>::elements;
 
-  arch::lanes<N> mine[R][C];  // a copy that stays in registers
+  arch::stripe<N> mine[R][C];  // a copy that stays in registers
   TENON_UNROLL
   for (int i = 0; i < R * C; ++i) mine[i / C][i % C] = sums[i / C][i % C];
   auto const step = [&](auto const& load) {
@@ -45,7 +45,7 @@ __device__ inline void gemm_lanes_add(arch::lanes<N> (&sums)[R][C], T const* con
 
 /// The same for any k and strides, through zero-filled panels; every product in the lane that gemm_lanes_add gives it.
 template <int N, int R, int C, class T>
-__device__ void gemm_lanes_add_gathered(arch::lanes<N> (&sums)[R][C], T const* const (&a)[R], index_t a_step,
+__device__ void gemm_lanes_add_gathered(arch::stripe<N> (&sums)[R][C], T const* const (&a)[R], index_t a_step,
                                         T const* const (&b)[C], index_t b_step, index_t k) {
   constexpr int run = arch::run<N, T>::elements, panel = 4 * run;
   T             gathered[R + C][panel];
@@ -75,8 +75,8 @@ __device__ void gemm_lanes_add_gathered(arch::lanes<N> (&sums)[R][C], T const* c
 template <class Policy, int R, int C, class T>
 __device__ inline void gemm_lanes_tile(float (&products)[R][C], T const* const (&a)[R], index_t a_step,
                                        T const* const (&b)[C], index_t b_step, index_t k) {
-  constexpr int  N          = Policy::value.depth;
-  arch::lanes<N> sums[R][C] = {};
+  constexpr int   N          = Policy::value.depth;
+  arch::stripe<N> sums[R][C] = {};
   if (Policy::value.wide && k >= arch::run<N, T>::elements) {
     gemm_lanes_add<N>(sums, a, b, k);
   } else {

@@ -20,9 +20,8 @@ namespace tenon::simt {
 
 /// Runs kernel(args...) over the grid with these options.
 template <class Kernel, class... Args>
-requires std::invocable < Kernel const&, std::decay_t<Args>
-const&... > report check(check_options const& options, Kernel kernel, dim3 grid, dim3 block, std::size_t shared_bytes,
-                         Args const&... args) {
+requires kernel_for<Kernel, Args...> report check(check_options const& options, Kernel kernel, dim3 grid, dim3 block,
+                                                  std::size_t shared_bytes, Args const&... args) {
   simt::session session(options);
   run_options   run;
   run.session = &session;

@@ -142,11 +142,17 @@ outcome launch(run_options const& options, Kernel const& kernel, dim3 grid, dim3
 }
 }  // namespace detail
 
+/// A function that a grid can be made of with these arguments.
+template <class Kernel, class... Args>
+concept kernel_for = std::invocable < Kernel const&,
+        std::decay_t<Args>
+const&... > ;
+
 /// Runs kernel(args...) over the grid, as kernel<<<grid, block, shared_bytes>>>(args...) does, to its end.
 ///   tenon::simt::launch(scale<float>, 4, 256, 0, y.data(), x.data(), 1024);
 template <class Kernel, class... Args>
-requires std::invocable < Kernel const&, std::decay_t<Args>
-const&... > outcome launch(Kernel kernel, dim3 grid, dim3 block, std::size_t shared_bytes, Args const&... args) {
+requires kernel_for<Kernel, Args...> outcome launch(Kernel kernel, dim3 grid, dim3 block, std::size_t shared_bytes,
+                                                    Args const&... args) {
   return detail::launch(run_options{}, kernel, grid, block, shared_bytes, args...);
 }
 

@@ -19,6 +19,21 @@ struct stripe {
   floats v;
 };
 
+namespace detail {
+/// words = the bits of the floats that the f16 in the lower halves of `bits` stand for; the upper halves are zero.
+template <int N>
+inline void f16_to_float(typename stripe<N>::words& words, typename stripe<N>::words const& bits) {
+  // The exponent's bias grows from 15 to 127 by a multiplication, which makes subnormals normal on the way.
+  auto const                 magnitude = (bits & 0x7fffu) << 13;
+  typename stripe<N>::floats f;
+  std::memcpy(&f, &magnitude, sizeof f);
+  f *= 0x1p112f;
+  std::memcpy(&words, &f, sizeof f);
+  auto const special = reinterpret_cast<typename stripe<N>::words>((bits & 0x7c00u) == 0x7c00u);
+  words |= (special & 0x7f800000u) | (bits & 0x8000u) << 16;
+}
+}  // namespace detail
+
 template <int N, class T>
 inline stripe<N> load_stripe(T const* from) {
   using words = typename stripe<N>::words;
@@ -34,14 +49,8 @@ inline stripe<N> load_stripe(T const* from) {
       std::memcpy(&r.v, &all, sizeof all);
     } else {
       static_assert(std::is_same_v<T, f16>, "tenon::arch::load_stripe: T must be f32, f16 or bf16");
-      // The exponent's bias grows from 15 to 127 by a multiplication, which makes subnormals normal on the way.
-      words const magnitude = (bits & 0x7fffu) << 13;
-      std::memcpy(&r.v, &magnitude, sizeof magnitude);
-      r.v *= 0x1p112f;
       words all;
-      std::memcpy(&all, &r.v, sizeof all);
-      words const special = reinterpret_cast<words>((bits & 0x7c00u) == 0x7c00u);
-      all |= (special & 0x7f800000u) | (bits & 0x8000u) << 16;
+      detail::f16_to_float<N>(all, bits);
       std::memcpy(&r.v, &all, sizeof all);
     }
   }

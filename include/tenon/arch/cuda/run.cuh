@@ -1,21 +1,17 @@
 #pragma once
-//  Floats that one thread computes together: a vector register on the host, an array here.
+//  Elements of a row that one load brings: stripes of floats, see stripe.cuh.
 //
-//  run<N, T> is what one load brings: N floats of f32, 2 N of the 16-bit types, in two registers, even elements in the one
-//  and odd ones in the other where that is cheaper. Two runs agree on it, so products and sums of them do not see it.
+//  run<N, T> is one stripe of N for f32, two for the 16-bit types, even elements in the one and odd ones in the other where
+//  that is cheaper. Two runs agree on it, so products and sums of them do not see it.
+#include <tenon/arch/cuda/stripe.cuh>
 #include <tenon/config.hpp>
 
 namespace tenon::inline cuda::arch {
 
-template <int N>
-struct lanes {
-  float v[N];
-};
-
 template <int N, class T>
 struct run {
   static constexpr int elements = N * static_cast<int>(4 / sizeof(T));
-  lanes<N>             part[elements / N];
+  stripe<N>            part[elements / N];
 };
 
 /// `elements` elements from `from` on; no alignment needed.
@@ -36,22 +32,11 @@ __device__ inline run<N, T> load_last_of_run(T const* from, int skip) {
   return r;
 }
 
-/// sum += a * b, lane by lane, part after part.
+/// sum += a * b, element by element, part after part.
 template <int N, class T>
-__device__ inline void multiply_add(lanes<N>& sum, run<N, T> const& a, run<N, T> const& b) {
+__device__ inline void multiply_add(stripe<N>& sum, run<N, T> const& a, run<N, T> const& b) {
   TENON_UNROLL
   for (int i = 0; i < a.elements; ++i) sum.v[i % N] += a.part[i / N].v[i % N] * b.part[i / N].v[i % N];
-}
-
-/// The sums of the lanes of four registers, each in one fixed order.
-template <int N>
-__device__ inline void sum(float (&sums)[4], lanes<N> const (&r)[4]) {
-  TENON_UNROLL
-  for (int i = 0; i < 4; ++i) {
-    sums[i] = 0;
-    TENON_UNROLL
-    for (int l = 0; l < N; ++l) sums[i] += r[i].v[l];
-  }
 }
 
 }  // namespace tenon::inline cuda::arch
