@@ -43,7 +43,10 @@ std::string device() {
 
 int main(int count, char** arguments) {
   std::string command;
-  for (int i = 0; i < count; ++i) command += (i ? " " : "") + std::string(arguments[i]);
+  for (int i = 0; i < count; ++i) {
+    if (i) command += ' ';
+    command += arguments[i];
+  }
   benchmark::AddCustomContext("command", command);
   benchmark::AddCustomContext("device", device());
   benchmark::AddCustomContext("commit",
