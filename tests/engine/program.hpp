@@ -33,7 +33,8 @@ class scratch_folder {
     std::error_code ignored;
     fs::remove_all(path_, ignored);
   }
-  fs::path operator/(std::string const& name) const { return path_ / name; }
+  fs::path const& path() const { return path_; }
+  fs::path        operator/(std::string const& name) const { return path_ / name; }
 
  private:
   fs::path path_;
