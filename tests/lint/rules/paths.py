@@ -19,6 +19,6 @@ def check(tree):
 
 PLANTED = {
     "scripts/start": "cd /home/someone/tenon\n",
-    "docs/install.md": "apt from http://deb.debian.org/debian\n",
+    "docs/install.md": "apt from http://deb" + ".debian.org/debian\n",
 }
 INNOCENT = {"scripts/demo": "PATH=$PATH:/usr/local/cuda/bin $HOME/work/x build/work/x https://github.com/tenon\n"}
