@@ -239,8 +239,7 @@ class device_decoder final : public decoder {
   auto embedding_view() const { return weights_.embedding.view(config_.vocab_size, config_.hidden); }
 
   void attention(layer_weights<T> const& w, layer_cache& cache, rows_view x, rows_view h) {
-    auto const [heads, kv_heads, head_dim, unused] = w.shape;
-    (void)unused;
+    index_t const heads = w.shape.heads, kv_heads = w.shape.kv_heads, head_dim = w.shape.head_dim;
     index_t const hidden = config_.hidden, width = w.qkv.outputs;
     auto const    part = [&](index_t first, index_t count) {
       return tensor_view<T, 3>{qkv_.data() + first * head_dim, {tokens_, count, head_dim}, {width, head_dim, 1}};
