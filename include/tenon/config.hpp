@@ -48,13 +48,6 @@
 #  define TENON_UNROLL
 #endif
 
-// The same in kernels that the host target only runs lane by lane: there the loop stays a loop, which compiles sooner.
-#if TENON_CUDA
-#  define TENON_UNROLL_CUDA _Pragma("unroll")
-#else
-#  define TENON_UNROLL_CUDA
-#endif
-
 // The same for a loop that only a GPU gains by: on the host, where the registers of a fiber are memory anyway, unrolled
 // warp tiles cost minutes of compile time.
 #if TENON_CUDA

@@ -92,7 +92,7 @@ __global__ __launch_bounds__(Policy::value.threads_per_block()) void paged_atten
     if (8 * c < head_dim) {
       chunk = arch::load<8>(&p.q(t.query_start + token(from), head(from), 8 * c));
     } else {
-      TENON_UNROLL_CUDA
+      TENON_UNROLL_DEVICE
       for (int e = 0; e < 8; ++e) chunk[e] = T::from_bits(0);
     }
     arch::store<8>(s.q.chunk(row, c), chunk);
@@ -100,14 +100,14 @@ __global__ __launch_bounds__(Policy::value.threads_per_block()) void paged_atten
   arch::sync_block();  // Q is in place
   tile::fragment_a q[q_resides ? steps : 1];
   if constexpr (q_resides) {
-    TENON_UNROLL_CUDA
+    TENON_UNROLL_DEVICE
     for (int k = 0; k < steps; ++k) q[k] = tile::load_a(s.q, warp_row, k);
   }
 
   bool const warp_works = warp_row < t.rows;
   int const  warp_first = token(min(warp_row, t.rows - 1)), warp_last = token(min(warp_row + 15, t.rows - 1));
   int        position[2], heads[2];
-  TENON_UNROLL_CUDA
+  TENON_UNROLL_DEVICE
   for (int half = 0; half < 2; ++half) {
     int const row  = min(warp_row + lane / 4 + 8 * half, t.rows - 1);
     position[half] = t.position + token(row), heads[half] = head(row);
@@ -127,12 +127,12 @@ __global__ __launch_bounds__(Policy::value.threads_per_block()) void paged_atten
     if (covered != coverage::empty) {
       // S = Q K^T
       tile::accumulator score[keys / 8];
-      TENON_UNROLL_CUDA
+      TENON_UNROLL_DEVICE
       for (int k = 0; k < steps; ++k) {
         tile::fragment_a a;
         if constexpr (q_resides) a = q[k];
         else a = tile::load_a(s.q, warp_row, k);
-        TENON_UNROLL_CUDA
+        TENON_UNROLL_DEVICE
         for (int j = 0; j < keys / 16; ++j) {
           tile::fragment_b b[2];
           tile::load_b(b, s.k[stage], 16 * j, k);
@@ -143,9 +143,9 @@ __global__ __launch_bounds__(Policy::value.threads_per_block()) void paged_atten
 
       // Logits, mask.
       if (covered == coverage::partial || !plain) {
-        TENON_UNROLL_CUDA
+        TENON_UNROLL_DEVICE
         for (int j = 0; j < keys / 8; ++j) {
-          TENON_UNROLL_CUDA
+          TENON_UNROLL_DEVICE
           for (int e = 0; e < 4; ++e) {
             int const  half = e / 2, key = first + 8 * j + tile::accumulator_column(lane, e);
             bool const kept = covered == coverage::full ||
@@ -163,10 +163,10 @@ __global__ __launch_bounds__(Policy::value.threads_per_block()) void paged_atten
       }
 
       // Softmax: four lanes share a row.
-      TENON_UNROLL_CUDA
+      TENON_UNROLL_DEVICE
       for (int half = 0; half < 2; ++half) {
         float most = tile::no_maximum;
-        TENON_UNROLL_CUDA
+        TENON_UNROLL_DEVICE
         for (int j = 0; j < keys / 8; ++j)
           most = tile::maximum{}(most, tile::maximum{}(score[j].v[2 * half], score[j].v[2 * half + 1]));
         most                = tile::maximum{}(most, arch::shuffle_xor(most, 1));
@@ -176,23 +176,23 @@ __global__ __launch_bounds__(Policy::value.threads_per_block()) void paged_atten
         float const rescale = arch::exp2(maximum[half] - origin);
         maximum[half]       = most;
         sum[half] *= rescale;
-        TENON_UNROLL_CUDA
+        TENON_UNROLL_DEVICE
         for (int j = 0; j < keys / 8; ++j) {
-          TENON_UNROLL_CUDA
+          TENON_UNROLL_DEVICE
           for (int e = 2 * half; e < 2 * half + 2; ++e) {
             score[j].v[e] = arch::exp2(score[j].v[e] * unit - origin);
             sum[half] += score[j].v[e];  // this lane's share
           }
         }
-        TENON_UNROLL_CUDA
+        TENON_UNROLL_DEVICE
         for (int d = 0; d < dim / 8; ++d) o[d].v[2 * half] *= rescale, o[d].v[2 * half + 1] *= rescale;
       }
 
       // O += P V
-      TENON_UNROLL_CUDA
+      TENON_UNROLL_DEVICE
       for (int j = 0; j < keys / 16; ++j) {
         tile::fragment_a const a = tile::as_fragment_a<T>(score[2 * j], score[2 * j + 1]);
-        TENON_UNROLL_CUDA
+        TENON_UNROLL_DEVICE
         for (int d = 0; d < steps; ++d) {
           tile::fragment_b b[2];
           tile::load_b_transposed(b, s.v[stage], 16 * j, d);
@@ -207,7 +207,7 @@ __global__ __launch_bounds__(Policy::value.threads_per_block()) void paged_atten
   arch::cp_async_wait<0>();
 
   // Store.
-  TENON_UNROLL_CUDA
+  TENON_UNROLL_DEVICE
   for (int half = 0; half < 2; ++half) {
     float total = sum[half] + arch::shuffle_xor(sum[half], 1);
     total += arch::shuffle_xor(total, 2);
@@ -216,7 +216,7 @@ __global__ __launch_bounds__(Policy::value.threads_per_block()) void paged_atten
     float const   share = total == 0 ? 0.f : 1 / total;
     index_t const at    = t.query_start + token(row);
     O* const      to    = &p.o(at, head(row), 0);
-    TENON_UNROLL_CUDA
+    TENON_UNROLL_DEVICE
     for (int d = 0; d < dim / 8; ++d) {
       int const column = 8 * d + tile::accumulator_column(lane, 0);
       if (column >= value_dim) continue;

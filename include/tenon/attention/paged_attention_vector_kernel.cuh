@@ -60,10 +60,10 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
   arch::sync_block();
 
   float maximum[rows], sum[rows], o[rows][columns];
-  TENON_UNROLL_CUDA
+  TENON_UNROLL_DEVICE
   for (int r = 0; r < rows; ++r) {
     maximum[r] = tile::no_maximum, sum[r] = 0;
-    TENON_UNROLL_CUDA
+    TENON_UNROLL_DEVICE
     for (int c = 0; c < columns; ++c) o[r][c] = 0;
   }
 
@@ -86,18 +86,18 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
       for (int d = 0; d < head_dim; d += vector) {
         auto const piece = arch::load<vector>(k + d);
         float      x[vector];
-        TENON_UNROLL_CUDA
+        TENON_UNROLL_DEVICE
         for (int i = 0; i < vector; ++i) x[i] = static_cast<float>(piece[i]);
-        TENON_UNROLL_CUDA
+        TENON_UNROLL_DEVICE
         for (int r = 0; r < rows; ++r) {
-          TENON_UNROLL_CUDA
+          TENON_UNROLL_DEVICE
           for (int i = 0; i < vector; ++i) score[r] += s.q[r][d + i] * x[i];
         }
       }
     }
 
     // Softmax, row by row over the lanes.
-    TENON_UNROLL_CUDA
+    TENON_UNROLL_DEVICE
     for (int r = 0; r < rows; ++r) {
       int const  row = min(r, t.rows - 1), h = head(row), position = t.position + token(row);
       bool const seen  = mine && (cover == coverage::full || p.variant.mask.keep(t.request, h, position, key));
@@ -113,7 +113,7 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
       float const rescale = arch::exp2(maximum[r] - origin);
       sum[r]              = sum[r] * rescale + weight;  // this lane's share
       maximum[r]          = after;
-      TENON_UNROLL_CUDA
+      TENON_UNROLL_DEVICE
       for (int c = 0; c < columns; ++c) o[r][c] *= rescale;
       s.weight[warp][r][lane] = weight;
     }
@@ -124,24 +124,24 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
       V const* const v = p.kv.v.data + s.v_row[warp][j];
       float          x[columns];
       bool           any = false;
-      TENON_UNROLL_CUDA
+      TENON_UNROLL_DEVICE
       for (int r = 0; r < rows; ++r) any = any || s.weight[warp][r][j] != 0;
       if (!any) continue;
-      TENON_UNROLL_CUDA
+      TENON_UNROLL_DEVICE
       for (int c = 0; c < columns; c += run) {
         if (column(c) < value_dim) {
           auto const piece = arch::load<run>(v + column(c));
-          TENON_UNROLL_CUDA
+          TENON_UNROLL_DEVICE
           for (int i = 0; i < run; ++i) x[c + i] = static_cast<float>(piece[i]);
         } else {
-          TENON_UNROLL_CUDA
+          TENON_UNROLL_DEVICE
           for (int i = 0; i < run; ++i) x[c + i] = 0;
         }
       }
-      TENON_UNROLL_CUDA
+      TENON_UNROLL_DEVICE
       for (int r = 0; r < rows; ++r) {
         float const weight = s.weight[warp][r][j];
-        TENON_UNROLL_CUDA
+        TENON_UNROLL_DEVICE
         for (int c = 0; c < columns; ++c) o[r][c] = weight == 0 ? o[r][c] : o[r][c] + weight * x[c];
       }
     }
@@ -149,11 +149,11 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
   }
 
   // Merge the warps' sums, in their order.
-  TENON_UNROLL_CUDA
+  TENON_UNROLL_DEVICE
   for (int r = 0; r < rows; ++r) {
     float const all = tile::warp_reduce(sum[r], tile::plus{});
     if (lane == 0) s.maximum[warp][r] = maximum[r], s.sum[warp][r] = all;
-    TENON_UNROLL_CUDA
+    TENON_UNROLL_DEVICE
     for (int c = 0; c < columns; ++c) s.o[warp][r][column(c)] = o[r][c];
   }
   arch::sync_block();
@@ -161,11 +161,11 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
     int const row = i / dim, d = i % dim;
     if (d >= value_dim) continue;
     float most = s.maximum[0][row];
-    TENON_UNROLL_CUDA
+    TENON_UNROLL_DEVICE
     for (int w = 1; w < warps; ++w) most = tile::maximum{}(most, s.maximum[w][row]);
     float const origin = tile::softmax_origin(most);
     float       total = 0, value = 0;
-    TENON_UNROLL_CUDA
+    TENON_UNROLL_DEVICE
     for (int w = 0; w < warps; ++w) {
       float const share = arch::exp2(s.maximum[w][row] - origin);
       total += s.sum[w][row] * share;
