@@ -45,7 +45,7 @@ std::vector<float> normalise_and_rotate(layer const& l, std::vector<float> x, st
 }
 
 TEST(dense_attention_vectors, agree) {
-  if (!test::shared_data()) GTEST_SKIP() << test::no_shared_data;
+  if (test::shared_data().empty()) GTEST_SKIP() << test::no_shared_data;
   for (auto const& l : layers) {
     SCOPED_TRACE(l.folder);
     auto const vectors   = *test::kernel_vectors(l.folder);

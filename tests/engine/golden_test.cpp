@@ -23,7 +23,7 @@ std::ostream& operator<<(std::ostream& out, subject const& s) { return out << s.
 class golden : public testing::TestWithParam<subject> {
  protected:
   void SetUp() override {
-    if (test::shared_data().empty()) GTEST_SKIP() << "shared test data is absent";
+    if (test::shared_data().empty()) GTEST_SKIP() << test::no_shared_data;
   }
   static std::vector<std::string> model_arguments() {
     subject const&           s    = GetParam();

@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../support/shared_data.hpp"
+
 namespace test {
 
 namespace fs = std::filesystem;
@@ -84,12 +86,6 @@ inline run_result run_program(std::vector<std::string> const& arguments, std::st
   r.out    = read_text(folder / "out");
   r.err    = read_text(folder / "err");
   return r;
-}
-
-/// The folder of shared test data, empty where there is none.
-inline fs::path shared_data() {
-  if (char const* const given = std::getenv("TENON_SHARED_DATA")) return given;
-  return fs::exists(TENON_SHARED_DATA) ? fs::path(TENON_SHARED_DATA) : fs::path{};
 }
 
 }  // namespace test

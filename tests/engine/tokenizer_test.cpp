@@ -20,7 +20,7 @@ using namespace tenon::engine;
 using ids = std::vector<std::int32_t>;
 
 #define SKIP_WITHOUT_SHARED_DATA() \
-  if (test::shared_data().empty()) GTEST_SKIP() << "shared test data is absent"
+  if (test::shared_data().empty()) GTEST_SKIP() << test::no_shared_data
 
 json_value shared_json(std::string const& name) { return read_json((test::shared_data() / name).string()); }
 

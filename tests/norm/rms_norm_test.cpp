@@ -222,7 +222,7 @@ TEST(rms_norm_policy, is_in_the_menu_of_every_architecture) {
 
 // vLLM's own results.
 TEST(rms_norm_vectors, agrees_with_vllm) {
-  if (!test::shared_data()) GTEST_SKIP() << test::no_shared_data;
+  if (test::shared_data().empty()) GTEST_SKIP() << test::no_shared_data;
   auto const run = [](auto type, char const* name, double tolerance) {
     using T                    = decltype(type);
     auto const         vectors = *test::kernel_vectors(name);

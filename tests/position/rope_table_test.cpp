@@ -118,7 +118,7 @@ TEST(rope_table_contract, names_what_is_wrong) {
 
 // vLLM's own tables.
 TEST(rope_table_vectors, agrees_with_vllm) {
-  if (!test::shared_data()) GTEST_SKIP() << test::no_shared_data;
+  if (test::shared_data().empty()) GTEST_SKIP() << test::no_shared_data;
   double const       m = 0.1 * std::log(4.0) + 1;
   rope_scaling const llama3{.kind = rope_scaling_kind::llama3, .factor = 4, .original_max_position = 32};
   rope_scaling       equal = llama3;

@@ -209,7 +209,7 @@ void agrees_with_vllm(char const* name, index_t heads, index_t kv_heads, index_t
 }
 
 TEST(rope_vectors, agrees_with_vllm) {
-  if (!test::shared_data()) GTEST_SKIP() << test::no_shared_data;
+  if (test::shared_data().empty()) GTEST_SKIP() << test::no_shared_data;
   auto const          half = rope_style::half_split, pairs = rope_style::interleaved;
   tenon::rope_scaling llama3{.kind = tenon::rope_scaling_kind::llama3, .factor = 4, .original_max_position = 32};
   tenon::rope_scaling yarn{.kind = tenon::rope_scaling_kind::yarn, .factor = 4, .original_max_position = 32};

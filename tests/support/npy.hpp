@@ -1,7 +1,7 @@
 #pragma once
 //  Arrays that other programs wrote: NumPy's .npy files in the shared data, where it is present.
 //
-//  The folder is $TENON_SHARED_DATA, or ../shared/data beside the project. A test that needs it says so:
+//  A test that needs them says so:
 //    auto const vectors = test::kernel_vectors("rmsnorm_f32_8x128");
 //    if (!vectors) GTEST_SKIP() << test::no_shared_data;
 //    auto const x = vectors->values<float>("x");
@@ -11,7 +11,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -23,22 +22,9 @@
 #include <type_traits>
 #include <vector>
 
-#ifndef TENON_SOURCE_DIR
-#  define TENON_SOURCE_DIR "."
-#endif
+#include "shared_data.hpp"
 
 namespace test {
-
-inline constexpr char no_shared_data[] = "the shared data is not here: set TENON_SHARED_DATA to its folder";
-
-/// The folder of the shared data; nothing where it is absent.
-inline std::optional<std::filesystem::path> shared_data() {
-  char const* const           named = std::getenv("TENON_SHARED_DATA");
-  std::filesystem::path const folder =
-      named ? std::filesystem::path(named) : std::filesystem::path(TENON_SOURCE_DIR) / ".." / "shared" / "data";
-  if (!std::filesystem::is_directory(folder)) return std::nullopt;
-  return folder;
-}
 
 /// One array: little-endian, in C order.
 struct npy {
@@ -132,8 +118,8 @@ struct vectors {
 /// Nothing where the shared data is absent.
 inline std::optional<vectors> kernel_vectors(std::string const& name) {
   auto const data = shared_data();
-  if (!data) return std::nullopt;
-  return vectors{*data / "kernel_vectors" / name};
+  if (data.empty()) return std::nullopt;
+  return vectors{data / "kernel_vectors" / name};
 }
 
 /// The largest excess of |got - want| over atol + rtol |want|; at most 0 where every element is within; NaN gives infinity.
