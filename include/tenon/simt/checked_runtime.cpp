@@ -5,8 +5,7 @@
 #endif
 #define TENON_CHECKED 1
 #include <tenon/simt/buffer.hpp>
-#include <tenon/simt/checked/operations.hpp>
-#include <tenon/simt/checked/wavefronts.hpp>
+#include <tenon/simt/checked/machine.hpp>
 #include <tenon/simt/launch.hpp>
 #include <tenon/simt/machine.hpp>
 
@@ -23,21 +22,8 @@
 
 #include <link.h>
 
-extern "C" {
-void* __real_memcpy(void*, void const*, std::size_t);
-void* __real_memmove(void*, void const*, std::size_t);
-void* __real_memset(void*, int, std::size_t);
-}
-
 namespace tenon::simt {
 namespace checked {
-
-static site_number number(site const& at) { return sites().of(at); }
-
-[[gnu::noinline]] static void count(std::size_t offset, std::size_t bytes, site_number at) {
-  if (in_shared(offset) && offset >= arena::shared_begin && bytes <= 16)
-    wavefronts().access(offset - arena::shared_begin, bytes, at);
-}
 
 static void open() {
   if (current) return;
@@ -94,14 +80,15 @@ static void find_statics() {
 }
 
 static bool run_launch(void (*body)(void const*), void const* argument, dim3 grid, dim3 shape, std::size_t shared_bytes,
-                       check_options const& options, bool alignment_matters, std::uint64_t launch) {
+                       check_options const& options, int arch, numerics sums, std::uint64_t launch) {
   open();
   find_statics();
   auto& b             = running();
   b.threads           = static_cast<std::uint32_t>(shape.count());
   b.shape             = shape;
   b.shared_bytes      = std::min(shared_bytes, arena::shared_span);
-  b.alignment_matters = alignment_matters;
+  b.alignment_matters = arch != 0;  // arch 0 reads and writes vectors with plain instructions
+  b.sums              = sums;
   b.options           = options;
   b.launch_generation = ++b.generations;
   b.found.clear();
@@ -170,8 +157,8 @@ outcome run_grid(void (*body)(void const*), void const* argument, dim3 grid, dim
     found.findings.push_back({kind::out_of_bounds, level::error, {}, {}, {}, "A block has more than 1024 threads.", 1});
     return outcome::faulty;
   }
-  bool const done = run_launch(body, argument, grid, shape, shared_bytes, session.options(), options.alignment_matters,
-                               found.launches);
+  bool const done = run_launch(body, argument, grid, shape, shared_bytes, session.options(), options.arch,
+                               numerics_of(options), found.launches);
   ++found.launches;
   found.accesses += wavefronts().accesses;
   found.wavefronts += wavefronts().wavefronts;
@@ -191,7 +178,7 @@ void detail::prove_alive(void (*racy)(void const*)) {
   std::lock_guard const lock(one_launch());
   open();
   std::byte* const word = memory.allocate(sizeof(int), sizeof(int));
-  bool const       done = run_launch(racy, &word, 1u, 64u, 0, {}, true, 0);
+  bool const       done = run_launch(racy, &word, 1u, 64u, 0, {}, 90, numerics::fast, 0);
   if (!done || !running().found.has(kind::write_after_write)) {
     std::fputs(
         "tenon: the checker of this program is dead: a planted race was not noticed.\n"
@@ -203,229 +190,6 @@ void detail::prove_alive(void (*racy)(void const*)) {
   running().found.clear();
   memory.release(word);
 }
-
-// ---- machine ------------------------------------------------------------------------------------------------------
-
-namespace machine {
-
-std::byte* allocate(std::size_t bytes, std::size_t element_bytes) {
-  runtime_scope const scope;
-  return memory.allocate(bytes, element_bytes);
-}
-void release(std::byte* p) {
-  runtime_scope const scope;
-  memory.release(p);
-}
-void copy_from_host(void* to, void const* from, std::size_t bytes) {
-  __real_memcpy(to, from, bytes);
-  memory.set(to, bytes);
-}
-void copy_to_host(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }
-
-// Outside a kernel there is one thread and nothing to wait for.
-static bool in_kernel() { return doing == activity::kernel; }
-
-void sync_block(site at) {
-  if (!in_kernel()) return;
-  runtime_scope const scope;
-  scheduler::instance().sync_block(number(at));
-}
-
-void sync_warp(unsigned mask, site at) {
-  if (!in_kernel()) return;
-  runtime_scope const scope;
-  scheduler::instance().meet({warp_operation::sync, 0, false, "sync_warp"}, mask, number(at), nullptr, nullptr);
-}
-
-void fence(simt::scope how_far, site) {
-  if (!in_kernel()) return;
-  runtime_scope const scope;
-  fence_memory(how_far);
-}
-
-struct shuffle_lane {
-  std::uint64_t value, result;
-  int           source;
-  bool          absent;
-};
-
-std::uint64_t shuffle(shuffle_mode mode, std::uint64_t v, int source, unsigned mask, site at) {
-  if (!in_kernel()) return v;
-  runtime_scope const scope;
-  static char const*  names[] = {"shuffle", "shuffle_xor", "shuffle_up", "shuffle_down"};
-  shuffle_lane        mine{v, v, source, false};
-  collective const    what{warp_operation::shuffle, static_cast<int>(mode), false, names[static_cast<int>(mode)]};
-  scheduler::instance().meet(what, mask, number(at), &mine, [](void* const* lanes, unsigned here) {
-    for (unsigned l = 0; l < 32; ++l) {
-      if (!(here >> l & 1)) continue;
-      auto& to = *static_cast<shuffle_lane*>(lanes[l]);
-      if (here >> to.source & 1) to.result = static_cast<shuffle_lane const*>(lanes[to.source])->value;
-      else to.absent = true;
-    }
-  });
-  // A block of one thread has no other lanes to miss: tiles reduce over it as over a warp.
-  if (mine.absent && running().threads > 1 && !running().found.again(kind::divergent_collective, number(at), 2))
-    running().found.add(kind::divergent_collective, level::error, {number(at), what.name, running().my_name()},
-                        {2, "", ""}, {},
-                        "It reads lane " + std::to_string(source) +
-                            ", which does not take part: it is not in the mask, has returned or does not exist. The "
-                            "value is undefined.");
-  return mine.result;
-}
-
-std::uint32_t vote(vote_mode mode, bool predicate, unsigned mask, site at) {
-  if (!in_kernel()) return predicate;
-  runtime_scope const scope;
-  struct lane {
-    bool          predicate;
-    std::uint32_t yes, here;
-  } mine{predicate, 0, 0};
-  static char const* names[] = {"ballot", "any", "all"};
-  scheduler::instance().meet({warp_operation::vote, static_cast<int>(mode), false, names[static_cast<int>(mode)]}, mask,
-                             number(at), &mine, [](void* const* lanes, unsigned here) {
-                               std::uint32_t yes = 0;
-                               for (unsigned l = 0; l < 32; ++l)
-                                 if ((here >> l & 1) && static_cast<lane const*>(lanes[l])->predicate) yes |= 1u << l;
-                               for (unsigned l = 0; l < 32; ++l)
-                                 if (here >> l & 1)
-                                   static_cast<lane*>(lanes[l])->yes = yes, static_cast<lane*>(lanes[l])->here = here;
-                             });
-  return mode == vote_mode::ballot ? mine.yes : mode == vote_mode::any ? mine.yes != 0 : mine.yes == mine.here;
-}
-
-struct ldmatrix_request : ldmatrix_lane {
-  int         count;
-  bool        transposed;
-  site_number at;
-};
-
-void ldmatrix(int count, bool transposed, std::uint32_t* r, void const* row, site at) {
-  if (!in_kernel()) return;
-  runtime_scope const scope;
-  ldmatrix_request    mine{{row, r}, count, transposed, number(at)};
-  scheduler::instance().meet(
-      {warp_operation::ldmatrix, count * 2 + transposed, true, transposed ? "ldmatrix_transposed" : "ldmatrix"}, ~0u,
-      number(at), &mine, [](void* const* lanes, unsigned here) {
-        if (here != ~0u) return;
-        auto&               b     = running();
-        auto const&         any   = *static_cast<ldmatrix_request const*>(lanes[0]);
-        std::uint32_t const first = b.me / 32 * 32;
-        bool                good  = true;
-        std::uint32_t       rows[32];
-        for (int l = 0; l < 8 * any.count; ++l) {
-          void const* const row_of = static_cast<ldmatrix_request const*>(lanes[l])->row;
-          b.become(first + static_cast<std::uint32_t>(l));
-          if (reinterpret_cast<std::uintptr_t>(row_of) % 16) report_misaligned(row_of, 16, 16, "ldmatrix row", any.at);
-          std::size_t const o = memory.find(row_of);
-          if (o == arena::nowhere || !in_shared(o)) {
-            good = false;
-            if (!b.found.again(kind::out_of_bounds, any.at, 0))
-              b.found.add(kind::out_of_bounds, level::error, {any.at, "ldmatrix row", b.my_name()}, {}, "",
-                          "The row is not in shared memory.");
-            continue;
-          }
-          judge<false>(o, 16, any.at);
-          rows[l] = static_cast<std::uint32_t>(o - arena::shared_begin);
-        }
-        for (int m = 0; counting && good && m < any.count; ++m) {
-          std::uint32_t matrix[8];
-          std::copy_n(rows + 8 * m, 8, matrix);
-          wavefronts().matrix(matrix);
-        }
-        void* plain[32];
-        for (int l = 0; l < 32; ++l) plain[l] = static_cast<ldmatrix_lane*>(static_cast<ldmatrix_request*>(lanes[l]));
-        if (good) ldmatrix_warp(plain, any.count, any.transposed);
-      });
-}
-
-void mma_m16n8k16_f16(float* d, std::uint32_t const* a, std::uint32_t const* b, site at) {
-  if (!in_kernel()) return;
-  runtime_scope const scope;
-  mma_lane            mine{d, a, b};
-  scheduler::instance().meet({warp_operation::mma, 0, true, "mma_m16n8k16<f16>"}, ~0u, number(at), &mine,
-                             [](void* const* lanes, unsigned here) {
-                               if (here == ~0u) mma_m16n8k16_warp<f16>(lanes);
-                             });
-}
-void mma_m16n8k16_bf16(float* d, std::uint32_t const* a, std::uint32_t const* b, site at) {
-  if (!in_kernel()) return;
-  runtime_scope const scope;
-  mma_lane            mine{d, a, b};
-  scheduler::instance().meet({warp_operation::mma, 1, true, "mma_m16n8k16<bf16>"}, ~0u, number(at), &mine,
-                             [](void* const* lanes, unsigned here) {
-                               if (here == ~0u) mma_m16n8k16_warp<bf16>(lanes);
-                             });
-}
-
-void cp_async(void* shared, void const* global, int bytes, int source_bytes, site at) {
-  if (!in_kernel()) return;
-  runtime_scope const scope;
-  issue_copy(shared, global, static_cast<unsigned>(bytes), static_cast<unsigned>(std::max(source_bytes, 0)),
-             number(at));
-}
-void cp_async_commit(site) {
-  if (in_kernel()) ++running().mine->groups;
-}
-void cp_async_wait(int pending, site) {
-  if (!in_kernel()) return;
-  runtime_scope const scope;
-  wait_for_copies(static_cast<unsigned>(pending));
-}
-
-std::byte* shared_memory(std::size_t bytes, site at) {
-  auto& b = running();
-  if (bytes > b.shared_bytes && in_kernel()) {
-    runtime_scope const scope;
-    if (!b.found.again(kind::out_of_bounds, number(at), 0))
-      b.found.add(kind::out_of_bounds, level::error,
-                  {number(at), "shared storage of " + std::to_string(bytes) + " bytes", b.my_name()}, {}, {},
-                  "The launch gave the block only " + std::to_string(b.shared_bytes) + " bytes of shared memory.");
-  }
-  return memory.shared();
-}
-
-[[gnu::always_inline]] static inline void check(void const* address, std::size_t bytes, std::size_t alignment,
-                                                bool write, site const& at) {
-  if (doing != activity::kernel) {
-    if (write) memory.set(address, bytes);
-    return;
-  }
-  bool const aligned = alignment <= 1 || reinterpret_cast<std::uintptr_t>(address) % alignment == 0;
-  if (!aligned && running().alignment_matters) {
-    runtime_scope const scope;
-    report_misaligned(address, bytes, alignment, write ? "vector store" : "vector load", number(at));
-  }
-  std::size_t const o = memory.find(address);
-  if (o == arena::nowhere) return;
-  runtime_scope const scope;
-  if (counting) count(o, bytes, number(at));
-  if (write) judge<true>(o, bytes, number(at));
-  else judge<false>(o, bytes, number(at));
-}
-
-void check_access(void const* address, std::size_t bytes, std::size_t alignment, bool write, site at) {
-  check(address, bytes, alignment, write, at);
-}
-chunk load(void const* address, std::size_t bytes, std::size_t alignment, site at) {
-  check(address, bytes, alignment, false, at);
-  chunk v{};
-  __real_memcpy(&v, address, bytes);
-  return v;
-}
-void store(void* address, std::size_t bytes, std::size_t alignment, chunk value, site at) {
-  check(address, bytes, alignment, true, at);
-  __real_memcpy(address, &value, bytes);
-}
-
-void atomic(void* address, std::size_t bytes, atomic_access how, memory_order order, simt::scope how_far, site at) {
-  if (!in_kernel()) return;
-  runtime_scope const scope;
-  atomic_step(address, bytes, how, order, how_far, number(at));
-}
-void peek(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }
-void poke(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }
-
-}  // namespace machine
 
 // ---- what the compiler calls --------------------------------------------------------------------------------------
 

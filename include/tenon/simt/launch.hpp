@@ -5,8 +5,8 @@
 #include <tenon/simt/session.hpp>
 #include <tenon/simt/vocabulary.hpp>
 #if !TENON_CHECKED
-#  include <tenon/simt/block.hpp>
-#  include <tenon/simt/pool.hpp>
+#  include <tenon/simt/plain/block.hpp>
+#  include <tenon/simt/plain/pool.hpp>
 #endif
 
 #include <algorithm>
@@ -21,11 +21,18 @@
 namespace tenon::simt {
 
 struct run_options {
-  int            threads           = 0;    // cores to use; 0: all
-  double         work              = 1e9;  // scalar operations of one block, a hint: little work stays on the caller
-  simt::session* session           = nullptr;  // collects findings; without one they go to stderr
-  bool           alignment_matters = true;     // report vector accesses that a device would refuse
+  int            threads = 0;        // cores to use; 0: all
+  double         work    = 1e9;      // scalar operations of one block, a hint: little work stays on the caller
+  simt::session* session = nullptr;  // collects findings; without one they go to stderr
+  int            arch    = 90;       // acted architecture; 0 is the host's own, whose vectors take any address
 };
+
+/// How a run's tensor cores sum.
+inline numerics numerics_of(run_options const& o) {
+  if (o.session && o.session->options().numerics) return *o.session->options().numerics;
+  if (!TENON_CHECKED) return numerics::fast;
+  return o.arch == 89 ? numerics::ada : o.arch > 0 && o.arch < 89 ? numerics::ampere : numerics::hopper;
+}
 
 enum class outcome {
   finished,
@@ -76,12 +83,13 @@ class shared_arena {
 
 /// False where a block could not be finished.
 inline bool run_blocks(void (*body)(void const*), void const* argument, dim3 grid, dim3 block_shape,
-                       std::size_t shared_bytes, std::size_t first, std::size_t count) {
+                       std::size_t shared_bytes, numerics sums, std::size_t first, std::size_t count) {
   static thread_local shared_arena arena;
   std::byte* const                 outer = shared_memory;
   shared_memory                          = arena.reserve(shared_bytes);
   gridDim                                = grid;
   blockDim                               = block_shape;
+  tensor_core_numerics                   = sums;
   bool finished                          = true;
   for (std::size_t b = first; finished && b < first + count; ++b) {
     blockIdx = {static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y),
@@ -116,7 +124,8 @@ inline outcome run_grid(void (*body)(void const*), void const* argument, dim3 gr
   int const         cores  = options.threads > 0 ? options.threads : pool.threads();
   double const      total  = options.work * static_cast<double>(blocks);
   if (cores <= 1 || blocks <= 1 || total < 2 * worth) {
-    bool const finished = detail::run_blocks(body, argument, grid, block_shape, shared_bytes, 0, blocks);
+    bool const finished =
+        detail::run_blocks(body, argument, grid, block_shape, shared_bytes, numerics_of(options), 0, blocks);
     return finished ? outcome::finished : outcome::deadlock;
   }
   std::size_t const pieces =
@@ -124,7 +133,7 @@ inline outcome run_grid(void (*body)(void const*), void const* argument, dim3 gr
   std::atomic<bool> finished{true};
   pool.run(pieces, cores, [&](std::size_t i) {
     std::size_t const first = blocks * i / pieces, last = blocks * (i + 1) / pieces;
-    if (!detail::run_blocks(body, argument, grid, block_shape, shared_bytes, first, last - first))
+    if (!detail::run_blocks(body, argument, grid, block_shape, shared_bytes, numerics_of(options), first, last - first))
       finished.store(false, std::memory_order_relaxed);
   });
   return finished.load() ? outcome::finished : outcome::deadlock;

@@ -1,19 +1,23 @@
 #pragma once
-//  The CUDA machine as functions: what arch/host and simt/cuda.hpp are made of. A plain build defines them here; a
-//  checked build only declares them, and checked_runtime.cpp, which is not instrumented, defines them.
+//  The CUDA machine as functions: what arch/host and simt/cuda.hpp are made of. Two machines implement them: the plain
+//  one in this header's own program (plain/machine.hpp), the checked one in checked_runtime.cpp, which is not instrumented.
+//
+//  `site at` is the place of the call in the kernel; reports name it.
 #include <tenon/config.hpp>
 #include <tenon/core/numeric.hpp>
 #include <tenon/simt/site.hpp>
 #include <tenon/simt/tensor_core.hpp>
-#if !TENON_CHECKED
-#  include <tenon/simt/block.hpp>
-#endif
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
+
+#if TENON_CHECKED
+#  define TENON_SIMT_MACHINE
+#else
+#  define TENON_SIMT_MACHINE inline
+#endif
 
 namespace tenon::simt {
 
@@ -22,24 +26,79 @@ enum class memory_order { relaxed, acquire, release, acquire_release };
 enum class atomic_access { load, store, update };
 enum class shuffle_mode { index, exclusive_or, up, down };
 enum class vote_mode { ballot, any, all };
+enum class block_vote_mode { count, any, all };
 
-#if TENON_CHECKED
+/// What the lanes of a warp do together. Lanes that meet must agree on all of it.
+enum class warp_operation { sync, shuffle, vote, match, reduce, elect, ldmatrix, stmatrix, movmatrix, mma, registers };
+struct collective {
+  warp_operation operation;
+  int            qualifier;  // mode, count: what must be equal in every lane beside the operation
+  bool           aligned;    // takes the whole warp, converged
+  char const*    name;
+};
+
 namespace machine {
 
+// ---- barriers and fences ----------------------------------------------------------------------------------------------
+
+TENON_SIMT_MACHINE void sync_block(site at);
+/// A block barrier that also counts the threads whose predicate holds (count), or says whether any or all do.
+TENON_SIMT_MACHINE int  sync_block_vote(block_vote_mode mode, bool predicate, site at);
+TENON_SIMT_MACHINE void sync_warp(unsigned mask, site at);
+/// Barrier `id` (0 to 15) of `threads` threads, whole warps; arrive_named does not wait.
+TENON_SIMT_MACHINE void sync_named(int id, int threads, site at);
+TENON_SIMT_MACHINE void arrive_named(int id, int threads, site at);
+TENON_SIMT_MACHINE void fence(scope how_far, site at);
+/// Orders this thread's plain accesses before it against asynchronous copies after it.
+TENON_SIMT_MACHINE void fence_proxy_async(site at);
+
+// ---- warp -------------------------------------------------------------------------------------------------------------
+
+/// The lanes of `mask` meet; the last one runs execute(lanes, here) over everyone's argument, then all go on.
+/// lane[l] is the argument of lane l where bit l of `here` is set. Orders no memory.
+TENON_SIMT_MACHINE void meet(collective const& what, unsigned mask, void* mine,
+                             void (*execute)(void* const* lane, unsigned here), site at);
+TENON_SIMT_MACHINE std::uint64_t shuffle(shuffle_mode mode, std::uint64_t v, int source, unsigned mask, site at);
+TENON_SIMT_MACHINE std::uint32_t vote(vote_mode mode, bool predicate, unsigned mask, site at);
+TENON_SIMT_MACHINE void          ldmatrix(int count, bool transposed, std::uint32_t* r, void const* row, site at);
+TENON_SIMT_MACHINE void          stmatrix(int count, bool transposed, std::uint32_t const* r, void* row, site at);
+TENON_SIMT_MACHINE void          mma(mma_operation const& what, void* d, std::uint32_t const* a, std::uint32_t const* b,
+                                     site at);
+/// setmaxnreg: the warpgroup's registers per thread become n. An increase waits until the block's pool has them.
+TENON_SIMT_MACHINE void set_registers(int n, bool increase, site at);
+
+// ---- asynchronous copies ----------------------------------------------------------------------------------------------
+
+TENON_SIMT_MACHINE void cp_async(void* shared, void const* global, int bytes, int source_bytes, site at);
+TENON_SIMT_MACHINE void cp_async_commit(site at);
+TENON_SIMT_MACHINE void cp_async_wait(int pending, site at);
+
+/// Memory barriers: eight opaque bytes of shared memory that count arrivals and transaction bytes. A phase ends when
+/// both are complete; phases alternate between parity 0 and 1.
+TENON_SIMT_MACHINE void mbarrier_init(void* barrier, int arrivals, site at);
+TENON_SIMT_MACHINE void mbarrier_invalidate(void* barrier, site at);
+TENON_SIMT_MACHINE void mbarrier_arrive(void* barrier, int count, int expected_bytes, site at);
+TENON_SIMT_MACHINE void mbarrier_expect(void* barrier, int bytes, site at);
+/// Whether the phase of this parity has ended; `suspend` waits for it, but not for ever.
+TENON_SIMT_MACHINE bool mbarrier_test(void* barrier, unsigned parity, bool suspend, site at);
+/// Waits until it has.
+TENON_SIMT_MACHINE void mbarrier_wait(void* barrier, unsigned parity, site at);
+/// One arrival when this thread's cp.async so far have landed.
+TENON_SIMT_MACHINE void mbarrier_arrive_after_copies(void* barrier, site at);
+
+/// Bulk copies: 16-byte aligned, multiples of 16 bytes. A load completes `bytes` on the barrier, a store with its group.
+TENON_SIMT_MACHINE void bulk_load(void* shared, void const* global, int bytes, void* barrier, site at);
+TENON_SIMT_MACHINE void bulk_store(void* global, void const* shared, int bytes, site at);
+TENON_SIMT_MACHINE void bulk_commit(site at);
+/// Waits until at most `pending` groups are unfinished; with `read_only` until their sources have been read.
+TENON_SIMT_MACHINE void bulk_wait(int pending, bool read_only, site at);
+
+// ---- memory -----------------------------------------------------------------------------------------------------------
+
+#if TENON_CHECKED
 using chunk = unsigned long long __attribute__((vector_size(16)));
 
-void          sync_block(site at);
-void          sync_warp(unsigned mask, site at);
-void          fence(scope how_far, site at);
-std::uint64_t shuffle(shuffle_mode mode, std::uint64_t v, int source, unsigned mask, site at);
-std::uint32_t vote(vote_mode mode, bool predicate, unsigned mask, site at);
-void          ldmatrix(int count, bool transposed, std::uint32_t* r, void const* row, site at);
-void          mma_m16n8k16_f16(float* d, std::uint32_t const* a, std::uint32_t const* b, site at);
-void          mma_m16n8k16_bf16(float* d, std::uint32_t const* a, std::uint32_t const* b, site at);
-void          cp_async(void* shared, void const* global, int bytes, int source_bytes, site at);
-void          cp_async_commit(site at);
-void          cp_async_wait(int pending, site at);
-std::byte*    shared_memory(std::size_t bytes, site at);
+std::byte* shared_memory(std::size_t bytes, site at);
 /// Judges a plain access; `alignment` 0 where any address will do.
 void check_access(void const* address, std::size_t bytes, std::size_t alignment, bool write, site at);
 /// Judges an atomic access; peek and poke then make it.
@@ -49,117 +108,16 @@ void poke(void* to, void const* from, std::size_t bytes);
 /// One access of at most 16 bytes, judged and made. The value travels in a register, so the caller's copy stays a local.
 chunk load(void const* address, std::size_t bytes, std::size_t alignment, site at);
 void  store(void* address, std::size_t bytes, std::size_t alignment, chunk value, site at);
-
-}  // namespace machine
-#else
-namespace machine {
-
-inline void sync_block(site at) {
-  if (block::current) block::current->sync(at);
-}
-inline void sync_warp(unsigned mask, site at) {
-  if (block::current) block::current->warp_collective(at, mask, nullptr, [](void* const*, unsigned) {});
-}
-inline void fence(scope, site) { std::atomic_thread_fence(std::memory_order_seq_cst); }
-
-namespace detail {
-template <class T>
-struct exchange {
-  T   value;
-  int source;
-  T   result;
-};
-}  // namespace detail
-
-template <class T>
-T shuffle_value(T v, int source, unsigned mask, site at) {
-  if (!block::current) return v;  // a direct run: the warp is one lane
-  detail::exchange<T> mine{v, source, v};
-  block::current->warp_collective(at, mask, &mine, [](void* const* lanes, unsigned here) {
-    for (unsigned l = 0; l < 32; ++l) {
-      if (!(here >> l & 1)) continue;
-      auto& to = *static_cast<detail::exchange<T>*>(lanes[l]);
-      if (here >> to.source & 1) to.result = static_cast<detail::exchange<T> const*>(lanes[to.source])->value;
-    }
-  });
-  return mine.result;
-}
-
-inline std::uint32_t vote(vote_mode mode, bool predicate, unsigned mask, site at) {
-  std::uint32_t bits = predicate, voters = 1;
-  if (block::current) {
-    detail::exchange<std::uint32_t> mine{predicate, 0, 0};
-    block::current->warp_collective(at, mask, &mine, [](void* const* lanes, unsigned here) {
-      std::uint32_t all = 0;
-      for (unsigned l = 0; l < 32; ++l)
-        if ((here >> l & 1) && static_cast<detail::exchange<std::uint32_t> const*>(lanes[l])->value) all |= 1u << l;
-      for (unsigned l = 0; l < 32; ++l)
-        if (here >> l & 1) {
-          auto& lane  = *static_cast<detail::exchange<std::uint32_t>*>(lanes[l]);
-          lane.result = all, lane.source = static_cast<int>(here);
-        }
-    });
-    bits = mine.result, voters = static_cast<std::uint32_t>(mine.source);
-  }
-  return mode == vote_mode::ballot ? bits : mode == vote_mode::any ? bits != 0 : bits == voters;
-}
-
-inline void ldmatrix(int count, bool transposed, std::uint32_t* r, void const* row, site at) {
-  ldmatrix_lane mine{row, r};
-  void (*const execute[2][3])(void* const*, unsigned) = {{[](void* const* l, unsigned) { ldmatrix_warp(l, 1, false); },
-                                                          [](void* const* l, unsigned) { ldmatrix_warp(l, 2, false); },
-                                                          [](void* const* l, unsigned) { ldmatrix_warp(l, 4, false); }},
-                                                         {[](void* const* l, unsigned) { ldmatrix_warp(l, 1, true); },
-                                                          [](void* const* l, unsigned) { ldmatrix_warp(l, 2, true); },
-                                                          [](void* const* l, unsigned) { ldmatrix_warp(l, 4, true); }}};
-  block::current->warp_collective(at, ~0u, &mine, execute[transposed][count / 2]);
-}
-inline void mma_m16n8k16_f16(float* d, std::uint32_t const* a, std::uint32_t const* b, site at) {
-  mma_lane mine{d, a, b};
-  block::current->warp_collective(at, ~0u, &mine, [](void* const* l, unsigned) { mma_m16n8k16_warp<f16>(l); });
-}
-inline void mma_m16n8k16_bf16(float* d, std::uint32_t const* a, std::uint32_t const* b, site at) {
-  mma_lane mine{d, a, b};
-  block::current->warp_collective(at, ~0u, &mine, [](void* const* l, unsigned) { mma_m16n8k16_warp<bf16>(l); });
-}
-
-inline void cp_async(void* shared, void const* global, int bytes, int source_bytes, site) {
-  if (source_bytes > 0) std::memcpy(shared, global, static_cast<std::size_t>(source_bytes));
-  if (source_bytes < bytes)
-    std::memset(static_cast<char*>(shared) + source_bytes, 0, static_cast<std::size_t>(bytes - source_bytes));
-}
-inline void cp_async_commit(site) {}
-inline void cp_async_wait(int, site) {}
-
-}  // namespace machine
 #endif
-
-/// The lane that lane `own` reads in a shuffle of the whole warp; itself where there is none.
-constexpr int shuffle_source(shuffle_mode mode, int own, int by) {
-  switch (mode) {
-    case shuffle_mode::index: return by & 31;
-    case shuffle_mode::exclusive_or: return (own ^ by) & 31;
-    case shuffle_mode::up: return own - by >= 0 ? own - by : own;
-    case shuffle_mode::down: return own + by < 32 ? own + by : own;
-  }
-  return own;
-}
-
-namespace machine {
 
 /// The value of lane `source`. T of 4 or 8 bytes.
 template <class T>
 T shuffle_from(shuffle_mode mode, T v, int source, unsigned mask, site at) {
-#if TENON_CHECKED
   std::uint64_t bits = 0;
   __builtin_memcpy(&bits, &v, sizeof v);
   bits = shuffle(mode, bits, source, mask, at);
   __builtin_memcpy(&v, &bits, sizeof v);
   return v;
-#else
-  (void)mode;
-  return shuffle_value(v, source, mask, at);
-#endif
 }
 
 /// Applies next(before) to *p in one indivisible step; the value before.
@@ -210,4 +168,20 @@ void atomic_store(T* p, T v, memory_order order, scope how_far, site at) {
 }
 
 }  // namespace machine
+
+/// The lane that lane `own` reads in a shuffle of the whole warp; itself where there is none.
+constexpr int shuffle_source(shuffle_mode mode, int own, int by) {
+  switch (mode) {
+    case shuffle_mode::index: return by & 31;
+    case shuffle_mode::exclusive_or: return (own ^ by) & 31;
+    case shuffle_mode::up: return own - by >= 0 ? own - by : own;
+    case shuffle_mode::down: return own + by < 32 ? own + by : own;
+  }
+  return own;
+}
+
 }  // namespace tenon::simt
+
+#if !TENON_CHECKED
+#  include <tenon/simt/plain/machine.hpp>
+#endif

@@ -6,16 +6,20 @@
 //    ... operators ...
 //    EXPECT_TRUE(session.found().clean()) << session.found();
 #include <tenon/simt/report.hpp>
+#include <tenon/simt/tensor_core.hpp>
 
 #include <cstdint>
+#include <optional>
 
 namespace tenon::simt {
 
 struct check_options {
-  std::uint64_t  seed             = 0;
-  simt::schedule schedule         = simt::schedule::in_order;
-  simt::delivery delivery         = simt::delivery::late;
-  bool           count_wavefronts = false;  // bank conflicts of shared accesses; about twice the time
+  std::uint64_t                 seed             = 0;
+  simt::schedule                schedule         = simt::schedule::in_order;
+  simt::delivery                delivery         = simt::delivery::late;
+  bool                          count_wavefronts = false;  // bank conflicts of shared accesses; about twice the time
+  std::optional<simt::numerics> numerics =
+      {};  // of the tensor core; unset: as the acted architecture's, fast in a plain build
 };
 
 /// Collects the findings of every launch that names it. Not for concurrent use.

@@ -33,14 +33,13 @@ status launch(char const* primitive, context const& where, launch_shape const& s
     void (*kernel)(Params const);
     Params const* params;
   } const c{kernel, &params};
-  // Arch 0 reads and writes vectors with plain instructions, which take any address.
   auto const ended = simt::run_grid(
       [](void const* p) {
         auto const& self = *static_cast<call const*>(p);
         self.kernel(*self.params);
       },
       &c, shape.grid, shape.block, shape.shared_bytes,
-      {where.threads, shape.work_per_block, where.session, where.arch != 0});
+      {where.threads, shape.work_per_block, where.session, where.arch});
   if (ended != simt::outcome::finished) return {errc::launch_failed, primitive, simt::to_string(ended)};
   return {};
 }

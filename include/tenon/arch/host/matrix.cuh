@@ -24,8 +24,17 @@ template <class T>
 inline void mma_m16n8k16(float (&d)[4], std::uint32_t const (&a)[4], std::uint32_t const (&b)[2],
                          simt::site at = simt::site::here()) {
   static_assert(std::is_same_v<T, f16> || std::is_same_v<T, bf16>, "tenon::arch::mma_m16n8k16: T must be f16 or bf16");
-  if constexpr (std::is_same_v<T, f16>) simt::machine::mma_m16n8k16_f16(d, a, b, at);
-  else simt::machine::mma_m16n8k16_bf16(d, a, b, at);
+  using simt::operand, simt::accumulator;
+  constexpr bool                       half = std::is_same_v<T, f16>;
+  static constexpr simt::mma_operation what{16,
+                                            8,
+                                            16,
+                                            half ? operand::f16 : operand::bf16,
+                                            half ? operand::f16 : operand::bf16,
+                                            accumulator::f32,
+                                            false,
+                                            half ? "mma_m16n8k16<f16>" : "mma_m16n8k16<bf16>"};
+  simt::machine::mma(what, d, a, b, at);
 }
 
 }  // namespace tenon::inline host::arch

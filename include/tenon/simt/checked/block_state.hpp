@@ -64,6 +64,7 @@ struct block_state {
   std::uint32_t launch_generation = 0, block_generation = 0, generations = 0;
   std::size_t   shared_bytes      = 0;
   bool          alignment_matters = true;
+  numerics      sums              = numerics::hopper;
   check_options options;
   collector     found;
 

@@ -1,12 +1,14 @@
 #pragma once
 //  Which thread runs next, and where the threads of a block meet: block barriers and warp collectives.
 #include <tenon/simt/checked/shadow.hpp>
+#include <tenon/simt/machine.hpp>
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tenon::simt::checked {
@@ -23,15 +25,6 @@ struct runtime_scope {
   runtime_scope& operator=(runtime_scope const&) = delete;
 };
 
-enum class warp_operation : int { sync, shuffle, vote, ldmatrix, mma };
-
-struct collective {
-  warp_operation operation;
-  int            qualifier;  // mode, count: what must be equal in every lane beside the operation
-  bool           aligned;    // the whole warp, converged
-  char const*    name;
-};
-
 class scheduler {
  public:
   static scheduler& instance() { return *the_; }
@@ -44,6 +37,7 @@ class scheduler {
     argument_ = argument;
     random_   = seed * 0x9e3779b97f4a7c15u + 0x1234567;
     arrived_  = 0;
+    yes_      = 0;
     given_up_ = false;
     warps_.resize((b.threads + 31) / 32);
     for (auto& w : warps_) w.ready = w.alive = 0, w.open.clear();
@@ -82,6 +76,11 @@ class scheduler {
     ++arrived_;
     if (!release_barrier()) yield();
   }
+
+  /// A block barrier that votes: vote(), sync_block(), then how many said yes of how many.
+  void vote(bool yes) { yes_ += yes; }
+  int  voted() const { return static_cast<int>(voted_); }
+  int  voters() const { return static_cast<int>(voters_); }
 
   /// The lanes of `mask` meet; the last one runs execute(lanes, here) over everyone's argument, then all go on.
   void meet(collective what, unsigned mask, site_number at, void* mine, void (*execute)(void* const*, unsigned)) {
@@ -245,7 +244,8 @@ class scheduler {
   bool release_barrier() {
     auto& b = running();
     if (b.live == 0 || arrived_ < b.live) return false;
-    arrived_               = 0;
+    voters_                = std::exchange(arrived_, 0u);
+    voted_                 = std::exchange(yes_, 0u);
     site_number   at       = 0;
     std::uint32_t first    = 0;
     bool          handover = false;
@@ -426,6 +426,7 @@ class scheduler {
   void const*       argument_ = nullptr;
   std::uint64_t     random_   = 1;
   std::uint32_t     arrived_  = 0;
+  std::uint32_t     yes_ = 0, voted_ = 0, voters_ = 0;  // of block barriers that vote
   std::uint32_t     ahead_    = 0;
   bool              given_up_ = false;
   fiber             main_;

@@ -3,13 +3,13 @@
 //
 //  Between two rendezvous the lanes of a warp run one after the other, in any order; there is no lock-step to rely on.
 #include <tenon/simt/fiber.hpp>
-#include <tenon/simt/site.hpp>
 #include <tenon/simt/vocabulary.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 #include <vector>
 
 namespace tenon::simt {
@@ -34,8 +34,11 @@ class block {
     argument_ = argument;
     live_     = threads_;
     arrived_  = 0;
+    yes_      = 0;
+    for (auto& b : named_) b = {};
     fibers_.resize(threads_);
     state_.assign(threads_, state::ready);
+    waits_.resize(threads_);
     warps_.assign((threads_ + 31) / 32, {});
     stacks_.reserve(threads_);
     for (unsigned t = 0; t < threads_; ++t)
@@ -49,16 +52,34 @@ class block {
   }
 
   /// __syncthreads: returns when every live thread of the block has come.
-  void sync(site at) {
-    (void)at;
+  void sync() {
     ++arrived_;
     state_[running_] = state::at_barrier;
     if (!release_barrier()) yield();
   }
 
+  /// The same; how many of the threads that came said yes.
+  unsigned sync_count(bool yes) {
+    yes_ += yes;
+    sync();
+    return counted_;
+  }
+  unsigned live() const { return live_; }
+
+  /// bar.sync and bar.arrive: barrier `id` opens when `threads` threads have come.
+  void sync_named(int id, int threads, bool stay) {
+    auto& b = named_[id & 15];
+    if (++b.arrived < static_cast<unsigned>(threads)) {
+      unsigned const turn = b.turn;
+      if (stay) wait_for([&] { return b.turn != turn; });
+      return;
+    }
+    b.arrived = 0;
+    ++b.turn;
+  }
+
   /// The lanes of `mask` meet; the last one runs execute(lanes) over everyone's argument, then all go on.
-  void warp_collective(site at, unsigned mask, void* mine, void (*execute)(void* const*, unsigned)) {
-    (void)at;
+  void warp_collective(unsigned mask, void* mine, void (*execute)(void* const*, unsigned)) {
     warp& w               = warps_[running_ / 32];
     w.lane[running_ % 32] = mine;
     w.here |= 1u << (running_ % 32);
@@ -68,8 +89,18 @@ class block {
     if (!meet(w, mask)) yield();
   }
 
+  /// Waits until over(argument), which other threads of the block bring about.
+  void wait_until(bool (*over)(void const*), void const* argument) {
+    waits_[running_] = {over, argument};
+    state_[running_] = state::waiting;
+    yield();
+  }
+
+  /// Lets the next thread that can run go first.
+  void give_way() { yield(); }
+
  private:
-  enum class state : unsigned char { ready, at_barrier, at_warp, done };
+  enum class state : unsigned char { ready, at_barrier, at_warp, waiting, done };
   struct warp {
     void*    lane[32]                           = {};
     unsigned mask[32]                           = {};  // of the lanes that are here
@@ -81,6 +112,19 @@ class block {
       return (lanes >= 32 ? ~0u : (1u << lanes) - 1) & ~exited;
     }
   };
+
+  struct wait {
+    bool (*over)(void const*) = nullptr;
+    void const* argument      = nullptr;
+  };
+  struct named_barrier {
+    unsigned arrived = 0, turn = 0;
+  };
+
+  template <class Over>
+  void wait_for(Over const& over) {
+    wait_until([](void const* p) { return (*static_cast<Over const*>(p))(); }, &over);
+  }
 
   static void enter() {
     fiber::entered();
@@ -127,6 +171,7 @@ class block {
   bool release_barrier() {
     if (live_ == 0 || arrived_ < live_) return false;
     arrived_ = 0;
+    counted_ = std::exchange(yes_, 0u);
     for (auto& s : state_)
       if (s == state::at_barrier) s = state::ready;
     return true;
@@ -135,6 +180,7 @@ class block {
   void yield(bool for_good = false) {
     for (unsigned k = 1; k <= threads_; ++k) {
       unsigned const next = (running_ + k) % threads_;
+      if (state_[next] == state::waiting && waits_[next].over(waits_[next].argument)) state_[next] = state::ready;
       if (state_[next] != state::ready) continue;
       if (next == running_) return;
       unsigned const me = running_;
@@ -154,6 +200,7 @@ class block {
   }
 
   unsigned threads_ = 0, live_ = 0, arrived_ = 0, running_ = 0;
+  unsigned yes_ = 0, counted_ = 0;  // of the block barrier that counts
   bool     given_up_ = false;
   dim3     shape_;
   void (*body_)(void const*)   = nullptr;
@@ -161,7 +208,9 @@ class block {
   fiber              main_;
   std::vector<fiber> fibers_;
   std::vector<state> state_;
+  std::vector<wait>  waits_;
   std::vector<warp>  warps_;
+  named_barrier      named_[16];
   stack_pool         stacks_;
 };
 

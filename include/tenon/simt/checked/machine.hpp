@@ -1,0 +1,314 @@
+#pragma once
+//  The checked machine: every operation of simt/machine.hpp, judged. Part of checked_runtime.cpp only.
+#include <tenon/simt/buffer.hpp>
+#include <tenon/simt/checked/operations.hpp>
+#include <tenon/simt/checked/wavefronts.hpp>
+#include <tenon/simt/machine.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+extern "C" {
+void* __real_memcpy(void*, void const*, std::size_t);
+void* __real_memmove(void*, void const*, std::size_t);
+void* __real_memset(void*, int, std::size_t);
+}
+
+namespace tenon::simt {
+namespace checked {
+
+static site_number number(site const& at) { return sites().of(at); }
+
+[[gnu::noinline]] static void count(std::size_t offset, std::size_t bytes, site_number at) {
+  if (in_shared(offset) && offset >= arena::shared_begin && bytes <= 16)
+    wavefronts().access(offset - arena::shared_begin, bytes, at);
+}
+
+}  // namespace checked
+
+using namespace checked;
+
+namespace machine {
+
+std::byte* allocate(std::size_t bytes, std::size_t element_bytes) {
+  runtime_scope const scope;
+  return memory.allocate(bytes, element_bytes);
+}
+void release(std::byte* p) {
+  runtime_scope const scope;
+  memory.release(p);
+}
+void copy_from_host(void* to, void const* from, std::size_t bytes) {
+  __real_memcpy(to, from, bytes);
+  memory.set(to, bytes);
+}
+void copy_to_host(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }
+
+// Outside a kernel there is one thread and nothing to wait for.
+static bool in_kernel() { return doing == activity::kernel; }
+
+void sync_block(site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  scheduler::instance().sync_block(number(at));
+}
+
+int sync_block_vote(block_vote_mode mode, bool predicate, site at) {
+  if (!in_kernel()) return predicate;
+  runtime_scope const scope;
+  auto&               s = scheduler::instance();
+  s.vote(predicate);
+  s.sync_block(number(at));
+  return mode == block_vote_mode::count ? s.voted()
+         : mode == block_vote_mode::any ? s.voted() != 0
+                                        : s.voted() == s.voters();
+}
+
+void sync_named(int, int, site) { std::abort(); }
+void arrive_named(int, int, site) { std::abort(); }
+void fence_proxy_async(site) {}
+void set_registers(int, bool, site) {}
+void mbarrier_init(void*, int, site) {}
+void mbarrier_invalidate(void*, site) {}
+void mbarrier_arrive(void*, int, int, site) {}
+void mbarrier_expect(void*, int, site) {}
+bool mbarrier_test(void*, unsigned, bool, site) { return false; }
+void mbarrier_wait(void*, unsigned, site) {}
+void mbarrier_arrive_after_copies(void*, site) {}
+void bulk_load(void*, void const*, int, void*, site) {}
+void bulk_store(void*, void const*, int, site) {}
+void bulk_commit(site) {}
+void bulk_wait(int, bool, site) {}
+
+void sync_warp(unsigned mask, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  scheduler::instance().meet({warp_operation::sync, 0, false, "sync_warp"}, mask, number(at), nullptr, nullptr);
+}
+
+void fence(simt::scope how_far, site) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  fence_memory(how_far);
+}
+
+struct shuffle_lane {
+  std::uint64_t value, result;
+  int           source;
+  bool          absent;
+};
+
+std::uint64_t shuffle(shuffle_mode mode, std::uint64_t v, int source, unsigned mask, site at) {
+  if (!in_kernel()) return v;
+  runtime_scope const scope;
+  static char const*  names[] = {"shuffle", "shuffle_xor", "shuffle_up", "shuffle_down"};
+  shuffle_lane        mine{v, v, source, false};
+  collective const    what{warp_operation::shuffle, static_cast<int>(mode), false, names[static_cast<int>(mode)]};
+  scheduler::instance().meet(what, mask, number(at), &mine, [](void* const* lanes, unsigned here) {
+    for (unsigned l = 0; l < 32; ++l) {
+      if (!(here >> l & 1)) continue;
+      auto& to = *static_cast<shuffle_lane*>(lanes[l]);
+      if (here >> to.source & 1) to.result = static_cast<shuffle_lane const*>(lanes[to.source])->value;
+      else to.absent = true;
+    }
+  });
+  // A block of one thread has no other lanes to miss: tiles reduce over it as over a warp.
+  if (mine.absent && running().threads > 1 && !running().found.again(kind::divergent_collective, number(at), 2))
+    running().found.add(kind::divergent_collective, level::error, {number(at), what.name, running().my_name()},
+                        {2, "", ""}, {},
+                        "It reads lane " + std::to_string(source) +
+                            ", which does not take part: it is not in the mask, has returned or does not exist. The "
+                            "value is undefined.");
+  return mine.result;
+}
+
+std::uint32_t vote(vote_mode mode, bool predicate, unsigned mask, site at) {
+  if (!in_kernel()) return predicate;
+  runtime_scope const scope;
+  struct lane {
+    bool          predicate;
+    std::uint32_t yes, here;
+  } mine{predicate, 0, 0};
+  static char const* names[] = {"ballot", "any", "all"};
+  scheduler::instance().meet({warp_operation::vote, static_cast<int>(mode), false, names[static_cast<int>(mode)]}, mask,
+                             number(at), &mine, [](void* const* lanes, unsigned here) {
+                               std::uint32_t yes = 0;
+                               for (unsigned l = 0; l < 32; ++l)
+                                 if ((here >> l & 1) && static_cast<lane const*>(lanes[l])->predicate) yes |= 1u << l;
+                               for (unsigned l = 0; l < 32; ++l)
+                                 if (here >> l & 1)
+                                   static_cast<lane*>(lanes[l])->yes = yes, static_cast<lane*>(lanes[l])->here = here;
+                             });
+  return mode == vote_mode::ballot ? mine.yes : mode == vote_mode::any ? mine.yes != 0 : mine.yes == mine.here;
+}
+
+struct matrix_rows {
+  void*       row;
+  int         count;
+  bool        store;
+  site_number at;
+};
+
+/// Judges the rows that the lanes of the warp name; false where one is not in shared memory.
+static bool judge_rows(matrix_rows const* const (&lane)[32]) {
+  auto&               b     = running();
+  auto const&         any   = *lane[0];
+  std::uint32_t const first = b.me / 32 * 32;
+  bool                good  = true;
+  std::uint32_t       offset[32];
+  for (int l = 0; l < 8 * any.count; ++l) {
+    void* const row = lane[l]->row;
+    b.become(first + static_cast<std::uint32_t>(l));
+    if (reinterpret_cast<std::uintptr_t>(row) % 16)
+      report_misaligned(row, 16, 16, any.store ? "stmatrix row" : "ldmatrix row", any.at);
+    std::size_t const o = memory.find(row);
+    if (o == arena::nowhere || !in_shared(o)) {
+      good = false;
+      if (!b.found.again(kind::out_of_bounds, any.at, 0))
+        b.found.add(kind::out_of_bounds, level::error,
+                    {any.at, any.store ? "stmatrix row" : "ldmatrix row", b.my_name()}, {}, "",
+                    "The row is not in shared memory.");
+      continue;
+    }
+    if (any.store) judge<true>(o, 16, any.at);
+    else judge<false>(o, 16, any.at);
+    offset[l] = static_cast<std::uint32_t>(o - arena::shared_begin);
+  }
+  for (int m = 0; counting && good && m < any.count; ++m) {
+    std::uint32_t matrix[8];
+    std::copy_n(offset + 8 * m, 8, matrix);
+    wavefronts().matrix(matrix);
+  }
+  return good;
+}
+
+template <class Lane>
+struct matrix_request : matrix_rows {
+  Lane fragment;
+  bool transposed;
+};
+
+template <class Lane, void (*Warp)(void* const*, int, bool)>
+static void matrix_instruction(collective const& what, matrix_request<Lane>& mine, site at) {
+  scheduler::instance().meet(what, ~0u, number(at), &mine, [](void* const* lanes, unsigned here) {
+    if (here != ~0u) return;
+    matrix_rows const* rows[32];
+    void*              fragments[32];
+    for (int l = 0; l < 32; ++l) {
+      auto& lane = *static_cast<matrix_request<Lane>*>(lanes[l]);
+      rows[l] = &lane, fragments[l] = &lane.fragment;
+    }
+    auto const& any = *static_cast<matrix_request<Lane> const*>(lanes[0]);
+    if (judge_rows(rows)) Warp(fragments, any.count, any.transposed);
+  });
+}
+
+void ldmatrix(int count, bool transposed, std::uint32_t* r, void const* row, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const           scope;
+  matrix_request<ldmatrix_lane> mine{{const_cast<void*>(row), count, false, number(at)}, {row, r}, transposed};
+  matrix_instruction<ldmatrix_lane, ldmatrix_warp>(
+      {warp_operation::ldmatrix, count * 2 + transposed, true, transposed ? "ldmatrix_transposed" : "ldmatrix"}, mine,
+      at);
+}
+void stmatrix(int count, bool transposed, std::uint32_t const* r, void* row, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const           scope;
+  matrix_request<stmatrix_lane> mine{{row, count, true, number(at)}, {row, r}, transposed};
+  matrix_instruction<stmatrix_lane, stmatrix_warp>(
+      {warp_operation::stmatrix, count * 2 + transposed, true, transposed ? "stmatrix_transposed" : "stmatrix"}, mine,
+      at);
+}
+
+void meet(collective const& what, unsigned mask, void* mine, void (*execute)(void* const*, unsigned), site at) {
+  if (!in_kernel()) return execute(&mine, 1);
+  runtime_scope const scope;
+  scheduler::instance().meet(what, mask, number(at), mine, execute);
+}
+
+void mma(mma_operation const& what, void* d, std::uint32_t const* a, std::uint32_t const* b, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  mma_lane            mine{&what, d, a, b};
+  int const           qualifier = ((what.m * 32 + what.n) * 128 + what.k) * 1024 + static_cast<int>(what.a) * 64 +
+                        static_cast<int>(what.b) * 4 + static_cast<int>(what.d);
+  scheduler::instance().meet({warp_operation::mma, qualifier, true, what.name}, ~0u, number(at), &mine,
+                             [](void* const* lanes, unsigned here) {
+                               auto const& first = *static_cast<mma_lane const*>(lanes[0]);
+                               if (here == ~0u) mma_warp(*first.what, running().sums, lanes);
+                             });
+}
+
+void cp_async(void* shared, void const* global, int bytes, int source_bytes, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  issue_copy(shared, global, static_cast<unsigned>(bytes), static_cast<unsigned>(std::max(source_bytes, 0)),
+             number(at));
+}
+void cp_async_commit(site) {
+  if (in_kernel()) ++running().mine->groups;
+}
+void cp_async_wait(int pending, site) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  wait_for_copies(static_cast<unsigned>(pending));
+}
+
+std::byte* shared_memory(std::size_t bytes, site at) {
+  auto& b = running();
+  if (bytes > b.shared_bytes && in_kernel()) {
+    runtime_scope const scope;
+    if (!b.found.again(kind::out_of_bounds, number(at), 0))
+      b.found.add(kind::out_of_bounds, level::error,
+                  {number(at), "shared storage of " + std::to_string(bytes) + " bytes", b.my_name()}, {}, {},
+                  "The launch gave the block only " + std::to_string(b.shared_bytes) + " bytes of shared memory.");
+  }
+  return memory.shared();
+}
+
+[[gnu::always_inline]] static inline void check(void const* address, std::size_t bytes, std::size_t alignment,
+                                                bool write, site const& at) {
+  if (doing != activity::kernel) {
+    if (write) memory.set(address, bytes);
+    return;
+  }
+  bool const aligned = alignment <= 1 || reinterpret_cast<std::uintptr_t>(address) % alignment == 0;
+  if (!aligned && running().alignment_matters) {
+    runtime_scope const scope;
+    report_misaligned(address, bytes, alignment, write ? "vector store" : "vector load", number(at));
+  }
+  std::size_t const o = memory.find(address);
+  if (o == arena::nowhere) return;
+  runtime_scope const scope;
+  if (counting) count(o, bytes, number(at));
+  if (write) judge<true>(o, bytes, number(at));
+  else judge<false>(o, bytes, number(at));
+}
+
+void check_access(void const* address, std::size_t bytes, std::size_t alignment, bool write, site at) {
+  check(address, bytes, alignment, write, at);
+}
+chunk load(void const* address, std::size_t bytes, std::size_t alignment, site at) {
+  check(address, bytes, alignment, false, at);
+  chunk v{};
+  __real_memcpy(&v, address, bytes);
+  return v;
+}
+void store(void* address, std::size_t bytes, std::size_t alignment, chunk value, site at) {
+  check(address, bytes, alignment, true, at);
+  __real_memcpy(address, &value, bytes);
+}
+
+void atomic(void* address, std::size_t bytes, atomic_access how, memory_order order, simt::scope how_far, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  atomic_step(address, bytes, how, order, how_far, number(at));
+}
+void peek(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }
+void poke(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }
+
+}  // namespace machine
+
+}  // namespace tenon::simt
