@@ -85,6 +85,7 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
   find_statics();
   auto& b             = running();
   b.threads           = static_cast<std::uint32_t>(shape.count());
+  b.agents            = b.threads + block_state::named_barriers + block_state::engines;
   b.shape             = shape;
   b.shared_bytes      = std::min(shared_bytes, arena::shared_span);
   b.alignment_matters = arch != 0;  // arch 0 reads and writes vectors with plain instructions
@@ -108,11 +109,13 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
                 static_cast<unsigned>(i / grid.x / grid.y)};
     b.serial = static_cast<std::uint32_t>(b.block_index.size());
     b.block_index.push_back(blockIdx);
-    b.first_agent      = b.serial * b.threads;
+    b.first_agent      = b.serial * b.agents;
     b.block_generation = ++b.generations;
     b.live             = b.threads;
     b.barriers         = b.barriers + 1;
-    b.base.assign(b.threads, 0);
+    b.base.assign(b.agents, 0);
+    barriers().begin_block();
+    engines().begin_block();
     b.thread.resize(b.threads);
     for (auto& t : b.thread) {
       auto copies = std::move(t.copies);  // keeps its memory

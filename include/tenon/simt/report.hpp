@@ -18,6 +18,10 @@ enum class kind {
   divergent_barrier,     // threads of a block meet at different block barriers
   divergent_collective,  // lanes of a warp disagree on the operation, its place or its mask; a lane is missing
   unwaited_copy,         // bytes of a cp.async are used, overwritten or abandoned before its group was waited for
+  missing_proxy_fence,   // a bulk copy touches what plain writes left, without a proxy fence between them
+  barrier_misuse,        // of an mbarrier or a named barrier: counts, numbers, initialisation
+  phase_overtaken,       // an mbarrier's phase may end before a waiter has seen the one before it
+  transaction_mismatch,  // the bytes that an mbarrier expects and those that copies bring do not agree
   deadlock,              // no thread can go on
   not_checked,           // this binary is no checked build: nothing was looked at
 };
@@ -43,6 +47,10 @@ constexpr char const* to_string(kind k) {
     case kind::divergent_barrier: return "divergent barrier";
     case kind::divergent_collective: return "divergent collective";
     case kind::unwaited_copy: return "asynchronous copy not waited for";
+    case kind::missing_proxy_fence: return "missing proxy fence";
+    case kind::barrier_misuse: return "barrier misuse";
+    case kind::phase_overtaken: return "barrier phase overtaken";
+    case kind::transaction_mismatch: return "transaction bytes do not agree";
     case kind::deadlock: return "deadlock";
     case kind::not_checked: return "not checked";
   }

@@ -16,7 +16,7 @@
 
 namespace tenon::simt::checked {
 
-enum class waiting : unsigned char { nothing, block_barrier, collective, gone };
+enum class waiting : unsigned char { nothing, block_barrier, named_barrier, mbarrier, registers, collective, gone };
 
 /// A cp.async on its way. Its bytes belong to it until its issuer waits for its group.
 struct copy {
@@ -40,25 +40,34 @@ struct thread_state {
   std::shared_ptr<known_blocks const> others;         // what it knows of other blocks
   knowledge                           released;       // at its last fence: what its relaxed atomics hand over
   knowledge                           pending;        // read by its relaxed atomics, known from its next fence on
-  waiting                             state     = waiting::nothing;
-  site_number                         wait_site = 0;
-  unsigned                            wait_mask = 0;
-  char const*                         wait_for  = "";
+  std::shared_ptr<clocks const>       proxied;        // what a proxy fence has shown to asynchronous copies
+  waiting                             state       = waiting::nothing;
+  site_number                         wait_site   = 0;
+  unsigned                            wait_mask   = 0;
+  char const*                         wait_for    = "";
+  std::size_t                         wait_key    = 0;      // which barrier: id, or arena offset
+  std::uint64_t                       wait_turn   = 0;      // the phase or turn that must end
+  bool                                may_give_up = false;  // a test that suspends: it may return before the phase ends
   std::vector<copy>                   copies;
-  std::uint32_t                       groups     = 0;  // committed
-  void const*                         polled     = nullptr;
-  std::uint64_t                       poll_value = 0;
-  std::uint32_t                       polls      = 0;
+  std::uint32_t                       groups      = 0;  // of cp.async, committed
+  std::uint32_t                       bulk_groups = 0;  // of bulk stores, committed
+  void const*                         polled      = nullptr;
+  std::uint64_t                       poll_value  = 0;
+  std::uint32_t                       polls       = 0;
+  std::uint64_t                       polled_at   = 0;  // scheduler::progress()
 };
 
 struct block_state {
-  std::uint32_t threads = 0, live = 0, me = 0;
+  // Agents of a block: its threads, the 16 named barriers, then memory barriers and threads that issue bulk stores.
+  static constexpr std::uint32_t named_barriers = 16, engines = 112;
+
+  std::uint32_t threads = 0, agents = 0, live = 0, me = 0;
   std::uint32_t serial      = 0;  // of the block in its launch, in running order
   std::uint32_t first_agent = 0;
   thread_state* mine        = nullptr;
   epoch         now         = 0;  // mine
   std::uint32_t barriers    = 1;  // barrier generation
-  clocks        base;             // what every thread of the block knows
+  clocks        base;             // of every agent, what every thread of the block knows
   dim3          shape;
 
   std::uint32_t launch_generation = 0, block_generation = 0, generations = 0;
@@ -78,35 +87,42 @@ struct block_state {
   }
   void tick() { now = make_epoch(first_agent + me, ++mine->clock); }
 
-  /// The clock of thread u of this block that thread t knows.
+  /// The clock of agent u of this block that thread t knows.
   std::uint32_t knows(std::uint32_t t, std::uint32_t u) const {
     thread_state const& s = thread[t];
     if (t == u) return s.clock;
     std::uint32_t c = base[u];
-    if (t / 32 == u / 32 && s.view_of == barriers) c = std::max(c, s.view[u % 32]);
+    if (u < threads && t / 32 == u / 32 && s.view_of == barriers) c = std::max(c, s.view[u % 32]);
     if (s.full) c = std::max(c, (*s.full)[u]);
     return c;
   }
 
-  /// Whether e, the epoch of a thread, happens before what the running thread does now.
+  /// Whether e, the epoch of an agent, happens before what the running thread does now.
   bool ordered(epoch e) const {
     std::uint32_t const u = agent_of(e) - first_agent, c = clock_of(e);
-    if (u < threads) {
+    if (u < agents) {
       if (c <= base[u] || u == me) return true;
-      if (u / 32 == me / 32 && mine->view_of == barriers && c <= mine->view[u % 32]) return true;
+      if (u < threads && u / 32 == me / 32 && mine->view_of == barriers && c <= mine->view[u % 32]) return true;
       return mine->full && c <= (*mine->full)[u];
     }
-    std::uint32_t const b = agent_of(e) / threads;
+    std::uint32_t const b = agent_of(e) / agents;
     auto const&         o = mine->others;
-    return o && b < o->size() && (*o)[b] && c <= (*(*o)[b])[agent_of(e) % threads];
+    return o && b < o->size() && (*o)[b] && c <= (*(*o)[b])[agent_of(e) % agents];
   }
 
   std::string name_of(std::uint32_t agent) const {
-    std::uint32_t const t = agent % threads, b = agent / threads;
+    std::uint32_t const t = agent % agents, b = agent / agents;
     uint3 const         i = b < block_index.size() ? block_index[b] : uint3{};
+    if (t >= threads) return "an asynchronous copy";
     return "thread " + std::to_string(t) + " (warp " + std::to_string(t / 32) + ", lane " + std::to_string(t % 32) +
            ") of block (" + std::to_string(i.x) + ", " + std::to_string(i.y) + ", " + std::to_string(i.z) + ")";
   }
+  /// Whether e is the epoch of a barrier or copying engine of this block.
+  bool by_engine(epoch e) const {
+    std::uint32_t const u = agent_of(e) - first_agent;
+    return u >= threads && u < agents;
+  }
+
   std::string my_name() const { return name_of(first_agent + me); }
 };
 

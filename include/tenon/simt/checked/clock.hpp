@@ -1,7 +1,8 @@
 #pragma once
 //  Who did something when: agents, epochs, and what a thread knows of the others.
 //
-//  An agent is one CUDA thread of one block of the launch; its clock counts its releases. A thread knows another's clock
+//  An agent is one CUDA thread of one block of the launch, or one of the block's barriers and copying engines, whose clock
+//  counts phases. A thread's clock counts its releases. A thread knows another's clock
 //  c when everything that the other did before its c-th release happens before what the thread does now
 //  (Flanagan and Freund, "FastTrack: efficient and precise dynamic race detection", 2009). Barriers of the whole block
 //  are so frequent that what they teach is stored once, in the block's `base`; a thread keeps only what it knows beyond.
@@ -22,10 +23,10 @@ constexpr epoch make_epoch(std::uint32_t agent, std::uint32_t clock) { return st
 constexpr std::uint32_t agent_of(epoch e) { return static_cast<std::uint32_t>(e >> 32); }
 constexpr std::uint32_t clock_of(epoch e) { return static_cast<std::uint32_t>(e); }
 
-/// One clock per thread of a block.
+/// One clock per agent of a block.
 using clocks = std::vector<std::uint32_t>;
 
-/// What is known of other blocks of the launch; entry b is block b's threads, null where nothing is known. Shared
+/// What is known of other blocks of the launch; entry b is block b's agents, null where nothing is known. Shared
 /// between threads and never changed.
 using known_blocks = std::vector<std::shared_ptr<clocks const>>;
 
@@ -54,8 +55,9 @@ struct knowledge {
   std::shared_ptr<clocks const>       own;     // of `block`, also what is visible in that block only
   std::shared_ptr<clocks const>       device;  // of `block`, visible to every block
   std::shared_ptr<known_blocks const> others;
+  std::shared_ptr<clocks const>       proxied;  // of `block`, what has passed a proxy fence
 
-  bool empty() const { return !own && !others && !device; }
+  bool empty() const { return !own && !others && !device && !proxied; }
 };
 
 }  // namespace tenon::simt::checked

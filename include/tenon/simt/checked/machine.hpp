@@ -1,7 +1,7 @@
 #pragma once
 //  The checked machine: every operation of simt/machine.hpp, judged. Part of checked_runtime.cpp only.
 #include <tenon/simt/buffer.hpp>
-#include <tenon/simt/checked/operations.hpp>
+#include <tenon/simt/checked/engines.hpp>
 #include <tenon/simt/checked/wavefronts.hpp>
 #include <tenon/simt/machine.hpp>
 
@@ -66,21 +66,16 @@ int sync_block_vote(block_vote_mode mode, bool predicate, site at) {
                                         : s.voted() == s.voters();
 }
 
-void sync_named(int, int, site) { std::abort(); }
-void arrive_named(int, int, site) { std::abort(); }
-void fence_proxy_async(site) {}
-void set_registers(int, bool, site) {}
-void mbarrier_init(void*, int, site) {}
-void mbarrier_invalidate(void*, site) {}
-void mbarrier_arrive(void*, int, int, site) {}
-void mbarrier_expect(void*, int, site) {}
-bool mbarrier_test(void*, unsigned, bool, site) { return false; }
-void mbarrier_wait(void*, unsigned, site) {}
-void mbarrier_arrive_after_copies(void*, site) {}
-void bulk_load(void*, void const*, int, void*, site) {}
-void bulk_store(void*, void const*, int, site) {}
-void bulk_commit(site) {}
-void bulk_wait(int, bool, site) {}
+void sync_named(int id, int threads, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  come_to_named(id, threads, true, number(at));
+}
+void arrive_named(int id, int threads, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  come_to_named(id, threads, false, number(at));
+}
 
 void sync_warp(unsigned mask, site at) {
   if (!in_kernel()) return;
@@ -92,6 +87,12 @@ void fence(simt::scope how_far, site) {
   if (!in_kernel()) return;
   runtime_scope const scope;
   fence_memory(how_far);
+}
+
+void fence_proxy_async(site) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  fence_proxy();
 }
 
 struct shuffle_lane {
@@ -241,6 +242,17 @@ void mma(mma_operation const& what, void* d, std::uint32_t const* a, std::uint32
                              });
 }
 
+void set_registers(int n, bool increase, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  collective const    what{warp_operation::registers, n, true, increase ? "increase_registers" : "decrease_registers"};
+  scheduler::instance().meet(what, ~0u, number(at), nullptr, nullptr);
+  if (running().me % 32 == 0) set_warp_registers(n, increase, number(at));
+  scheduler::instance().meet(what, ~0u, number(at), nullptr, nullptr);  // the warp goes on as one
+}
+
+// ---- asynchronous copies ----------------------------------------------------------------------------------------------
+
 void cp_async(void* shared, void const* global, int bytes, int source_bytes, site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
@@ -255,6 +267,64 @@ void cp_async_wait(int pending, site) {
   runtime_scope const scope;
   wait_for_copies(static_cast<unsigned>(pending));
 }
+
+void mbarrier_init(void* barrier, int arrivals, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  init_barrier(barrier, arrivals, number(at));
+}
+void mbarrier_invalidate(void* barrier, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  invalidate_barrier(barrier, number(at));
+}
+void mbarrier_arrive(void* barrier, int count, int expected_bytes, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  arrive_at_barrier(barrier, count, expected_bytes, expected_bytes ? "mbarrier_arrive_expect" : "mbarrier_arrive",
+                    number(at));
+}
+void mbarrier_expect(void* barrier, int bytes, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  arrive_at_barrier(barrier, 0, bytes, "mbarrier_expect", number(at));
+}
+bool mbarrier_test(void* barrier, unsigned parity, bool suspend, site at) {
+  if (!in_kernel()) return true;
+  runtime_scope const scope;
+  return test_barrier(barrier, parity, suspend, false, suspend ? "mbarrier_try_wait" : "mbarrier_test", number(at));
+}
+void mbarrier_wait(void* barrier, unsigned parity, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  test_barrier(barrier, parity, true, true, "mbarrier_wait", number(at));
+}
+void mbarrier_arrive_after_copies(void* barrier, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  arrive_after_copies(barrier, number(at));
+}
+
+void bulk_load(void* shared, void const* global, int bytes, void* barrier, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  start_load(shared, global, static_cast<std::size_t>(std::max(bytes, 0)), barrier, number(at));
+}
+void bulk_store(void* global, void const* shared, int bytes, site at) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  start_store(global, shared, static_cast<std::size_t>(std::max(bytes, 0)), number(at));
+}
+void bulk_commit(site) {
+  if (in_kernel()) ++running().mine->bulk_groups;
+}
+void bulk_wait(int pending, bool read_only, site) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  wait_for_stores(static_cast<unsigned>(pending), read_only);
+}
+
+// ---- memory -----------------------------------------------------------------------------------------------------------
 
 std::byte* shared_memory(std::size_t bytes, site at) {
   auto& b = running();

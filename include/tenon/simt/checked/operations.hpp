@@ -32,35 +32,42 @@ inline void merge(knowledge& to, knowledge const& from) {
     return;
   }
   if (to.block == from.block) {
-    to.own    = join(to.own, from.own);
-    to.device = join(to.device, from.device);
-    to.others = join(to.others, from.others);
+    to.own     = join(to.own, from.own);
+    to.device  = join(to.device, from.device);
+    to.others  = join(to.others, from.others);
+    to.proxied = join(to.proxied, from.proxied);
   } else {
-    to.others = join(with_block(to.others, to.block, to.device), from.others);
-    to.block  = from.block;
-    to.own    = from.own;
-    to.device = from.device;
+    to.others  = join(with_block(to.others, to.block, to.device), from.others);
+    to.proxied = from.proxied;
+    to.block   = from.block;
+    to.own     = from.own;
+    to.device  = from.device;
   }
 }
 
 inline void learn(knowledge const& k) {
   if (k.empty()) return;
   auto& b = running();
-  if (k.block == b.serial) b.mine->full = join(b.mine->full, k.own);
-  else b.mine->others = with_block(b.mine->others, k.block, k.device);
+  if (k.block == b.serial) {
+    b.mine->full    = join(b.mine->full, k.own);
+    b.mine->proxied = join(b.mine->proxied, k.proxied);
+  } else {
+    b.mine->others = with_block(b.mine->others, k.block, k.device);
+  }
   b.mine->others = join(b.mine->others, k.others);
 }
 
 /// What the running thread knows now; its next accesses are of a later clock.
 inline knowledge release(scope how_far) {
   auto&     b = running();
-  auto      c = std::make_shared<clocks>(b.threads);
+  auto      c = std::make_shared<clocks>(b.agents);
   knowledge k;
-  for (std::uint32_t u = 0; u < b.threads; ++u) (*c)[u] = b.knows(b.me, u);
-  k.block  = b.serial;
-  k.own    = c;
-  k.device = how_far == scope::device ? k.own : nullptr;
-  k.others = b.mine->others;
+  for (std::uint32_t u = 0; u < b.agents; ++u) (*c)[u] = b.knows(b.me, u);
+  k.block   = b.serial;
+  k.own     = c;
+  k.device  = how_far == scope::device ? k.own : nullptr;
+  k.others  = b.mine->others;
+  k.proxied = b.mine->proxied;
   b.tick();
   return k;
 }
@@ -69,13 +76,24 @@ inline knowledge release(scope how_far) {
 inline void scheduler::share_knowledge() {
   auto&                               b = running();
   std::shared_ptr<known_blocks const> others;
+  std::shared_ptr<clocks const>       proxied;
   knowledge                           released, pending;
   for (auto const& s : b.thread) {
-    others = join(others, s.others);
+    others  = join(others, s.others);
+    proxied = join(proxied, s.proxied);
     merge(released, s.released);
     merge(pending, s.pending);
   }
-  for (auto& s : b.thread) s.others = others, s.released = released, s.pending = pending;
+  for (auto& s : b.thread) s.others = others, s.proxied = proxied, s.released = released, s.pending = pending;
+}
+
+/// fence.proxy.async: all that this thread knows to have been written is there for asynchronous copies.
+inline void fence_proxy() {
+  auto& b = running();
+  auto  c = std::make_shared<clocks>(b.agents);
+  for (std::uint32_t u = 0; u < b.agents; ++u) (*c)[u] = b.knows(b.me, u);
+  b.mine->proxied = join(b.mine->proxied, std::shared_ptr<clocks const>(std::move(c)));
+  b.tick();
 }
 
 /// What atomics have left at an address for those who read it.
@@ -204,15 +222,8 @@ inline void issue_copy(void* shared, void const* global, unsigned bytes, unsigne
   c.group  = b.mine->groups;
   c.to = to, c.shared = shared, c.from = global, c.bytes = bytes, c.source_bytes = source_bytes, c.at = at;
   std::memcpy(c.snapshot, global, source_bytes);
-  shadows().copies.push_back({b.me, at});
-  bool const whole = to % 4 == 0 && !a.reported;
-  if (whole)
-    for (std::size_t i = to / 4; i < (to + bytes) / 4; ++i) {
-      cell& x = memory.shadow[i];
-      forget(x);
-      x.bytes = 15;
-      x.write = make_epoch(in_flight, c.number);
-    }
+  shadows().copies.push_back({b.me, at, cp_async_name});
+  if (to % 4 == 0 && !a.reported) put_in_flight(to, bytes, c.number);
   bool const late = b.options.delivery == delivery::late ||
                     (b.options.delivery == delivery::random && (scheduler::instance().random() & 1));
   if (!late) deliver(c);
@@ -227,17 +238,7 @@ inline void finish_copy(copy& c) {
                 {1, "", ""}, where_is(c.from, c.source_bytes),
                 "The source was written between the copy and its wait. Missing: cp_async_wait<N>() before the write.");
   deliver(c);
-  if (c.to % 4) return;
-  for (std::size_t i = c.to / 4; i < (c.to + c.bytes) / 4; ++i) {
-    cell& x = memory.shadow[i];
-    if (x.generation != b.block_generation) continue;
-    auto const arrive = [&](slots& s) {
-      if (s.write == make_epoch(in_flight, c.number)) s.write = b.now, s.write_site = c.at;
-    };
-    if (!x.split) arrive(x);
-    else
-      for (auto& part : shadows().of_shared.splits[clock_of(x.write)].part) arrive(part);
-  }
+  if (c.to % 4 == 0) take_from_flight(c.to, c.bytes, c.number, b.now, c.at);
 }
 
 inline void wait_for_copies(unsigned pending) {

@@ -25,6 +25,11 @@ struct runtime_scope {
   runtime_scope& operator=(runtime_scope const&) = delete;
 };
 
+bool        engine_step();                       // engines.hpp
+void        leave_engines(bool last);            // engines.hpp
+std::string describe_wait(thread_state const&);  // barriers.hpp
+bool        only_bytes_are_wrong(thread_state const&);
+
 class scheduler {
  public:
   static scheduler& instance() { return *the_; }
@@ -128,13 +133,58 @@ class scheduler {
 
   /// Lets others run; returns when it is this thread's turn again.
   void yield() {
-    auto&               b    = running();
-    std::uint32_t const next = pick();
-    if (next == b.threads) {
+    auto&         b    = running();
+    std::uint32_t next = pick();
+    while (next == b.threads) {  // all wait: an engine can help, or a test that suspends can say no
+      if (engine_step()) {
+        ++progress_;
+      } else if (!let_tests_end()) {
+        report_deadlock();
+        give_up();
+      }
+      next = pick();
+    }
+    switch_to(next);
+  }
+
+  /// The running thread waits until wake() finds it.
+  void wait(waiting kind, site_number at, char const* what, std::size_t key, std::uint64_t turn) {
+    auto& b           = running();
+    b.mine->state     = kind;
+    b.mine->wait_site = at;
+    b.mine->wait_for  = what;
+    b.mine->wait_key  = key;
+    b.mine->wait_turn = turn;
+    warps_[b.me / 32].ready &= ~(1u << (b.me % 32));
+    yield();
+  }
+
+  /// Lets those go on that wait in this way and for whom over(thread) holds.
+  template <class Over>
+  void wake(waiting kind, Over const& over) {
+    auto& b = running();
+    ++progress_;
+    for (std::uint32_t t = 0; t < b.threads; ++t) {
+      auto& s = b.thread[t];
+      if (s.state != kind || !over(s)) continue;
+      s.state       = waiting::nothing;
+      s.may_give_up = false;
+      warps_[t / 32].ready |= 1u << (t % 32);
+    }
+  }
+
+  /// A thread that asks for something over and over waits for another: that one's turn, but not for ever.
+  void poll(site_number at, char const* what, std::size_t key, std::uint64_t turn) {
+    auto& b = running();
+    auto& t = *b.mine;
+    if (t.polled_at != progress_) t.polled_at = progress_, t.polls = 0;
+    if (++t.polls > 20000) {
+      t.state = waiting::mbarrier, t.wait_site = at, t.wait_for = what, t.wait_key = key, t.wait_turn = turn;
       report_deadlock();
       give_up();
     }
-    switch_to(next);
+    if (next_up(b.me) == b.me && engine_step()) ++progress_;
+    else give_way();
   }
 
   /// Lets every other thread that can run have its turn, whatever the schedule.
@@ -146,6 +196,9 @@ class scheduler {
   }
 
   unsigned alive_lanes() const { return warps_[running().me / 32].alive; }
+
+  /// What has happened that others may wait for; a number that grows.
+  std::uint64_t progress() const { return progress_; }
 
   std::string who_waits() const {
     auto const&       b = running();
@@ -182,6 +235,7 @@ class scheduler {
         std::snprintf(mask, sizeof mask, ", mask 0x%08x", s.wait_mask);
         text += mask;
       }
+      text += describe_wait(s);
     }
     return text;
   }
@@ -212,6 +266,7 @@ class scheduler {
   [[noreturn]] void leave() {
     auto& b = running();
     abandon_copies();
+    leave_engines(b.live == 1);
     b.mine->state = waiting::gone;
     warp& w       = warps_[b.me / 32];
     w.ready &= ~(1u << (b.me % 32));
@@ -241,6 +296,22 @@ class scheduler {
     b.mine->copies.clear();
   }
 
+  /// Lets every test of a barrier that suspends say "not yet", a few times as long as nothing happens.
+  bool let_tests_end() {
+    auto& b   = running();
+    bool  any = false;
+    for (std::uint32_t t = 0; t < b.threads; ++t) {
+      auto& s = b.thread[t];
+      if (s.state != waiting::mbarrier || !s.may_give_up) continue;
+      if (s.polled_at != progress_) s.polled_at = progress_, s.polls = 0;
+      if (++s.polls > 3) continue;
+      s.state = waiting::nothing;
+      warps_[t / 32].ready |= 1u << (t % 32);
+      any = true;
+    }
+    return any;
+  }
+
   bool release_barrier() {
     auto& b = running();
     if (b.live == 0 || arrived_ < b.live) return false;
@@ -257,8 +328,10 @@ class scheduler {
       else if (s.wait_site != at) report_divergent_barrier(first, t);
       s.state = waiting::nothing;
       ++s.clock;
+      if (s.full)  // what it knows of barriers and engines outlives the clocks of threads
+        for (std::uint32_t u = b.threads; u < b.agents; ++u) b.base[u] = std::max(b.base[u], (*s.full)[u]);
       s.full = nullptr;
-      handover |= s.others || !s.released.empty() || !s.pending.empty();
+      handover |= s.proxied || s.others || !s.released.empty() || !s.pending.empty();
       warps_[t / 32].ready |= 1u << (t % 32);
     }
     if (handover) share_knowledge();
@@ -291,6 +364,7 @@ class scheduler {
     auto&                               b = running();
     std::uint32_t                       view[32];
     std::shared_ptr<clocks const>       full;
+    std::shared_ptr<clocks const>       proxied;
     std::shared_ptr<known_blocks const> others;
     std::uint32_t const                 n = std::min(32u, b.threads - first);
     for (unsigned l = 0; l < n; ++l) view[l] = b.base[first + l];
@@ -302,6 +376,7 @@ class scheduler {
       view[l] = std::max(view[l], s.clock);
       full    = join(full, s.full);
       others  = join(others, s.others);
+      proxied = join(proxied, s.proxied);
     }
     for (unsigned l = 0; l < n; ++l) {
       if (!(lanes >> l & 1)) continue;
@@ -310,6 +385,7 @@ class scheduler {
       s.view_of = b.barriers;
       s.full    = full;
       s.others  = others;
+      s.proxied = proxied;
       ++s.clock;
     }
   }
@@ -412,12 +488,18 @@ class scheduler {
       else if (!there && s.wait_site != here) there = s.wait_site, there_thread = t, there_for = s.wait_for;
     }
     sites().resolve(wanted);
-    if (b.found.again(kind::deadlock, here, there)) return;
+    bool bytes = false;
+    for (auto const& t : b.thread) bytes |= only_bytes_are_wrong(t);
+    kind const what = bytes ? kind::transaction_mismatch : kind::deadlock;
+    if (b.found.again(what, here, there)) return;
     side other;
     if (there) other = {there, std::string("waits in ") + there_for, b.name_of(b.first_agent + there_thread)};
-    b.found.add(kind::deadlock, level::error,
-                {here, std::string("waits in ") + here_for, b.name_of(b.first_agent + here_thread)}, std::move(other),
-                {}, "No thread of the block can go on:" + who_waits());
+    b.found.add(
+        what, level::error, {here, std::string("waits in ") + here_for, b.name_of(b.first_agent + here_thread)},
+        std::move(other), {},
+        (bytes ? "The bytes expected of a barrier and those copied do not agree, and no thread of the block can go on:"
+               : "No thread of the block can go on:") +
+            who_waits());
   }
 
   static inline constinit scheduler* the_ = nullptr;
@@ -425,6 +507,7 @@ class scheduler {
   void (*body_)(void const*)  = nullptr;
   void const*       argument_ = nullptr;
   std::uint64_t     random_   = 1;
+  std::uint64_t     progress_ = 1;
   std::uint32_t     arrived_  = 0;
   std::uint32_t     yes_ = 0, voted_ = 0, voters_ = 0;  // of block barriers that vote
   std::uint32_t     ahead_    = 0;

@@ -18,7 +18,8 @@ struct access {
 };
 
 /// Threads whose accesses nothing orders among each other: the readers since the last write, or the atomics that wrote
-/// last. Exact for the block that runs; of earlier blocks one stands for all.
+/// last. Exact for the block that runs; of earlier blocks one stands for all. Barriers end what threads read, but not what
+/// asynchronous copies do.
 class reader_set {
  public:
   struct who {
@@ -27,12 +28,18 @@ class reader_set {
   };
 
   reader_set(epoch e, site_number site) : block_(running().serial), barriers_(running().barriers) {
-    if (agent_of(e) - running().first_agent < running().threads) few_[count_++] = {e, site};
+    if (running().by_engine(e)) engines_.push_back({e, site});
+    else if (agent_of(e) - running().first_agent < running().threads) few_[count_++] = {e, site};
     else earlier_ = {e, site};
   }
 
   void add(epoch e, site_number site) {
     auto const& b = running();
+    if (b.by_engine(e)) {
+      for (auto& x : engines_)
+        if (agent_of(x.e) == agent_of(e)) return void(x = {e, site});
+      return engines_.push_back({e, site});
+    }
     if (barriers_ != b.barriers) {  // barriers are counted on from block to block
       // Readers of this block before the barrier happen before e: what is ordered after e is ordered after them.
       if (block_ != b.serial && count_) earlier_ = few_[0];
@@ -64,6 +71,8 @@ class reader_set {
   who unordered() const {
     auto const& b = running();
     if (earlier_.e && !b.ordered(earlier_.e)) return earlier_;
+    for (auto const& x : engines_)
+      if (!b.ordered(x.e)) return x;
     if (block_ == b.serial && barriers_ != b.barriers) return {};
     for (std::uint32_t i = 0; i < std::min(count_, few); ++i)
       if (!b.ordered(few_[i].e)) return few_[i];
@@ -72,7 +81,9 @@ class reader_set {
         if (x.e && !b.ordered(x.e)) return x;
     return {};
   }
-  bool settled() const { return !earlier_.e && block_ == running().serial && barriers_ != running().barriers; }
+  bool settled() const {
+    return !earlier_.e && engines_.empty() && block_ == running().serial && barriers_ != running().barriers;
+  }
 
  private:
   static constexpr std::uint32_t few = 6;
@@ -87,7 +98,8 @@ class reader_set {
   std::uint32_t    count_ = 0;
   who              earlier_;
   who              few_[few];
-  std::vector<who> more_;  // by thread, once there are more than a few
+  std::vector<who> more_;     // by thread, once there are more than a few
+  std::vector<who> engines_;  // asynchronous copies that read
 };
 
 struct split_cell {
@@ -102,9 +114,14 @@ struct overflow {
   void                    clear() { sets.clear(), splits.clear(); }
 };
 
+constexpr char const* cp_async_name   = "cp.async";
+constexpr char const* bulk_load_name  = "bulk load";
+constexpr char const* bulk_store_name = "bulk store";
+
 struct copy_record {
   std::uint32_t thread;
   site_number   at;
+  char const*   name;  // one of the three
 };
 
 struct shadow_state {
@@ -160,6 +177,13 @@ inline std::string missing_edge(std::uint32_t other_agent, bool copied, kind wha
                               : what == kind::write_after_read ? "after the read, before the bytes are written again"
                                                                : "between the two writes";
   std::uint32_t const u     = other_agent - b.first_agent;
+  if (u >= b.threads && u < b.agents)
+    return what == kind::write_after_read ? "A bulk store may still be reading these bytes. Missing: bulk_commit() and "
+                                            "bulk_wait_read<0>() by the thread "
+                                            "that issued it, then a barrier, before they are written again."
+                                          : "The bytes come by a bulk load. Missing: a wait for that phase of its "
+                                            "mbarrier (check the parity) by this "
+                                            "thread, or by one that meets it at a barrier afterwards.";
   if (copied)
     return "cp_async_wait makes the copied bytes visible to the thread that issued the copy only. Missing: "
            "sync_block() (or sync_warp() within the warp) after the wait.";
@@ -186,18 +210,23 @@ inline void report_access(kind what, access& a, char const* message) {
 
 inline void report_race(kind what, access& a, reader_set::who other, bool other_atomic) {
   if (a.reported) return;
-  a.reported = true;
-  auto& b    = running();
-  if (b.found.again(what, a.at, other.site)) return;
-  bool copied = false;
+  a.reported           = true;
+  auto&      b         = running();
+  bool const by_engine = b.by_engine(other.e);
+  if (b.found.again(by_engine ? kind::unwaited_copy : what, a.at, other.site)) return;
+  char const* copied = nullptr;  // the asynchronous copy whose bytes these are
   for (auto const& c : shadows().copies)
-    copied |= what == kind::read_after_write && c.at == other.site && c.thread == agent_of(other.e) - b.first_agent;
-  std::string const was =
-      std::string(other_atomic ? "atomic " : "") + (what == kind::write_after_read ? "read before it"
-                                                    : copied                       ? "cp.async before it"
-                                                                                   : "write before it");
-  b.found.add(what, level::error, {a.at, describe(a), b.my_name()}, {other.site, was, b.name_of(agent_of(other.e))},
-              bytes_of(a.offset, a.bytes), missing_edge(agent_of(other.e), copied, what));
+    if (what == kind::read_after_write && c.at == other.site &&
+        (by_engine || c.thread == agent_of(other.e) - b.first_agent))
+      copied = c.name;
+  std::string const was = std::string(other_atomic ? "atomic " : "") +
+                          (by_engine && what == kind::write_after_read ? "bulk store reading them"
+                           : what == kind::write_after_read            ? "read before it"
+                           : copied                                    ? copied + std::string(" before it")
+                                                                       : "write before it");
+  b.found.add(by_engine ? kind::unwaited_copy : what, level::error, {a.at, describe(a), b.my_name()},
+              {other.site, was, b.name_of(agent_of(other.e))}, bytes_of(a.offset, a.bytes),
+              missing_edge(agent_of(other.e), copied, what));
 }
 
 inline void report_in_flight(access& a, std::uint32_t number) {
@@ -206,13 +235,21 @@ inline void report_in_flight(access& a, std::uint32_t number) {
   auto&      b  = running();
   auto const by = shadows().copies[number];
   if (b.found.again(kind::unwaited_copy, a.at, by.at)) return;
+  char const* const message =
+      by.name == bulk_load_name
+          ? "The bytes have not arrived. Missing: mbarrier_wait() on the copy's barrier, for the phase that its bytes "
+            "complete (check the parity and the expected bytes)."
+      : by.name == bulk_store_name
+          ? "The store has not been waited for. Missing: bulk_commit() and bulk_wait<0>() by the thread that "
+            "issued it, before the bytes are used."
+      : by.thread == b.me
+          ? "The copy's group was not waited for. Missing: cp_async_commit() and cp_async_wait<N>() with an N "
+            "small enough, before the bytes are used."
+          : "The copying thread has not waited for the copy's group. Missing: cp_async_commit() and "
+            "cp_async_wait<N>() there, then sync_block(), before the bytes are used.";
   b.found.add(kind::unwaited_copy, level::error, {a.at, describe(a), b.my_name()},
-              {by.at, "cp.async still in flight", b.name_of(b.first_agent + by.thread)}, bytes_of(a.offset, a.bytes),
-              by.thread == b.me
-                  ? "The copy's group was not waited for. Missing: cp_async_commit() and cp_async_wait<N>() with an N "
-                    "small enough, before the bytes are used."
-                  : "The copying thread has not waited for the copy's group. Missing: cp_async_commit() and "
-                    "cp_async_wait<N>() there, then sync_block(), before the bytes are used.");
+              {by.at, std::string(by.name) + " still in flight", b.name_of(b.first_agent + by.thread)},
+              bytes_of(a.offset, a.bytes), message);
 }
 
 // ---- the rules ----------------------------------------------------------------------------------------------------
@@ -223,12 +260,12 @@ inline reader_set::who unordered(epoch e, site_number site, overflow const& o) {
   return running().ordered(e) ? reader_set::who{} : reader_set::who{e, site};
 }
 
-inline void add_to_set(epoch& e, site_number& site, site_number mine, overflow& o) {
+inline void add_to_set(epoch& e, site_number& site, epoch by, site_number mine, overflow& o) {
   if (agent_of(e) != many) {
     o.sets.emplace_back(e, site);
     e = make_epoch(many, static_cast<std::uint32_t>(o.sets.size() - 1));
   }
-  o.sets[clock_of(e)].add(running().now, mine);
+  o.sets[clock_of(e)].add(by, mine);
   site = mine;
 }
 
@@ -247,14 +284,14 @@ inline void touch(slots& s, bool& atomic, access& a, overflow& o) {
     if (a.atomic) return;
     if (s.read == 0 || agent_of(s.read) == agent_of(now) || (agent_of(s.read) != many && running().ordered(s.read)))
       s.read = now, s.read_site = a.at;
-    else add_to_set(s.read, s.read_site, a.at, o);
+    else add_to_set(s.read, s.read_site, now, a.at, o);
     return;
   }
   if (s.read && agent_of(s.read) != agent_of(now))
     if (auto const reader = unordered(s.read, s.read_site, o); reader.e)
       report_race(kind::write_after_read, a, reader, false);
   s.read = 0;
-  if (before.e && concurrent_atomics) add_to_set(s.write, s.write_site, a.at, o);
+  if (before.e && concurrent_atomics) add_to_set(s.write, s.write_site, now, a.at, o);
   else s.write = now, s.write_site = a.at;
   atomic = a.atomic;
 }
@@ -289,7 +326,7 @@ inline bool settled(slots const& s, overflow const& o) {
     if (agent_of(e) == in_flight) return false;
     if (agent_of(e) == many) return o.sets[clock_of(e)].settled();
     std::uint32_t const u = agent_of(e) - b.first_agent;
-    return u < b.threads && clock_of(e) <= b.base[u];
+    return u < b.agents && clock_of(e) <= b.base[u];
   };
   return one(s.write) && one(s.read);
 }
@@ -376,6 +413,85 @@ template <bool Write>
   }
   access a{!Write, Write, false, at, offset, bytes};
   judge_cells(a);
+}
+
+// ---- asynchronous copies through the async proxy ----------------------------------------------------------------------
+
+/// A plain write that the copying engine touches must have passed a proxy fence (PTX ISA, "Async proxy"): of its writer
+/// before a barrier, or of the thread that issues the copy.
+inline void judge_proxy(access& a) {
+  auto&       b          = running();
+  auto const& o          = overflow_of(a.offset);
+  auto const  has_passed = [&](slots const& s) {
+    std::uint32_t const u = agent_of(s.write) - b.first_agent;
+    return s.write == 0 || u >= b.threads || (b.mine->proxied && clock_of(s.write) <= (*b.mine->proxied)[u]);
+  };
+  auto const judge_slots = [&](slots const& s) {
+    if (a.reported || has_passed(s)) return;
+    a.reported = true;
+    if (b.found.again(kind::missing_proxy_fence, a.at, s.write_site)) return;
+    b.found.add(
+        kind::missing_proxy_fence, level::error,
+        {a.at,
+         std::string(a.writes ? "asynchronous write of " : "asynchronous read of ") + std::to_string(a.bytes) +
+             " bytes",
+         b.my_name()},
+        {s.write_site, "plain write before it", b.name_of(agent_of(s.write))}, bytes_of(a.offset, a.bytes),
+        "Bulk copies go through the async proxy, which need not see plain writes, even behind a barrier. Missing: "
+        "fence_proxy_async() by the writing threads after the write and before the barrier.");
+  };
+  for (std::size_t at = a.offset & ~std::size_t{3}; at < a.offset + a.bytes; at += 4) {
+    cell const& c = memory.shadow[at / 4];
+    if (c.generation != generation_of(a.offset)) continue;
+    if (!c.split) judge_slots(c);
+    else
+      for (auto const& part : o.splits[clock_of(c.write)].part) judge_slots(part);
+  }
+}
+
+/// The engine `by` goes on reading these bytes (whole words) until the running thread has waited for it.
+inline void keep_reading(std::size_t offset, std::size_t bytes, epoch by, site_number at) {
+  auto& o = overflow_of(offset);
+  for (std::size_t i = offset / 4; i < (offset + bytes) / 4; ++i) {
+    cell&      c    = memory.shadow[i];
+    auto const mark = [&](slots& s) {
+      if (s.read == 0) s.read = by, s.read_site = at;
+      else add_to_set(s.read, s.read_site, by, at, o);
+    };
+    if (!c.split) mark(c);
+    else
+      for (unsigned k = 0; k < 4; ++k) {
+        slots part = o.splits[clock_of(c.write)].part[k];  // the table may move while a set is made
+        mark(part);
+        o.splits[clock_of(c.write)].part[k] = part;
+      }
+  }
+}
+
+/// The bytes (whole words) belong to copy `number` until it arrives.
+inline void put_in_flight(std::size_t offset, std::size_t bytes, std::uint32_t number) {
+  for (std::size_t i = offset / 4; i < (offset + bytes) / 4; ++i) {
+    cell& c = memory.shadow[i];
+    if (c.generation != generation_of(offset)) continue;  // out of bounds, reported
+    forget(c);
+    c.bytes = 15;
+    c.set   = 15;
+    c.write = make_epoch(in_flight, number);
+  }
+}
+
+/// Copy `number` has arrived: its bytes were written at `as`.
+inline void take_from_flight(std::size_t offset, std::size_t bytes, std::uint32_t number, epoch as, site_number at) {
+  for (std::size_t i = offset / 4; i < (offset + bytes) / 4; ++i) {
+    cell& x = memory.shadow[i];
+    if (x.generation != generation_of(offset)) continue;
+    auto const arrive = [&](slots& s) {
+      if (s.write == make_epoch(in_flight, number)) s.write = as, s.write_site = at;
+    };
+    if (!x.split) arrive(x);
+    else
+      for (auto& part : overflow_of(offset).splits[clock_of(x.write)].part) arrive(part);
+  }
 }
 
 }  // namespace tenon::simt::checked
