@@ -23,9 +23,7 @@ template <class Kernel, class... Args>
 requires kernel_for<Kernel, Args...> report check(check_options const& options, Kernel kernel, dim3 grid, dim3 block,
                                                   std::size_t shared_bytes, Args const&... args) {
   simt::session session(options);
-  run_options   run;
-  run.session = &session;
-  detail::launch(run, kernel, grid, block, shared_bytes, args...);
+  launch(session, kernel, grid, block, shared_bytes, args...);
   return session.found();
 }
 

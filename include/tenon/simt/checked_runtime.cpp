@@ -38,7 +38,7 @@ static std::vector<std::size_t> order_of(std::size_t blocks, check_options const
   std::vector<std::size_t> order(blocks);
   std::iota(order.begin(), order.end(), std::size_t{0});
   if (o.schedule == schedule::reversed) std::reverse(order.begin(), order.end());
-  if (o.schedule == schedule::random) {
+  if (o.schedule == schedule::random || o.schedule == schedule::priorities) {
     std::uint64_t r = seed * 0x9e3779b97f4a7c15u + 1;
     for (std::size_t i = blocks; i > 1; --i) {
       r ^= r << 13, r ^= r >> 7, r ^= r << 17;
@@ -96,8 +96,10 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
   b.block_index.clear();
   shadows().of_heap.clear();
   left_at().clear();
+  b.without = options.without ? number(*options.without) : 0;
+  b.operations.clear();
   counting = options.count_wavefronts;
-  wavefronts().begin_launch();
+  counters().begin_launch();
   gridDim                  = grid;
   blockDim                 = shape;
   std::uint64_t const seed = options.seed + 0x51ed270b * launch;
@@ -131,7 +133,7 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
     });
     __real_memset(memory.shared(), 0xff, b.shared_bytes);
     done = scheduler::instance().run(body, argument, seed + 0x2545f491 * i);
-    if (counting) wavefronts().end_block();
+    if (counting) counters().end_block();
     if (!done) break;
   }
   doing = was;
@@ -163,9 +165,15 @@ outcome run_grid(void (*body)(void const*), void const* argument, dim3 grid, dim
   bool const done = run_launch(body, argument, grid, shape, shared_bytes, session.options(), options.arch,
                                numerics_of(options), found.launches);
   ++found.launches;
-  found.accesses += wavefronts().accesses;
-  found.wavefronts += wavefronts().wavefronts;
-  found.ideal += wavefronts().ideal;
+  found.accesses += counters().accesses;
+  found.wavefronts += counters().wavefronts;
+  found.ideal += counters().ideal;
+  found.requests += counters().requests;
+  found.sectors += counters().sectors;
+  found.ideal_sectors += counters().ideal_sectors;
+  for (auto const& [at, uses] : running().operations)
+    for (auto const& [name, times] : uses) found.add_operation({name, sites().named_site(at), times});
+  running().operations.clear();
   bool const faulty = !running().found.empty();
   running().found.move_to(found);
   if (!options.session && faulty) {
@@ -207,7 +215,16 @@ constexpr std::uintptr_t      lowest = 65536;
   scheduler::instance().give_up();
 }
 
-template <bool Write>
+/// An access that the compiler took for aligned and that is not: a vector behind a cast pointer. The processor itself
+/// refuses a misaligned access of 16 bytes, so the launch ends before it.
+[[gnu::noinline]] static void misaligned_access(void const* address, std::size_t bytes, bool write, site_number at) {
+  runtime_scope const scope;
+  if (running().alignment_matters)
+    report_misaligned(address, bytes, bytes, write ? "vector store" : "vector load", at);
+  if (bytes == 16) scheduler::instance().give_up();
+}
+
+template <bool Write, std::size_t Alignment = 1>
 [[gnu::always_inline]] static inline void hook(void const* address, std::size_t bytes, void const* return_address) {
   std::size_t const offset = memory.find(address);
   if (offset == arena::nowhere) {
@@ -216,6 +233,8 @@ template <bool Write>
     return;
   }
   if (doing == activity::kernel) {
+    if (reinterpret_cast<std::uintptr_t>(address) % Alignment)
+      misaligned_access(address, bytes, Write, sites().of_address(return_address));
     doing = activity::runtime;
     if (counting) count(offset, bytes, sites().of_address(return_address));
     judge<Write>(offset, bytes, sites().of_address(return_address));
@@ -229,16 +248,17 @@ template <bool Write>
 
 using tenon::simt::hook;
 
-#define TENON_SIMT_HOOK(BYTES)                                                                                \
-  void __tsan_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }                    \
-  void __tsan_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }                    \
-  void __tsan_unaligned_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }          \
-  void __tsan_unaligned_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }          \
-  void __tsan_volatile_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }           \
-  void __tsan_volatile_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }           \
-  void __tsan_unaligned_volatile_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); } \
-  void __tsan_unaligned_volatile_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); } \
-  void __tsan_read_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }               \
+// Where the name does not say unaligned, the compiler has taken the address for a multiple of the size, or of 8.
+#define TENON_SIMT_HOOK(BYTES)                                                                                               \
+  void __tsan_read##BYTES(void* p) { hook<false, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); }          \
+  void __tsan_write##BYTES(void* p) { hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); }          \
+  void __tsan_unaligned_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }                         \
+  void __tsan_unaligned_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }                         \
+  void __tsan_volatile_read##BYTES(void* p) { hook<false, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); } \
+  void __tsan_volatile_write##BYTES(void* p) { hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); } \
+  void __tsan_unaligned_volatile_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }                \
+  void __tsan_unaligned_volatile_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }                \
+  void __tsan_read_write##BYTES(void* p) { hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); }     \
   void __tsan_unaligned_read_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }
 
 // Atomics of host code: made as they are, judged as nothing. Kernels reach atomics through arch:: only.

@@ -165,4 +165,13 @@ requires kernel_for<Kernel, Args...> outcome launch(Kernel kernel, dim3 grid, di
   return detail::launch(run_options{}, kernel, grid, block, shared_bytes, args...);
 }
 
+/// The same within a session: its options, its report.
+template <class Kernel, class... Args>
+requires kernel_for<Kernel, Args...> outcome launch(session& within, Kernel kernel, dim3 grid, dim3 block,
+                                                    std::size_t shared_bytes, Args const&... args) {
+  run_options run;
+  run.session = &within;
+  return detail::launch(run, kernel, grid, block, shared_bytes, args...);
+}
+
 }  // namespace tenon::simt

@@ -1,5 +1,7 @@
 #pragma once
 //  What a checked run found, as values: print them, compare them, match them in a test.
+#include <tenon/simt/site.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <ostream>
@@ -31,7 +33,10 @@ enum class level { error, review, incomplete };
 
 /// The order in which threads and blocks run. Races are found by happens-before, whatever the order; the order changes
 /// which values a racy or diverging kernel sees.
-enum class schedule { in_order, reversed, warp_ahead, random };
+/// priorities: the warp of highest priority runs as far as it can, and priorities drop at a few random points, which finds
+/// orderings of any few steps with known probability (Burckhardt et al., "A randomized scheduler with probabilistic
+/// guarantees of finding bugs", 2010).
+enum class schedule { in_order, reversed, warp_ahead, random, priorities };
 
 /// When the bytes of an asynchronous copy arrive: as late as allowed, at once, or either by the seed.
 enum class delivery { late, eager, random };
@@ -65,6 +70,7 @@ constexpr char const* to_string(schedule s) {
     case schedule::reversed: return "reversed";
     case schedule::warp_ahead: return "warp_ahead";
     case schedule::random: return "random";
+    case schedule::priorities: return "priorities";
   }
   return "unknown";
 }
@@ -92,6 +98,13 @@ struct finding {
   std::uint64_t times = 1;  // occurrences of this kind between these two places
 };
 
+/// A barrier, wait, fence or atomic of a kernel.
+struct operation {
+  std::string   name;
+  site          at;
+  std::uint64_t times = 0;
+};
+
 struct report {
   std::vector<finding> findings;
   std::uint64_t        seed       = 0;
@@ -102,6 +115,17 @@ struct report {
   std::uint64_t        wavefronts = 0;  // shared-memory passes that those accesses take
   std::uint64_t        ideal      = 0;  // passes without bank conflicts
   std::uint64_t        bank_conflicts() const { return wavefronts - ideal; }
+  std::uint64_t        requests      = 0;  // warp-wide accesses of buffers counted; only with count_wavefronts
+  std::uint64_t        sectors       = 0;  // 32-byte sectors that those move
+  std::uint64_t        ideal_sectors = 0;  // sectors that their distinct bytes fill
+
+  /// Barriers, waits, fences and atomics that ran, by place; only with list_operations.
+  std::vector<operation> operations;
+  void                   add_operation(operation const& more) {
+                      for (auto& o : operations)
+      if (o.at == more.at && o.name == more.name) return void(o.times += more.times);
+    operations.push_back(more);
+  }
 
   /// Nothing was found, not even something to review.
   bool clean() const { return findings.empty(); }

@@ -6,6 +6,7 @@
 //    ... operators ...
 //    EXPECT_TRUE(session.found().clean()) << session.found();
 #include <tenon/simt/report.hpp>
+#include <tenon/simt/site.hpp>
 #include <tenon/simt/tensor_core.hpp>
 
 #include <cstdint>
@@ -17,9 +18,11 @@ struct check_options {
   std::uint64_t                 seed             = 0;
   simt::schedule                schedule         = simt::schedule::in_order;
   simt::delivery                delivery         = simt::delivery::late;
-  bool                          count_wavefronts = false;  // bank conflicts of shared accesses; about twice the time
+  bool                          count_wavefronts = false;  // bank conflicts and sectors; about twice the time
+  bool                          list_operations  = false;  // report.operations: barriers, waits, fences, atomics
+  std::optional<simt::site>     without          = {};     // leaves out the operation at this place (simt/mutate.hpp)
   std::optional<simt::numerics> numerics =
-      {};  // of the tensor core; unset: as the acted architecture's, fast in a plain build
+      {};  // of the tensor core; unset: the acted architecture's, fast in a plain build
 };
 
 /// Collects the findings of every launch that names it. Not for concurrent use.

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -76,6 +77,8 @@ struct block_state {
   numerics      sums              = numerics::hopper;
   check_options options;
   collector     found;
+  site_number   without = 0;  // of the operation that this launch leaves out
+  std::map<site_number, std::map<char const*, std::uint64_t>> operations;  // executed, where they are listed
 
   std::vector<thread_state> thread;
   std::vector<uint3>        block_index;  // by serial

@@ -1,8 +1,8 @@
 #pragma once
 //  The checked machine: every operation of simt/machine.hpp, judged. Part of checked_runtime.cpp only.
 #include <tenon/simt/buffer.hpp>
+#include <tenon/simt/checked/counters.hpp>
 #include <tenon/simt/checked/engines.hpp>
-#include <tenon/simt/checked/wavefronts.hpp>
 #include <tenon/simt/machine.hpp>
 
 #include <algorithm>
@@ -22,8 +22,7 @@ namespace checked {
 static site_number number(site const& at) { return sites().of(at); }
 
 [[gnu::noinline]] static void count(std::size_t offset, std::size_t bytes, site_number at) {
-  if (in_shared(offset) && offset >= arena::shared_begin && bytes <= 16)
-    wavefronts().access(offset - arena::shared_begin, bytes, at);
+  if (offset >= arena::shared_begin && bytes <= 16) counters().access(offset, bytes, at);
 }
 
 }  // namespace checked
@@ -49,16 +48,25 @@ void copy_to_host(void* to, void const* from, std::size_t bytes) { __real_memcpy
 // Outside a kernel there is one thread and nothing to wait for.
 static bool in_kernel() { return doing == activity::kernel; }
 
+/// Whether this run leaves the operation at this place out; notes it where operations are listed.
+static bool left_out(char const* name, site_number at) {
+  auto& b = running();
+  if (b.options.list_operations) ++b.operations[at][name];
+  return b.without && b.without == at;
+}
+
 void sync_block(site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out("sync_block", number(at))) return;
   scheduler::instance().sync_block(number(at));
 }
 
 int sync_block_vote(block_vote_mode mode, bool predicate, site at) {
   if (!in_kernel()) return predicate;
   runtime_scope const scope;
-  auto&               s = scheduler::instance();
+  if (left_out("sync_block_vote", number(at))) return predicate;
+  auto& s = scheduler::instance();
   s.vote(predicate);
   s.sync_block(number(at));
   return mode == block_vote_mode::count ? s.voted()
@@ -69,29 +77,34 @@ int sync_block_vote(block_vote_mode mode, bool predicate, site at) {
 void sync_named(int id, int threads, site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out("sync_named", number(at))) return;
   come_to_named(id, threads, true, number(at));
 }
 void arrive_named(int id, int threads, site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out("arrive_named", number(at))) return;
   come_to_named(id, threads, false, number(at));
 }
 
 void sync_warp(unsigned mask, site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out("sync_warp", number(at))) return;
   scheduler::instance().meet({warp_operation::sync, 0, false, "sync_warp"}, mask, number(at), nullptr, nullptr);
 }
 
-void fence(simt::scope how_far, site) {
+void fence(simt::scope how_far, site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out(how_far == simt::scope::device ? "fence_device" : "fence_block", number(at))) return;
   fence_memory(how_far);
 }
 
-void fence_proxy_async(site) {
+void fence_proxy_async(site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out("fence_proxy_async", number(at))) return;
   fence_proxy();
 }
 
@@ -158,7 +171,7 @@ static bool judge_rows(matrix_rows const* const (&lane)[32]) {
   auto const&         any   = *lane[0];
   std::uint32_t const first = b.me / 32 * 32;
   bool                good  = true;
-  std::uint32_t       offset[32];
+  std::size_t         offset[32];
   for (int l = 0; l < 8 * any.count; ++l) {
     void* const row = lane[l]->row;
     b.become(first + static_cast<std::uint32_t>(l));
@@ -175,12 +188,12 @@ static bool judge_rows(matrix_rows const* const (&lane)[32]) {
     }
     if (any.store) judge<true>(o, 16, any.at);
     else judge<false>(o, 16, any.at);
-    offset[l] = static_cast<std::uint32_t>(o - arena::shared_begin);
+    offset[l] = o;
   }
   for (int m = 0; counting && good && m < any.count; ++m) {
-    std::uint32_t matrix[8];
+    std::size_t matrix[8];
     std::copy_n(offset + 8 * m, 8, matrix);
-    wavefronts().matrix(matrix);
+    counters().matrix(matrix);
   }
   return good;
 }
@@ -262,9 +275,10 @@ void cp_async(void* shared, void const* global, int bytes, int source_bytes, sit
 void cp_async_commit(site) {
   if (in_kernel()) ++running().mine->groups;
 }
-void cp_async_wait(int pending, site) {
+void cp_async_wait(int pending, site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out("cp_async_wait", number(at))) return;
   wait_for_copies(static_cast<unsigned>(pending));
 }
 
@@ -281,27 +295,32 @@ void mbarrier_invalidate(void* barrier, site at) {
 void mbarrier_arrive(void* barrier, int count, int expected_bytes, site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out("mbarrier_arrive", number(at))) return;
   arrive_at_barrier(barrier, count, expected_bytes, expected_bytes ? "mbarrier_arrive_expect" : "mbarrier_arrive",
                     number(at));
 }
 void mbarrier_expect(void* barrier, int bytes, site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out("mbarrier_expect", number(at))) return;
   arrive_at_barrier(barrier, 0, bytes, "mbarrier_expect", number(at));
 }
 bool mbarrier_test(void* barrier, unsigned parity, bool suspend, site at) {
   if (!in_kernel()) return true;
   runtime_scope const scope;
+  if (left_out("mbarrier_test", number(at))) return true;
   return test_barrier(barrier, parity, suspend, false, suspend ? "mbarrier_try_wait" : "mbarrier_test", number(at));
 }
 void mbarrier_wait(void* barrier, unsigned parity, site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out("mbarrier_wait", number(at))) return;
   test_barrier(barrier, parity, true, true, "mbarrier_wait", number(at));
 }
 void mbarrier_arrive_after_copies(void* barrier, site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out("mbarrier_arrive_after_copies", number(at))) return;
   arrive_after_copies(barrier, number(at));
 }
 
@@ -318,9 +337,10 @@ void bulk_store(void* global, void const* shared, int bytes, site at) {
 void bulk_commit(site) {
   if (in_kernel()) ++running().mine->bulk_groups;
 }
-void bulk_wait(int pending, bool read_only, site) {
+void bulk_wait(int pending, bool read_only, site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out(read_only ? "bulk_wait_read" : "bulk_wait", number(at))) return;
   wait_for_stores(static_cast<unsigned>(pending), read_only);
 }
 
@@ -374,6 +394,12 @@ void store(void* address, std::size_t bytes, std::size_t alignment, chunk value,
 void atomic(void* address, std::size_t bytes, atomic_access how, memory_order order, simt::scope how_far, site at) {
   if (!in_kernel()) return;
   runtime_scope const scope;
+  if (left_out("atomic", number(at))) {  // a plain access instead
+    doing = activity::kernel;
+    if (how != atomic_access::store) check_access(address, bytes, 1, false, at);
+    if (how != atomic_access::load) check_access(address, bytes, 1, true, at);
+    return;
+  }
   atomic_step(address, bytes, how, order, how_far, number(at));
 }
 void peek(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }

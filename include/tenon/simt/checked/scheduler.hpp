@@ -45,7 +45,8 @@ class scheduler {
     yes_      = 0;
     given_up_ = false;
     warps_.resize((b.threads + 31) / 32);
-    for (auto& w : warps_) w.ready = w.alive = 0, w.open.clear();
+    lowest_ = 0;
+    for (auto& w : warps_) w.ready = w.alive = 0, w.priority = static_cast<std::int64_t>(random() >> 2), w.open.clear();
     for (std::uint32_t t = 0; t < b.threads; ++t) {
       warps_[t / 32].ready |= 1u << (t % 32);
       warps_[t / 32].alive |= 1u << (t % 32);
@@ -252,6 +253,7 @@ class scheduler {
   };
   struct warp {
     unsigned                ready = 0, alive = 0;
+    std::int64_t            priority = 0;
     std::vector<rendezvous> open;
   };
 
@@ -425,8 +427,20 @@ class scheduler {
         }
         return b.threads;
       }
+      case schedule::priorities: return first_by_priority();
     }
     return b.threads;
+  }
+  std::uint32_t first_by_priority() {
+    auto const n = static_cast<std::uint32_t>(warps_.size());
+    if (random() % 64 == 0) warps_[running().me / 32].priority = --lowest_;  // a change point: behind all others
+    std::uint32_t best = n;
+    for (std::uint32_t w = 0; w < n; ++w)
+      if (warps_[w].ready && (best == n || warps_[w].priority > warps_[best].priority)) best = w;
+    if (best == n) return running().threads;
+    unsigned r = warps_[best].ready;
+    for (auto skip = random() % static_cast<unsigned>(std::popcount(r)); skip > 0; --skip) r &= r - 1;
+    return best * 32 + static_cast<unsigned>(std::countr_zero(r));
   }
   std::uint32_t next_up(std::uint32_t from) const {
     auto const n = static_cast<std::uint32_t>(warps_.size());
@@ -508,6 +522,7 @@ class scheduler {
   void const*       argument_ = nullptr;
   std::uint64_t     random_   = 1;
   std::uint64_t     progress_ = 1;
+  std::int64_t      lowest_   = 0;  // the priority given last
   std::uint32_t     arrived_  = 0;
   std::uint32_t     yes_ = 0, voted_ = 0, voters_ = 0;  // of block barriers that vote
   std::uint32_t     ahead_    = 0;

@@ -47,6 +47,9 @@ class site_table {
     return remember(hit, at, static_cast<site_number>(sites_.size() - 1));
   }
 
+  /// The place that a call brought with it.
+  site named_site(site_number s) const { return s >= named ? sites_[s - named] : site{}; }
+
   /// Looks all the addresses up at once; later calls of line() find them.
   void resolve(std::vector<site_number> wanted) {
     std::sort(wanted.begin(), wanted.end());
