@@ -196,7 +196,9 @@ class debug_info {
     std::string type;  // "float"; empty where the bytes are of several types
   };
 
-  debug_info() = default;
+  debug_info()                             = default;
+  debug_info(debug_info const&)            = delete;
+  debug_info& operator=(debug_info const&) = delete;
   /// Of an ELF file in memory, which must stay there.
   explicit debug_info(dwarf::bytes file) : s_(file) {}
 
@@ -340,7 +342,7 @@ class debug_info {
                     static_cast<std::size_t>(std::min<std::uint64_t>(offset, s_.abbreviations.size())));
     while (r.more()) {
       auto const code = r.uleb();
-      if (code == 0 || code > 1u << 20) break;
+      if (code == 0 || code > 1u << 16) break;
       abbreviation a;
       a.tag      = static_cast<unsigned>(r.uleb());
       a.children = r.number(1) != 0;
