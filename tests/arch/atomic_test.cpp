@@ -1,9 +1,10 @@
-// Atomics: sums, extremes, exchange, and the hand-over between blocks.
+// Atomics: sums, extremes, bits, exchange, pairs of halves, orders and scopes, and the hand-over between blocks.
 #include <tenon/arch/arch.cuh>
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "../support/targets.hpp"
@@ -141,6 +142,68 @@ TEST(atomic, a_released_flag_hands_over_within_a_block) {
                                     flag_params{value.view().data, flag.view().data, out.view().data})
                     .ok());
     EXPECT_EQ(out.values()[0], 42);
+  });
+}
+
+struct bits_params {
+  std::uint32_t*              word;     // (6): and, or, xor; the same by red
+  unsigned*                   counter;  // (2): up and down, modulo 10
+  unsigned*                   seen;     // (threads): what counting up found
+  std::int64_t*               wide;     // (3): sum, least, greatest
+  tenon::vec<tenon::f16, 2>*  half;
+  tenon::vec<tenon::bf16, 2>* brain;
+  float*                      real;
+};
+__global__ void bits(__grid_constant__ bits_params const p) {
+  using namespace tenon;
+  using arch::memory_order, arch::scope;
+  auto const     t   = static_cast<int>(threadIdx.x);
+  unsigned const bit = 1u << (t % 32);
+  if (t < 20) {
+    arch::atomic_and(p.word, ~bit), arch::red_and(p.word + 3, ~bit);
+    arch::atomic_or(p.word + 1, bit), arch::red_or<memory_order::release, scope::block>(p.word + 4, bit);
+  }
+  arch::atomic_xor(p.word + 2, bit), arch::red_xor(p.word + 5, bit | 1u);
+  p.seen[t] = arch::atomic_increment(p.counter, 9u);
+  arch::atomic_decrement<memory_order::acquire>(p.counter + 1, 9u);
+  arch::atomic_add(p.wide, std::int64_t{-3} << 32);
+  arch::red_min(p.wide + 1, std::int64_t{-5} * t),
+      arch::red_max<memory_order::release>(p.wide + 2, std::int64_t{1} << t);
+  arch::atomic_add(p.half, vec<f16, 2>{{f16(0.25f), f16(-1.f)}}),
+      arch::red_add(p.half, vec<f16, 2>{{f16(1.f), f16(0.f)}});
+  arch::atomic_add(p.brain, vec<bf16, 2>{{bf16(0.25f), bf16(-1.f)}});
+  arch::red_add(p.brain, vec<bf16, 2>{{bf16(1.f), bf16(0.f)}});
+  arch::red_add(p.real, 0.5f);
+}
+TEST(atomic, every_operation_on_every_type) {
+  test::on_every_target([](tenon::context const& where) {
+    constexpr int                               threads = 40;
+    test::tensor<std::uint32_t, 1>              word(6);
+    test::tensor<unsigned, 1>                   counter(2), seen(threads);
+    test::tensor<std::int64_t, 1>               wide(3);
+    test::tensor<tenon::vec<tenon::f16, 2>, 1>  half(1);
+    test::tensor<tenon::vec<tenon::bf16, 2>, 1> brain(1);
+    test::tensor<float, 1>                      real(1);
+    word.assign({~0u, 0, 0, ~0u, 0, 0}), counter.fill(0), wide.fill(0), real.fill(1);
+    half.fill({{tenon::f16(0.f), tenon::f16(3.f)}}), brain.fill({{tenon::bf16(0.f), tenon::bf16(3.f)}});
+    ASSERT_TRUE(
+        tenon::arch::launch("bits", where, {.grid = 1, .block = threads}, bits,
+                            bits_params{word.view().data, counter.view().data, seen.view().data, wide.view().data,
+                                        half.view().data, brain.view().data, real.view().data})
+            .ok());
+    // Bits 0 to 7 are flipped twice by xor; with bit 0 in each of the 40, an even number, only the lanes' own stay.
+    EXPECT_EQ(word.values(), (std::vector<std::uint32_t>{~0xfffffu, 0xfffffu, ~0xffu, ~0xfffffu, 0xfffffu, ~0xffu}));
+    EXPECT_EQ(counter.values(), (std::vector<unsigned>{0, 0}));
+    auto found = seen.values();
+    std::sort(found.begin(), found.end());
+    for (unsigned i = 0; i < threads; ++i) EXPECT_EQ(found[i], i / 4);
+    EXPECT_EQ(wide.values(),
+              (std::vector<std::int64_t>{threads * (std::int64_t{-3} << 32), -5 * 39, std::int64_t{1} << 39}));
+    EXPECT_EQ(static_cast<float>(half.values()[0][0]), 1.25f * threads);
+    EXPECT_EQ(static_cast<float>(half.values()[0][1]), 3.f - threads);
+    EXPECT_EQ(static_cast<float>(brain.values()[0][0]), 1.25f * threads);
+    EXPECT_EQ(static_cast<float>(brain.values()[0][1]), 3.f - threads);
+    EXPECT_EQ(real.values()[0], 1 + 0.5f * threads);
   });
 }
 

@@ -27,7 +27,8 @@ __global__ void copy_parts(__grid_constant__ copy_params const p) {
   using namespace tenon;
   auto&     s = arch::shared<copy_storage<Bytes>>();
   int const t = static_cast<int>(threadIdx.x);
-  if (t <= Bytes) arch::cp_async<Bytes>(&s.byte[t * Bytes], p.from + t * Bytes, t);
+  if (t <= Bytes / 2) arch::cp_async<Bytes>(&s.byte[t * Bytes], p.from + t * Bytes, t);
+  if (t > Bytes / 2 && t <= Bytes) arch::cp_async<Bytes, 128>(&s.byte[t * Bytes], p.from + t * Bytes, t);
   arch::cp_async_commit();
   arch::cp_async_wait<0>();
   arch::sync_block();

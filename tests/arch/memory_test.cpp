@@ -54,6 +54,38 @@ TEST(memory, vectors_of_every_width_move_whole) {
   expect_moved<16, tenon::e4m3>();
 }
 
+/// The same through each hint, each into a part of its own.
+template <int N, class T>
+__global__ void move_hinted(__grid_constant__ move_params<T> const p) {
+  using namespace tenon;
+  int const t = static_cast<int>(threadIdx.x);
+  arch::prefetch(p.from);
+  arch::store(p.to + (31 - t) * N, arch::load_once<N>(p.from + t * N));
+  arch::store_streaming(p.to + (63 - t) * N, arch::load_streaming<N>(p.from + t * N));
+  arch::store(p.to + (95 - t) * N, arch::load_shared_by_blocks<N>(p.from + t * N));
+}
+
+template <int N, class T>
+void expect_hints_change_nothing() {
+  SCOPED_TRACE(std::to_string(N) + " elements of " + std::to_string(sizeof(T)) + " bytes");
+  test::on_every_target([](tenon::context const& where) {
+    test::tensor<T, 1> from(32 * N), to(96 * N);
+    from.random(N);
+    ASSERT_TRUE(tenon::arch::launch("move_hinted", where, {.grid = 1, .block = 32}, move_hinted<N, T>,
+                                    move_params<T>{from.view().data, to.view().data})
+                    .ok());
+    auto const     had = from.values(), got = to.values();
+    std::vector<T> expected(96 * N);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = had[(31 - i / N % 32) * N + i % N];
+    EXPECT_TRUE(test::same_bits(got, expected));
+  });
+}
+TEST(memory, hints_change_nothing) {
+  expect_hints_change_nothing<1, float>();
+  expect_hints_change_nothing<4, tenon::bf16>();
+  expect_hints_change_nothing<16, tenon::e4m3>();
+}
+
 struct place_params {
   int* lane;  // (96) each
   int* warp;

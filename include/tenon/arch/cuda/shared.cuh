@@ -1,6 +1,7 @@
 #pragma once
 //  The block's dynamic shared memory.
 #include <cstddef>
+#include <cstdint>
 
 namespace tenon::inline cuda::arch {
 
@@ -10,5 +11,12 @@ __device__ Storage& shared() {
   extern __shared__ __align__(1024) std::byte tenon_arch_shared[];
   return *reinterpret_cast<Storage*>(tenon_arch_shared);
 }
+
+namespace detail {
+/// The address within the shared window, as instructions on shared memory take it.
+__device__ inline std::uint32_t shared_address(void const* p) {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(p));
+}
+}  // namespace detail
 
 }  // namespace tenon::inline cuda::arch

@@ -4,9 +4,11 @@
 
 namespace tenon::inline host::arch {
 
-template <int Bytes>
+template <int Bytes, int Prefetch = 0>
 inline void cp_async(void* shared, void const* global, int source_bytes = Bytes, simt::site at = simt::site::here()) {
   static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16, "tenon::arch::cp_async: Bytes must be 4, 8 or 16");
+  static_assert(Prefetch == 0 || Prefetch == 128 || Prefetch == 256,
+                "tenon::arch::cp_async: Prefetch must be 0, 128 or 256");
   simt::machine::cp_async(shared, global, Bytes, source_bytes, at);
 }
 

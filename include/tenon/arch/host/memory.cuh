@@ -54,4 +54,28 @@ inline void store(T* address, vec<T, N> const& v, [[maybe_unused]] simt::site at
 #endif
 }
 
+namespace detail {
+template <int Bytes>
+concept hinted = Bytes == 4 || Bytes == 8 || Bytes == 16;
+}
+
+// There are no caches here to hint at; the accesses are judged as any others.
+template <int N, class T>
+requires detail::hinted<sizeof(T) * N>
+inline vec<T, N> load_once(T const* address, simt::site at = simt::site::here()) { return load<N>(address, at); }
+template <int N, class T>
+requires detail::hinted<sizeof(T) * N>
+inline vec<T, N> load_streaming(T const* address, simt::site at = simt::site::here()) { return load<N>(address, at); }
+template <int N, class T>
+requires detail::hinted<sizeof(T) * N>
+inline vec<T, N> load_shared_by_blocks(T const* address, simt::site at = simt::site::here()) {
+  return load<N>(address, at);
+}
+template <int N, class T>
+requires detail::hinted<sizeof(T) * N>
+inline void store_streaming(T* address, vec<T, N> const& v, simt::site at = simt::site::here()) {
+  store(address, v, at);
+}
+inline void prefetch(void const*) {}
+
 }  // namespace tenon::inline host::arch

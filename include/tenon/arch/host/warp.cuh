@@ -1,5 +1,5 @@
 #pragma once
-//  Shuffles and votes, see cuda/warp.cuh.
+//  Shuffles, votes, reductions, matches, see cuda/warp.cuh.
 #include <tenon/simt/machine.hpp>
 #include <tenon/simt/vocabulary.hpp>
 
@@ -54,6 +54,105 @@ inline bool any(bool predicate, unsigned mask = ~0u, site at = site::here()) {
 }
 inline bool all(bool predicate, unsigned mask = ~0u, site at = site::here()) {
   return simt::machine::vote(simt::vote_mode::all, predicate, mask, at) != 0;
+}
+
+inline bool elect(unsigned mask = ~0u, site at = site::here()) {
+  bool chosen = false;
+  simt::machine::meet(
+      {simt::warp_operation::elect, 0, false, "elect"}, mask, &chosen,
+      [](void* const* lanes, unsigned here) { *static_cast<bool*>(lanes[__builtin_ctz(here)]) = true; }, at);
+  return chosen;
+}
+
+namespace detail {
+
+template <class T>
+concept reduced = std::is_integral_v<T> && sizeof(T) == 4;
+
+enum class reduction { add, least, greatest, bit_and, bit_or, bit_xor };
+
+template <reduction How, class T>
+T reduce(char const* name, T v, unsigned mask, site at) {
+  simt::machine::meet(
+      {simt::warp_operation::reduce, static_cast<int>(How), false, name}, mask, &v,
+      [](void* const* lanes, unsigned here) {
+        T all = *static_cast<T const*>(lanes[__builtin_ctz(here)]);
+        for (unsigned rest = here & (here - 1); rest; rest &= rest - 1) {
+          T const next = *static_cast<T const*>(lanes[__builtin_ctz(rest)]);
+          if constexpr (How == reduction::add)
+            all = static_cast<T>(static_cast<std::uint32_t>(all) + static_cast<std::uint32_t>(next));
+          if constexpr (How == reduction::least) all = next < all ? next : all;
+          if constexpr (How == reduction::greatest) all = all < next ? next : all;
+          if constexpr (How == reduction::bit_and) all &= next;
+          if constexpr (How == reduction::bit_or) all |= next;
+          if constexpr (How == reduction::bit_xor) all ^= next;
+        }
+        for (unsigned rest = here; rest; rest &= rest - 1) *static_cast<T*>(lanes[__builtin_ctz(rest)]) = all;
+      },
+      at);
+  return v;
+}
+
+}  // namespace detail
+
+template <detail::reduced T>
+T reduce_add(T v, unsigned mask = ~0u, site at = site::here()) {
+  return detail::reduce<detail::reduction::add>("reduce_add", v, mask, at);
+}
+template <detail::reduced T>
+T reduce_min(T v, unsigned mask = ~0u, site at = site::here()) {
+  return detail::reduce<detail::reduction::least>("reduce_min", v, mask, at);
+}
+template <detail::reduced T>
+T reduce_max(T v, unsigned mask = ~0u, site at = site::here()) {
+  return detail::reduce<detail::reduction::greatest>("reduce_max", v, mask, at);
+}
+inline std::uint32_t reduce_and(std::uint32_t v, unsigned mask = ~0u, site at = site::here()) {
+  return detail::reduce<detail::reduction::bit_and>("reduce_and", v, mask, at);
+}
+inline std::uint32_t reduce_or(std::uint32_t v, unsigned mask = ~0u, site at = site::here()) {
+  return detail::reduce<detail::reduction::bit_or>("reduce_or", v, mask, at);
+}
+inline std::uint32_t reduce_xor(std::uint32_t v, unsigned mask = ~0u, site at = site::here()) {
+  return detail::reduce<detail::reduction::bit_xor>("reduce_xor", v, mask, at);
+}
+
+namespace detail {
+
+struct match {
+  std::uint64_t bits;
+  std::uint32_t same;  // lanes
+  bool          all;
+};
+
+template <class T>
+match match_lanes(bool any, T v, unsigned mask, site at) {
+  match mine{};
+  __builtin_memcpy(&mine.bits, &v, sizeof v);
+  simt::machine::meet(
+      {simt::warp_operation::match, any, false, any ? "match_any" : "match_all"}, mask, &mine,
+      [](void* const* lanes, unsigned here) {
+        for (unsigned to = here; to; to &= to - 1) {
+          auto& m = *static_cast<match*>(lanes[__builtin_ctz(to)]);
+          for (unsigned from = here; from; from &= from - 1)
+            if (static_cast<match const*>(lanes[__builtin_ctz(from)])->bits == m.bits) m.same |= from & (0u - from);
+          m.all = m.same == here;
+        }
+      },
+      at);
+  return mine;
+}
+
+}  // namespace detail
+
+template <detail::shuffled T>
+std::uint32_t match_any(T v, unsigned mask = ~0u, site at = site::here()) {
+  return detail::match_lanes(true, v, mask, at).same;
+}
+template <detail::shuffled T>
+std::uint32_t match_all(T v, unsigned mask, bool* all, site at = site::here()) {
+  *all = detail::match_lanes(false, v, mask, at).all;
+  return *all ? mask : 0;
 }
 
 }  // namespace tenon::inline host::arch
