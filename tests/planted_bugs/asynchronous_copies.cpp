@@ -123,76 +123,54 @@ report product_of_tiles(check_options const& o, bool bug) {
 
 place const tile_copy{"arch::cp_async<16>(to.chunk(r + i, c)", "tile/copy.cuh"};
 
+// clang-format off
 planted_case const cases[] = {
-    {19,
-     "pipelined_sum",
-     style::cuda,
-     "copies are read without a wait",
-     {kind::unwaited_copy, {"pipelined_sum: read"}, {"pipelined_sum: first copy"}},
+    {19, "pipelined_sum", style::cuda, "copies are read without a wait",
+     {{kind::unwaited_copy, "pipelined_sum: read", "pipelined_sum: first copy"}},
      sum_of_tiles<waits::none>,
      copies::asynchronous},
-    {19,
-     "two_tiles_kernel",
-     style::tenon,
-     "tiles are read without a wait",
-     {kind::unwaited_copy, {"two_tiles_kernel: read"}, tile_copy},
+    {19, "two_tiles_kernel", style::tenon, "tiles are read without a wait",
+     {{kind::unwaited_copy, "two_tiles_kernel: read", tile_copy}},
      product_of_tiles<waits::none>,
      copies::asynchronous},
-    {20,
-     "pipelined_sum",
-     style::cuda,
-     "the wait leaves one group too many",
-     {kind::unwaited_copy, {"pipelined_sum: read"}, {"pipelined_sum: first copy"}},
+    {20, "pipelined_sum", style::cuda, "the wait leaves one group too many",
+     {{kind::unwaited_copy, "pipelined_sum: read", "pipelined_sum: first copy"}},
      sum_of_tiles<waits::one_too_few>,
      copies::asynchronous},
-    {20,
-     "two_tiles_kernel",
-     style::tenon,
-     "the last wait leaves the last group",
-     {kind::unwaited_copy, {"two_tiles_kernel: read"}, tile_copy},
+    {20, "two_tiles_kernel", style::tenon, "the last wait leaves the last group",
+     {{kind::unwaited_copy, "two_tiles_kernel: read", tile_copy}},
      product_of_tiles<waits::one_too_few>,
      copies::asynchronous},
-    {21,
-     "reversed_copy",
-     style::cuda,
-     "a wait, but no barrier behind it",
-     {kind::read_after_write, {"reversed_copy: read"}, {"reversed_copy: copy"}},
+    {21, "reversed_copy", style::cuda, "a wait, but no barrier behind it",
+     {{kind::read_after_write, "reversed_copy: read", "reversed_copy: copy"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(64, 1.f), y(64);
        return check(o, bug ? reversed_copy<true> : reversed_copy<false>, 1, 64, 0, y.data(), x.data());
      },
      copies::asynchronous},
-    {21,
-     "transposed_tile",
-     style::tenon,
-     "the barrier stands before the wait",
-     {kind::read_after_write, {"transposed_tile: read"}, tile_copy},
+    {21, "transposed_tile", style::tenon, "the barrier stands before the wait",
+     {{kind::read_after_write, "transposed_tile: read", tile_copy}},
      [](check_options const& o, bool bug) {
        buffer<float> x(64, 1.f), y(64);
        return check(o, bug ? transposed_tile<true> : transposed_tile<false>, 1, 64, 256, y.data(), matrix(x, 8, 8));
      },
      copies::asynchronous},
-    {23,
-     "copied_tail",
-     style::cuda,
-     "the last copy takes 16 bytes where fewer are left",
-     {kind::out_of_bounds, {"copied_tail: copy"}},
+    {23, "copied_tail", style::cuda, "the last copy takes 16 bytes where fewer are left",
+     {{kind::out_of_bounds, "copied_tail: copy"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(102, 1.f), y(102);
        return check(o, bug ? copied_tail<true> : copied_tail<false>, 1, 32, 0, y.data(), x.data(), 102);
      },
      copies::asynchronous},
-    {23,
-     "whole_chunks",
-     style::tenon,
-     "the bytes that are left, rounded up",
-     {kind::out_of_bounds, {"whole_chunks: copy"}},
+    {23, "whole_chunks", style::tenon, "the bytes that are left, rounded up",
+     {{kind::out_of_bounds, "whole_chunks: copy"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(8 * 8 - 2, 1.f), y(64);
        return check(o, bug ? whole_chunks<true> : whole_chunks<false>, 1, 16, 256, y.data(), x.data(), 8, 6);
      },
      copies::asynchronous},
 };
+// clang-format on
 
 }  // namespace
 

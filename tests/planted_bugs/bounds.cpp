@@ -147,120 +147,86 @@ __global__ void padded_rows(float* y, bf16 const* x) {
   y[lane] = static_cast<float>((a[0] ^ a[1] ^ a[2] ^ a[3]) & 0xff);
 }
 
+// clang-format off
 planted_case const cases[] = {
-    {12,
-     "blur",
-     style::cuda,
-     "the launch forgets the halo",
-     {kind::out_of_bounds, {"blur: write"}},
+    {12, "blur", style::cuda, "the launch forgets the halo",
+     {{kind::out_of_bounds, "blur: write"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(64, 1.f), y(64);
        return check(o, bug ? blur<true> : blur<false>, 1, 64, (bug ? 64 : 66) * sizeof(float), y.data(), x.data(), 64u);
      }},
-    {12,
-     "two_stages",
-     style::tenon,
-     "the launch has room for one stage of two",
-     {kind::out_of_bounds, {"two_stages: storage"}},
+    {12, "two_stages", style::tenon, "the launch has room for one stage of two",
+     {{kind::out_of_bounds, "two_stages: storage"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(64, 1.f), y(64);
        return check(o, bug ? two_stages<true> : two_stages<false>, 1, 64, sizeof(stages) / (bug ? 2 : 1), y.data(),
                     x.data());
      }},
-    {14,
-     "edges",
-     style::cuda,
-     "the ends of a row are never set",
-     {kind::uninitialised_read, {"edges: read"}},
+    {14, "edges", style::cuda, "the ends of a row are never set",
+     {{kind::uninitialised_read, "edges: read"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(64, 1.f), y(64);
        return check(o, bug ? edges<true> : edges<false>, 1, 64, 0, y.data(), x.data());
      }},
-    {14,
-     "last_rows",
-     style::tenon,
-     "rows beyond the matrix are not cleared",
-     {kind::uninitialised_read, {"last_rows: read"}},
+    {14, "last_rows", style::tenon, "rows beyond the matrix are not cleared",
+     {{kind::uninitialised_read, "last_rows: read"}},
      [](check_options const& o, bool bug) {
        buffer<bf16>  x(12 * 16, bf16(1.f));
        buffer<float> y(32);
        return check(o, bug ? last_rows<true> : last_rows<false>, 1, 32, 512, y.data(), x.data(), 12);
      }},
-    {15,
-     "accumulate",
-     style::cuda,
-     "adds to an output that nobody cleared",
-     {kind::uninitialised_read, {"accumulate: read"}},
+    {15, "accumulate", style::cuda, "adds to an output that nobody cleared",
+     {{kind::uninitialised_read, "accumulate: read"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(64, 1.f), y(64);
        return check(o, bug ? accumulate<true> : accumulate<false>, 1, 64, 0, y.data(), x.data());
      }},
-    {15,
-     "combine",
-     style::tenon,
-     "reads a part that no block wrote",
-     {kind::uninitialised_read, {"combine: read"}},
+    {15, "combine", style::tenon, "reads a part that no block wrote",
+     {{kind::uninitialised_read, "combine: read"}},
      [](check_options const& o, bool bug) {
        buffer<float> part(4 * 64), y(64);
        std::fill_n(part.data(), 3 * 64, 1.f);
        return check(o, bug ? combine<true> : combine<false>, 1, 64, 64, y.data(), part.data(), 3);
      }},
-    {16,
-     "scale",
-     style::cuda,
-     "no guard for the last block",
-     {kind::out_of_bounds, {"scale: access"}},
+    {16, "scale", style::cuda, "no guard for the last block",
+     {{kind::out_of_bounds, "scale: access"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(100, 1.f), y(100);
        return check(o, bug ? scale<true> : scale<false>, 2, 64, 0, y.data(), x.data(), 100u);
      }},
-    {16,
-     "vector_tail",
-     style::tenon,
-     "a vector load beyond the end of the row",
-     {kind::out_of_bounds, {"vector_tail: access"}},
+    {16, "vector_tail", style::tenon, "a vector load beyond the end of the row",
+     {{kind::out_of_bounds, "vector_tail: access"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(102, 1.f), y(102);
        return check(o, bug ? vector_tail<true> : vector_tail<false>, 1, 32, 0, y.data(), x.data(), 102);
      }},
-    {17,
-     "copy_float4",
-     style::cuda,
-     "a pointer to float4 that is none",
-     {kind::misaligned, {"copy_float4: copy"}},
+    {17, "copy_float4", style::cuda, "a pointer to float4 that is none",
+     {{kind::misaligned, "copy_float4: copy"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(132, 1.f), y(128);
        return check(o, bug ? copy_float4<true> : copy_float4<false>, 1, 32, 0, y.data(), x.data());
      }},
-    {17,
-     "odd_rows",
-     style::tenon,
-     "rows whose pitch is no multiple of the vector",
-     {kind::misaligned, {"odd_rows: load"}},
+    {17, "odd_rows", style::tenon, "rows whose pitch is no multiple of the vector",
+     {{kind::misaligned, "odd_rows: load"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(256, 1.f), y(4);
        return check(o, bug ? odd_rows<true> : odd_rows<false>, 4, 32, 64, y.data(), x.data(), bug ? 62 : 64);
      }},
-    {18,
-     "behind_a_header",
-     style::cuda,
-     "the tile begins behind two words",
-     {kind::misaligned, {"behind_a_header: load"}},
+    {18, "behind_a_header", style::cuda, "the tile begins behind two words",
+     {{kind::misaligned, "behind_a_header: load"}},
      [](check_options const& o, bool bug) {
        buffer<unsigned> y(32);
        return check(o, bug ? behind_a_header<true> : behind_a_header<false>, 1, 32, 36 * 4, y.data());
      }},
-    {18,
-     "padded_rows",
-     style::tenon,
-     "rows padded by 8 bytes",
-     {kind::misaligned, {"padded_rows: load"}},
+    {18, "padded_rows", style::tenon, "rows padded by 8 bytes",
+     {{kind::misaligned, "padded_rows: load"}},
      [](check_options const& o, bool bug) {
        buffer<bf16>  x(256, bf16(1.f));
        buffer<float> y(32);
        return check(o, bug ? padded_rows<true> : padded_rows<false>, 1, 32, 768, y.data(), x.data());
      }},
 };
+// clang-format on
 
 }  // namespace
 

@@ -93,52 +93,39 @@ report reduction(check_options const& o, void (*kernel)(float*, float*, Word*, f
   return check(o, kernel, 4, threads, shared_bytes, total.data(), partial.data(), arrived.data(), x.data());
 }
 
+// clang-format off
 planted_case const cases[] = {
-    {43,
-     "last_block_adds",
-     style::cuda,
-     "no __threadfence around the counter",
-     {kind::read_after_write, {"last_block_adds: read"}, {"last_block_adds: write"}},
+    {43, "last_block_adds", style::cuda, "no __threadfence around the counter",
+     {{kind::read_after_write, "last_block_adds: read", "last_block_adds: write"}},
      [](check_options const& o, bool bug) {
        return reduction(o, bug ? last_block_adds<true> : last_block_adds<false>, 32, 0);
      }},
-    {43,
-     "split_sum",
-     style::tenon,
-     "a relaxed counter of finished parts",
-     {kind::read_after_write, {"split_sum: read"}, {"split_sum: write"}},
+    {43, "split_sum", style::tenon, "a relaxed counter of finished parts",
+     {{kind::read_after_write, "split_sum: read", "split_sum: write"}},
      [](check_options const& o, bool bug) {
        return reduction(o, bug ? split_sum<true> : split_sum<false>, 64, sizeof(split_storage));
      }},
-    {43,
-     "flagged",
-     style::tenon,
-     "a flag raised without a release",
-     {kind::read_after_write, {"flagged: read"}, {"flagged: write"}},
+    {43, "flagged", style::tenon, "a flag raised without a release",
+     {{kind::read_after_write, "flagged: read", "flagged: write"}},
      [](check_options const& o, bool bug) {
        buffer<float>    y(1), value(1);
        buffer<unsigned> flag(1, 0u);
        return check(o, bug ? flagged<true> : flagged<false>, 1, 64, 0, y.data(), value.data(), flag.data());
      }},
-    {44,
-     "block_sums",
-     style::cuda,
-     "blocks add to one word without an atomic",
-     {kind::read_after_write, {"block_sums: update"}, {"block_sums: update"}},
+    {44, "block_sums", style::cuda, "blocks add to one word without an atomic",
+     {{kind::read_after_write, "block_sums: update", "block_sums: update"}},
      [](check_options const& o, bool bug) {
        buffer<float> sum(1, 0.f), x(128, 1.f);
        return check(o, bug ? block_sums<true> : block_sums<false>, 4, 32, 0, sum.data(), x.data());
      }},
-    {44,
-     "smooth",
-     style::tenon,
-     "a stencil in place over the edge of the block",
-     {kind::read_after_write, {"smooth: read"}, {"smooth: write"}},
+    {44, "smooth", style::tenon, "a stencil in place over the edge of the block",
+     {{kind::read_after_write, "smooth: read", "smooth: write"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(128, 1.f), y(128);
        return check(o, bug ? smooth<true> : smooth<false>, 2, 64, 0, y.data(), x.data(), 128);
      }},
 };
+// clang-format on
 
 }  // namespace
 

@@ -14,16 +14,17 @@ using simt::buffer, simt::check, simt::check_options, simt::dynamic_shared, simt
 
 /// A line of a source file: the one that ends with `// [text]`, or, of a header of tenon, the first that contains text.
 struct place {
-  char const* text   = nullptr;  // nullptr: no second place
+  char const* text   = nullptr;  // nullptr: any line, or none
   char const* header = nullptr;  // "tile/reduce.cuh"
+
+  constexpr place() = default;
+  constexpr place(char const* text_, char const* header_ = nullptr) : text(text_), header(header_) {}
 };
 
-/// What must be among the findings: this kind (or the other one, where the order of execution decides which of two
-/// accesses comes first), between these two lines in either order.
-struct expectation {
+/// A finding of this kind between these two lines, in either order.
+struct expected_finding {
   simt::kind kind;
   place      here, there = {};
-  simt::kind or_kind = kind;
 };
 
 /// How the kernel is written: with CUDA's own words only (arch:: where CUDA has nothing but PTX), or as tenon's kernels are.
@@ -37,7 +38,7 @@ struct planted_case {
   char const*         kernel;
   planted_bugs::style style;
   char const*         bug;
-  expectation         expected;
+  expected_finding    expected[4];  // one of them must be among the findings of every run: which one the order decides
   report (*run)(check_options const& o, bool bug);
   planted_bugs::copies copies = planted_bugs::copies::none;
 };

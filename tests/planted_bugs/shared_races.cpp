@@ -131,70 +131,48 @@ report row(check_options const& o, bool bug, std::size_t shared_bytes) {
   return check(o, bug ? Bad : Good, 1, 64, shared_bytes, y.data(), x.data());
 }
 
+// clang-format off
 planted_case const cases[] = {
-    {1,
-     "transpose",
-     style::cuda,
-     "read before the barrier",
-     {kind::read_after_write, {"transpose: read"}, {"transpose: write"}},
+    {1, "transpose", style::cuda, "read before the barrier",
+     {{kind::read_after_write, "transpose: read", "transpose: write"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(64, 1.f), y(64);
        return check(o, bug ? transpose<true> : transpose<false>, 1, {8, 8}, 0, y.data(), x.data());
      }},
-    {1,
-     "reversed_row",
-     style::tenon,
-     "read before the barrier",
-     {kind::read_after_write, {"reversed_row: read"}, {"reversed_row: write"}},
+    {1, "reversed_row", style::tenon, "read before the barrier",
+     {{kind::read_after_write, "reversed_row: read", "reversed_row: write"}},
      [](check_options const& o, bool bug) {
        return row<reversed_row<true>, reversed_row<false>>(o, bug, sizeof(row_storage));
      }},
-    {2,
-     "stencil",
-     style::cuda,
-     "overwritten before everyone has read",
-     {kind::write_after_read, {"stencil: write"}, {"stencil: read"}},
+    {2, "stencil", style::cuda, "overwritten before everyone has read",
+     {{kind::write_after_read, "stencil: write", "stencil: read"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(64, 1.f), y(64);
        return check(o, bug ? stencil<true> : stencil<false>, 1, 64, 0, y.data(), x.data(), 3);
      }},
-    {2,
-     "centred",
-     style::tenon,
-     "storage of a block reduction used again at once",
-     {kind::write_after_read, block_reduce_write, block_reduce_read, kind::read_after_write},
+    {2, "centred", style::tenon, "storage of a block reduction used again at once",
+     {{kind::write_after_read, block_reduce_write, block_reduce_read}, {kind::read_after_write, block_reduce_write, block_reduce_read}},
      [](check_options const& o, bool bug) { return row<centred<true>, centred<false>>(o, bug, 64); }},
-    {3,
-     "last_above",
-     style::cuda,
-     "two threads write one word",
-     {kind::write_after_write, {"last_above: write"}, {"last_above: write"}},
+    {3, "last_above", style::cuda, "two threads write one word",
+     {{kind::write_after_write, "last_above: write", "last_above: write"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(64, 1.f);
        buffer<int>   last(1);
        return check(o, bug ? last_above<true> : last_above<false>, 1, 64, 0, last.data(), x.data(), 0.5f);
      }},
-    {3,
-     "total_of_row",
-     style::tenon,
-     "everyone writes the same value to one word",
-     {kind::write_after_write, {"total_of_row: write"}, {"total_of_row: write"}},
+    {3, "total_of_row", style::tenon, "everyone writes the same value to one word",
+     {{kind::write_after_write, "total_of_row: write", "total_of_row: write"}},
      [](check_options const& o, bool bug) {
        return row<total_of_row<true>, total_of_row<false>>(o, bug, sizeof(row_storage));
      }},
-    {13,
-     "carved",
-     style::cuda,
-     "two arrays overlap",
-     {kind::write_after_read, {"carved: write"}, {"carved: read"}},
+    {13, "carved", style::cuda, "two arrays overlap",
+     {{kind::write_after_read, "carved: write", "carved: read"}},
      [](check_options const& o, bool bug) { return row<carved<true>, carved<false>>(o, bug, 66 * sizeof(float)); }},
-    {13,
-     "overlaid",
-     style::tenon,
-     "members of a union used at the same time",
-     {kind::write_after_read, block_reduce_write, {"overlaid: read"}},
+    {13, "overlaid", style::tenon, "members of a union used at the same time",
+     {{kind::write_after_read, block_reduce_write, "overlaid: read"}},
      [](check_options const& o, bool bug) { return row<overlaid<true>, overlaid<false>>(o, bug, sizeof(either)); }},
 };
+// clang-format on
 
 }  // namespace
 

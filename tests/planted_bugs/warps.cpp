@@ -161,97 +161,62 @@ report row(check_options const& o, bool bug, unsigned threads, std::size_t share
   return check(o, bug ? Bad : Good, 1, threads, shared_bytes, y.data(), x.data());
 }
 
+// clang-format off
 planted_case const cases[] = {
-    {4,
-     "swap_neighbours",
-     style::cuda,
-     "no __syncwarp between a write and a read",
-     {kind::read_after_write, {"swap_neighbours: read"}, {"swap_neighbours: write"}},
+    {4, "swap_neighbours", style::cuda, "no __syncwarp between a write and a read",
+     {{kind::read_after_write, "swap_neighbours: read", "swap_neighbours: write"}},
      [](check_options const& o, bool bug) { return row<swap_neighbours<true>, swap_neighbours<false>>(o, bug, 64); }},
-    {4,
-     "fragment_of_rows",
-     style::tenon,
-     "ldmatrix of rows that other lanes have just stored",
-     {kind::read_after_write, {"fragment_of_rows: read"}, {"fragment_of_rows: write"}},
+    {4, "fragment_of_rows", style::tenon, "ldmatrix of rows that other lanes have just stored",
+     {{kind::read_after_write, "fragment_of_rows: read", "fragment_of_rows: write"}},
      [](check_options const& o, bool bug) {
        buffer<bf16>  x(256, bf16(1.f));
        buffer<float> y(32);
        return check(o, bug ? fragment_of_rows<true> : fragment_of_rows<false>, 1, 32, 512, y.data(), x.data());
      }},
-    {5,
-     "append",
-     style::cuda,
-     "a vote taken for a barrier",
-     {kind::read_after_write, {"append: read"}, {"append: write"}},
+    {5, "append", style::cuda, "a vote taken for a barrier",
+     {{kind::read_after_write, "append: read", "append: write"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(64, 1.f);
        buffer<int>   out(64), count(1, 0);
        return check(o, bug ? append<true> : append<false>, 1, 64, 0, out.data(), count.data(), x.data());
      }},
-    {5,
-     "scaled_by_first",
-     style::tenon,
-     "the shuffles of a reduction taken for a barrier",
-     {kind::read_after_write, {"scaled_by_first: read"}, {"scaled_by_first: write"}},
+    {5, "scaled_by_first", style::tenon, "the shuffles of a reduction taken for a barrier",
+     {{kind::read_after_write, "scaled_by_first: read", "scaled_by_first: write"}},
      [](check_options const& o, bool bug) {
        return row<scaled_by_first<true>, scaled_by_first<false>>(o, bug, 32, 4);
      }},
-    {6,
-     "roles",
-     style::cuda,
-     "a barrier in each branch",
-     {kind::divergent_barrier, {"roles: first"}, {"roles: second"}},
+    {6, "roles", style::cuda, "a barrier in each branch",
+     {{kind::divergent_barrier, "roles: first", "roles: second"}},
      [](check_options const& o, bool bug) { return row<roles<true>, roles<false>>(o, bug, 64); }},
-    {6,
-     "uneven_loop",
-     style::tenon,
-     "a barrier in a loop that warps leave at different times",
-     {kind::divergent_barrier, {"uneven_loop: inside"}, {"uneven_loop: behind"}},
+    {6, "uneven_loop", style::tenon, "a barrier in a loop that warps leave at different times",
+     {{kind::divergent_barrier, "uneven_loop: inside", "uneven_loop: behind"}},
      [](check_options const& o, bool bug) { return row<uneven_loop<true>, uneven_loop<false>>(o, bug, 64, 256); }},
-    {7,
-     "half_sums",
-     style::cuda,
-     "lanes execute different shuffles",
-     {kind::divergent_collective, {"half_sums: first"}, {"half_sums: second"}},
+    {7, "half_sums", style::cuda, "lanes execute different shuffles",
+     {{kind::divergent_collective, "half_sums: first", "half_sums: second"}},
      [](check_options const& o, bool bug) { return row<half_sums<true>, half_sums<false>>(o, bug, 32); }},
-    {7,
-     "product_in_a_branch",
-     style::tenon,
-     "a diverged warp reaches an mma",
-     {kind::divergent_collective, {"product_in_a_branch: first"}, {"product_in_a_branch: second"}},
+    {7, "product_in_a_branch", style::tenon, "a diverged warp reaches an mma",
+     {{kind::divergent_collective, "product_in_a_branch: first", "product_in_a_branch: second"}},
      [](check_options const& o, bool bug) {
        buffer<float> y(32);
        return check(o, bug ? product_in_a_branch<true> : product_in_a_branch<false>, 1, 32, 0, y.data());
      }},
-    {8,
-     "sum_of_some",
-     style::cuda,
-     "the mask names lanes that do not come",
-     {kind::divergent_collective, {"sum_of_some: shuffle"}, {"sum_of_some: barrier"}},
+    {8, "sum_of_some", style::cuda, "the mask names lanes that do not come",
+     {{kind::divergent_collective, "sum_of_some: shuffle", "sum_of_some: barrier"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(32, 1.f), y(32);
        return check(o, bug ? sum_of_some<true> : sum_of_some<false>, 1, 32, 0, y.data(), x.data(), 20u);
      }},
-    {8,
-     "half_warps",
-     style::tenon,
-     "a lane is not in its own mask",
-     {kind::divergent_collective, {"half_warps: shuffle"}},
+    {8, "half_warps", style::tenon, "a lane is not in its own mask",
+     {{kind::divergent_collective, "half_warps: shuffle"}},
      [](check_options const& o, bool bug) { return row<half_warps<true>, half_warps<false>>(o, bug, 32); }},
-    {9,
-     "early_return",
-     style::cuda,
-     "a shuffle reads lanes that have returned",
-     {kind::divergent_collective, {"early_return: shuffle"}},
+    {9, "early_return", style::cuda, "a shuffle reads lanes that have returned",
+     {{kind::divergent_collective, "early_return: shuffle"}},
      [](check_options const& o, bool bug) {
        buffer<float> x(32, 1.f), y(1);
        return check(o, bug ? early_return<true> : early_return<false>, 1, 32, 0, y.data(), x.data(), 20u);
      }},
-    {9,
-     "early_return_before_ldmatrix",
-     style::tenon,
-     "lanes have returned before an ldmatrix",
-     {kind::divergent_collective, {"early_return_before_ldmatrix: load"}},
+    {9, "early_return_before_ldmatrix", style::tenon, "lanes have returned before an ldmatrix",
+     {{kind::divergent_collective, "early_return_before_ldmatrix: load"}},
      [](check_options const& o, bool bug) {
        buffer<bf16>  x(256, bf16(1.f));
        buffer<float> y(32);
@@ -259,6 +224,7 @@ planted_case const cases[] = {
                     y.data(), x.data(), 12);
      }},
 };
+// clang-format on
 
 }  // namespace
 

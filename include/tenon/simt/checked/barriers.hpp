@@ -74,7 +74,7 @@ struct named_barrier {
   std::uint32_t              turn  = 0;  // times it has opened
   int                        count = 0;  // threads that this turn takes
   std::vector<std::uint32_t> here;
-  site_number                at = 0;  // of the first to come
+  site_number                at = 0, opened_at = 0;  // of the first to come, and of the last one of the turn before
   gathering                  known;
 };
 
@@ -160,7 +160,7 @@ inline void come_to_named(int id, int threads, bool wait, site_number at) {
             " without having passed its last turn, so it could have been counted in that. Either the count (" +
             std::to_string(threads) +
             ") is smaller than the number of threads that come, or two groups of warps use one number at a time.",
-        n.at, "last turn", {});
+        n.opened_at, "last turn", {});
   n.known.add();
   n.here.push_back(b.me);
   if (n.here.size() < static_cast<std::size_t>(n.count)) {
@@ -182,7 +182,7 @@ inline void come_to_named(int id, int threads, bool wait, site_number at) {
   n.known.set(agent, n.turn);
   n.known.close();
   n.here.clear();
-  n.at = at;
+  n.opened_at = at;
   scheduler::instance().wake(waiting::named_barrier, [&](thread_state const& t) {
     return t.wait_key == static_cast<std::size_t>(id) && t.wait_turn < n.turn;
   });
