@@ -93,12 +93,12 @@ __global__ void copied_tail(float* y, float const* x, int n) {
 // Columns that are left, in whole chunks: rounded up, so the last row's copy goes beyond the matrix.
 template <bool Bug>
 __global__ void whole_chunks(float* y, float const* x, int rows, int columns) {
-  auto&      tile = arch::shared<tile::shared_tile<float, 8, 8>>();
-  int const  row = static_cast<int>(threadIdx.x) / 2, chunk = static_cast<int>(threadIdx.x) % 2;
-  int const  left = min(max(columns - 4 * chunk, 0), 4), bytes = Bug ? (left > 0 ? 16 : 0) : 4 * left;
-  bool const there = row < rows && bytes > 0;
-  arch::cp_async<16>(tile.chunk(row, chunk), there ? x + 8 * row + 4 * chunk : x,
-                     there ? bytes : 0);  // [whole_chunks: copy]
+  auto&             tile = arch::shared<tile::shared_tile<float, 8, 8>>();
+  int const         row = static_cast<int>(threadIdx.x) / 2, chunk = static_cast<int>(threadIdx.x) % 2;
+  int const         left  = min(max(columns - 4 * chunk, 0), 4);
+  int const         bytes = row >= rows ? 0 : Bug ? (left > 0 ? 16 : 0) : 4 * left;
+  auto const* const from  = bytes > 0 ? x + 8 * row + 4 * chunk : x;
+  arch::cp_async<16>(tile.chunk(row, chunk), from, bytes);  // [whole_chunks: copy]
   arch::cp_async_commit();
   arch::cp_async_wait<0>();
   arch::sync_block();

@@ -113,8 +113,8 @@ __global__ void copy_float4(float* y, float const* x) {
 template <bool Bug>
 __global__ void odd_rows(float* y, float const* x, int pitch) {
   auto&       shared = arch::shared<tile::block_reduce<32>::storage>();
-  auto const  v      = arch::load<4>(x + pitch * static_cast<int>(blockIdx.x) +
-                               4 * (static_cast<int>(threadIdx.x) % 15));  // [odd_rows: load]
+  int const   column = 4 * (static_cast<int>(threadIdx.x) % 15);
+  auto const  v      = arch::load<4>(x + pitch * static_cast<int>(blockIdx.x) + column);  // [odd_rows: load]
   float const sum    = tile::block_reduce<32>{shared}(v[0] + v[1] + v[2] + v[3], tile::plus{});
   if (threadIdx.x == 0) y[blockIdx.x] = sum;
 }

@@ -70,14 +70,14 @@ bool fits(tenon::simt::place const& p, line const& l) {
 }
 
 struct expected_lines {
-  kind kind;
-  line here, there;
+  simt::kind what;
+  line       here, there;
 };
 
 bool has(report const& found, std::vector<expected_lines> const& one_of) {
   for (auto const& f : found.findings)
     for (auto const& e : one_of)
-      if (f.what == e.kind &&
+      if (f.what == e.what &&
           ((fits(f.here, e.here) && fits(f.there, e.there)) || (fits(f.there, e.here) && fits(f.here, e.there))))
         return true;
   return false;

@@ -95,9 +95,8 @@ __global__ void relay(float* y, float const* x, int tiles) {
       int const      s      = i % 2;
       unsigned const parity = static_cast<unsigned>(i / 2) % 2;
       if (Fault != fault::no_full_wait)
-        arch::mbarrier_wait(&shared.full[s],
-                            Fault == fault::first_parity ? parity ^ 1 : parity);  // [relay: wait for full]
-      sum += shared.stage[s](0, lane) + shared.stage[s](0, lane + 32);            // [relay: read]
+        arch::mbarrier_wait(&shared.full[s], parity ^ (Fault == fault::first_parity));  // [relay: wait for full]
+      sum += shared.stage[s](0, lane) + shared.stage[s](0, lane + 32);                  // [relay: read]
       arch::mbarrier_arrive(&shared.empty[s]);
     }
     y[lane] = sum;
@@ -147,15 +146,13 @@ __global__ void one_full_barrier(float* y, float const* x, int tiles) {
     for (int i = 0; i < tiles; ++i) {
       auto* const full = &shared.full[Bug ? 0 : i % 2];
       arch::mbarrier_wait(&shared.empty[i % 2], static_cast<unsigned>(i / 2 % 2) ^ 1);
-      arch::mbarrier_arrive_expect(full, sizeof shared.stage[0]);  // [one_full_barrier: expect]
-      arch::bulk_load(shared.stage[i % 2].element, x + 64 * i, sizeof shared.stage[0],
-                      full);  // [one_full_barrier: load]
+      arch::mbarrier_arrive_expect(full, 256);                              // [one_full_barrier: expect]
+      arch::bulk_load(shared.stage[i % 2].element, x + 64 * i, 256, full);  // [one_full_barrier: load]
     }
   } else if (t >= 32) {
     float sum = 0;
     for (int i = 0; i < tiles; ++i) {
-      arch::mbarrier_wait(&shared.full[Bug ? 0 : i % 2],
-                          static_cast<unsigned>(Bug ? i % 2 : i / 2 % 2));  // [one_full_barrier: wait]
+      arch::mbarrier_wait(&shared.full[Bug ? 0 : i % 2], static_cast<unsigned>(Bug ? i % 2 : i / 2 % 2));
       sum += shared.stage[i % 2](0, lane);
       arch::mbarrier_arrive(&shared.empty[i % 2]);
     }
@@ -217,10 +214,11 @@ planted_case const cases[] = {
      {{kind::deadlock, "relay: wait for full"}}, run_relay<fault::arrivals>},
     {26, "ring", style::cuda, "a lane arrives twice",
      {{kind::barrier_misuse, "ring: arrive", "ring: init"}, {kind::write_after_read, "ring: load", "ring: read"},
-      {kind::deadlock, "ring: wait for full"}},
+      {kind::unwaited_copy, "ring: read", "ring: load"}, {kind::deadlock, "ring: wait for full"}},
      run_ring<fault::double_arrival>, copies::asynchronous},
     {26, "relay", style::tenon, "a lane arrives twice",
-     {{kind::barrier_misuse, "relay: again"}, {kind::read_after_write, "relay: read", "relay: write"}},
+     {{kind::barrier_misuse, "relay: again"}, {kind::read_after_write, "relay: read", "relay: write"},
+      {kind::write_after_read, "relay: write", "relay: read"}},
      run_relay<fault::double_arrival>},
     {27, "ring", style::cuda, "the producer begins with the wrong parity",
      {{kind::deadlock, "ring: wait for empty"}}, run_ring<fault::first_parity>, copies::asynchronous},
