@@ -3,8 +3,10 @@
 #include <tenon/simt/checked/block_state.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,89 +19,183 @@ struct access {
   bool        reported = false;
 };
 
-/// Threads whose accesses nothing orders among each other: the readers since the last write, or the atomics that wrote
-/// last. Exact for the block that runs; of earlier blocks one stands for all. Barriers end what threads read, but not what
-/// asynchronous copies do.
-class reader_set {
+struct reader {
+  epoch       e    = 0;
+  site_number site = 0;
+};
+
+/// Readers that a reader_pool's bits cannot hold: threads that have met others since the last block barrier, and
+/// asynchronous copies.
+class reader_list {
  public:
-  struct who {
-    epoch       e    = 0;
-    site_number site = 0;
-  };
-
-  reader_set(epoch e, site_number site) : block_(running().serial), barriers_(running().barriers) {
-    if (running().by_engine(e)) engines_.push_back({e, site});
-    else if (agent_of(e) - running().first_agent < running().threads) few_[count_++] = {e, site};
-    else earlier_ = {e, site};
+  void clear() { readers_.clear(); }
+  void clear_threads() {
+    std::erase_if(readers_, [](reader const& r) { return !running().by_engine(r.e); });
   }
-
-  void add(epoch e, site_number site) {
-    auto const& b = running();
-    if (b.by_engine(e)) {
-      for (auto& x : engines_)
-        if (agent_of(x.e) == agent_of(e)) return void(x = {e, site});
-      return engines_.push_back({e, site});
-    }
-    if (barriers_ != b.barriers) {  // barriers are counted on from block to block
-      // Readers of this block before the barrier happen before e: what is ordered after e is ordered after them.
-      if (block_ != b.serial && count_) earlier_ = few_[0];
-      restart();
-    }
-    for (std::uint32_t i = 0; i < std::min(count_, few); ++i)
-      if (agent_of(few_[i].e) == agent_of(e)) {
-        few_[i] = {e, site};
-        return;
-      }
-    if (count_ < few) {
-      few_[count_++] = {e, site};
-      return;
-    }
-    std::uint32_t const t = agent_of(e) - b.first_agent;
-    if (more_.size() != b.threads) more_.assign(b.threads, {});
-    if (more_[t].e == 0) ++count_;
-    more_[t] = {e, site};
+  bool empty() const { return readers_.empty(); }
+  void add(reader const& r) {
+    for (auto& x : readers_)
+      if (agent_of(x.e) == agent_of(r.e)) return void(x = r);
+    readers_.push_back(r);
   }
-
-  /// Whether e, the running thread's present, is in it.
   bool holds(epoch e) const {
-    for (std::uint32_t i = 0; i < std::min(count_, few); ++i)
-      if (few_[i].e == e) return true;
-    return count_ > few && more_[running().me].e == e;
+    return std::any_of(readers_.begin(), readers_.end(), [&](auto& r) { return r.e == e; });
   }
-
-  /// One that does not happen before the running thread's present.
-  who unordered() const {
-    auto const& b = running();
-    if (earlier_.e && !b.ordered(earlier_.e)) return earlier_;
-    for (auto const& x : engines_)
-      if (!b.ordered(x.e)) return x;
-    if (block_ == b.serial && barriers_ != b.barriers) return {};
-    for (std::uint32_t i = 0; i < std::min(count_, few); ++i)
-      if (!b.ordered(few_[i].e)) return few_[i];
-    if (count_ > few && block_ == b.serial)
-      for (auto const& x : more_)
-        if (x.e && !b.ordered(x.e)) return x;
+  reader unordered() const {
+    for (auto const& r : readers_)
+      if (!running().ordered(r.e)) return r;
     return {};
-  }
-  bool settled() const {
-    return !earlier_.e && engines_.empty() && block_ == running().serial && barriers_ != running().barriers;
   }
 
  private:
-  static constexpr std::uint32_t few = 6;
+  std::vector<reader> readers_;
+};
 
-  void restart() {
-    if (count_ > few) more_.clear();
-    count_ = 0;
-    block_ = running().serial, barriers_ = running().barriers;
+/// Sets of threads whose accesses nothing orders among each other: the readers since the last write, or the atomics that
+/// wrote last. Exact for the block that runs; of earlier blocks one stands for all. Barriers end what threads read, but
+/// not what asynchronous copies do.
+///
+/// A thread that has met nobody since the last block barrier is one bit, so a word that the whole block reads costs one
+/// bit set per reader.
+class reader_pool {
+ public:
+  void clear() {
+    used_ = 0;
+    free_.clear();
+    lists_used_ = 0;
+    stride_     = head_words + (running().threads + 63) / 64;
   }
 
-  std::uint32_t    block_, barriers_;
-  std::uint32_t    count_ = 0;
-  who              earlier_;
-  who              few_[few];
-  std::vector<who> more_;     // by thread, once there are more than a few
-  std::vector<who> engines_;  // asynchronous copies that read
+  /// The epoch that stands for a new set of this one reader.
+  epoch make(epoch e, site_number site) {
+    std::uint32_t index;
+    if (!free_.empty()) {
+      index = free_.back();
+      free_.pop_back();
+    } else {
+      index = used_++;
+      if (memory_.size() < std::size_t{used_} * stride_) memory_.resize(std::size_t{used_} * stride_ * 2);
+    }
+    head& h    = at(index);
+    h          = {};
+    h.barriers = running().barriers, h.block = running().serial;
+    clear_bits(h);
+    epoch const set = make_epoch(many, index);
+    add(set, e, site);
+    return set;
+  }
+  epoch copy_of(epoch set) {
+    epoch const other = make(running().now, 0);
+    head const& from  = at(clock_of(set));
+    head&       to    = at(clock_of(other));
+    std::copy_n(reinterpret_cast<std::uint64_t const*>(&from), stride_, reinterpret_cast<std::uint64_t*>(&to));
+    to.list = 0;
+    if (from.list) list_of(to) = *lists_[from.list - 1];
+    return other;
+  }
+  /// The set is not needed any more.
+  void drop(epoch set) { free_.push_back(clock_of(set)); }
+
+  [[gnu::always_inline]] void add(epoch set, epoch e, site_number site) {
+    auto const&         b = running();
+    head&               h = at(clock_of(set));
+    std::uint32_t const t = agent_of(e) - b.first_agent;
+    if (h.barriers != b.barriers) renew(h);
+    if (t < b.threads && clock_of(e) == b.base[t] + 1) {
+      bits_of(h)[t / 64] |= std::uint64_t{1} << (t % 64);
+      h.last = t + 1, h.last_clock = clock_of(e), h.last_site = site;
+    } else if (t < b.agents) {
+      list_of(h).add({e, site});
+    } else {
+      h.earlier = e, h.earlier_site = site;
+    }
+  }
+
+  /// Whether e, the running thread's present, is in it.
+  [[gnu::always_inline]] bool holds(epoch set, epoch e) const {
+    auto const& b = running();
+    head const& h = at(clock_of(set));
+    if (h.barriers != b.barriers) return false;
+    if (clock_of(e) == b.base[b.me] + 1) return bits_of(h)[b.me / 64] >> (b.me % 64) & 1;
+    return h.list && lists_[h.list - 1]->holds(e);
+  }
+
+  /// One that does not happen before the running thread's present.
+  reader unordered(epoch set) const {
+    auto const& b = running();
+    head const& h = at(clock_of(set));
+    if (h.earlier && !b.ordered(h.earlier)) return {h.earlier, h.earlier_site};
+    if (h.list)
+      if (auto const r = lists_[h.list - 1]->unordered(); r.e && (b.by_engine(r.e) || h.barriers == b.barriers))
+        return r;
+    if (h.last == 0) return {};
+    if (h.block != b.serial) {
+      epoch const e = last_of(h);
+      return b.ordered(e) ? reader{} : reader{e, h.last_site};
+    }
+    if (h.barriers != b.barriers) return {};
+    for (std::uint32_t w = 0; w < stride_ - head_words; ++w)
+      for (std::uint64_t bits = bits_of(h)[w]; bits; bits &= bits - 1) {
+        std::uint32_t const t = w * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
+        epoch const         e = make_epoch(b.first_agent + t, b.base[t] + 1);
+        if (!b.ordered(e)) return {e, h.last_site};
+      }
+    return {};
+  }
+
+  /// Whether all of it happens before every thread of the block.
+  bool settled(epoch set) const {
+    auto const& b = running();
+    head const& h = at(clock_of(set));
+    return !h.earlier && h.block == b.serial && h.barriers != b.barriers && (!h.list || lists_[h.list - 1]->empty());
+  }
+
+ private:
+  struct head {
+    std::uint32_t barriers = 0, block = 0;   // whose the bits are
+    std::uint32_t last = 0, last_clock = 0;  // a thread of them, counted from 1; 0 where there is none
+    site_number   last_site = 0, earlier_site = 0;
+    epoch         earlier = 0;  // one of an earlier block
+    std::uint32_t list    = 0;  // counted from 1
+    std::uint32_t unused  = 0;
+  };
+  static constexpr std::uint32_t head_words = sizeof(head) / 8;
+  static_assert(sizeof(head) == 40);
+
+  head&       at(std::uint32_t index) { return *reinterpret_cast<head*>(&memory_[std::size_t{index} * stride_]); }
+  head const& at(std::uint32_t index) const {
+    return *reinterpret_cast<head const*>(&memory_[std::size_t{index} * stride_]);
+  }
+  static std::uint64_t*       bits_of(head& h) { return reinterpret_cast<std::uint64_t*>(&h + 1); }
+  static std::uint64_t const* bits_of(head const& h) { return reinterpret_cast<std::uint64_t const*>(&h + 1); }
+  void                        clear_bits(head& h) { std::fill_n(bits_of(h), stride_ - head_words, std::uint64_t{0}); }
+  static epoch last_of(head const& h) { return make_epoch(h.block * running().agents + h.last - 1, h.last_clock); }
+
+  reader_list& list_of(head& h) {
+    if (h.list == 0) {
+      if (lists_used_ == lists_.size()) lists_.push_back(std::make_unique<reader_list>());
+      h.list = ++lists_used_;
+      lists_[h.list - 1]->clear();
+    }
+    return *lists_[h.list - 1];
+  }
+
+  /// A barrier has passed, or a block has ended, since the bits were set.
+  void renew(head& h) {
+    auto const& b = running();
+    // Readers of this block before the barrier happen before whoever reads now: what is ordered after him is ordered after
+    // them.
+    if (h.block != b.serial && h.last) h.earlier = last_of(h), h.earlier_site = h.last_site;
+    clear_bits(h);
+    if (h.list) lists_[h.list - 1]->clear_threads();
+    h.last = 0, h.barriers = b.barriers, h.block = b.serial;
+  }
+
+  std::vector<std::uint64_t>                memory_;  // heads and bits, stride_ words each
+  std::uint32_t                             stride_ = head_words + 16, used_ = 0;
+  std::vector<std::uint32_t>                free_;
+  std::vector<std::unique_ptr<reader_list>> lists_;
+  std::uint32_t                             lists_used_ = 0;
 };
 
 struct split_cell {
@@ -109,9 +205,14 @@ struct split_cell {
 
 /// What outgrows a cell, for shared memory until the block ends, for the heap until the launch ends.
 struct overflow {
-  std::vector<reader_set> sets;
+  reader_pool             readers;
   std::vector<split_cell> splits;
-  void                    clear() { sets.clear(), splits.clear(); }
+
+  void clear() { readers.clear(), splits.clear(); }
+  void drop(epoch& e) {
+    if (agent_of(e) == many) readers.drop(e);
+    e = 0;
+  }
 };
 
 constexpr char const* cp_async_name   = "cp.async";
@@ -144,58 +245,28 @@ inline std::string describe(access const& a) {
          (a.bytes == 1 ? " byte" : " bytes");
 }
 
-inline std::string bytes_of(std::size_t offset, std::size_t bytes) {
-  auto const range = [](std::size_t from, std::size_t n) {
-    return "[" + std::to_string(from) + ", " + std::to_string(from + n) + ")";
-  };
-  if (offset < arena::static_span) return "static shared memory (a __shared__ variable)";
-  if (in_shared(offset)) {
-    if (offset < arena::shared_begin)
-      return "shared memory, " + std::to_string(arena::shared_begin - offset) + " bytes before its begin";
-    return "shared memory, bytes " + range(offset - arena::shared_begin, bytes) + " of " +
-           std::to_string(running().shared_bytes);
-  }
-  auto found = memory.nearest(offset);
-  auto next  = memory.allocations().upper_bound(offset);
-  if (next != memory.allocations().end() &&
-      (found == memory.allocations().end() || offset - found->first >= found->second.bytes + arena::red_zone / 2))
-    return std::to_string(next->first - offset) + " bytes before buffer " + std::to_string(next->second.number) +
-           " of " + std::to_string(next->second.bytes) + " bytes";
-  if (found == memory.allocations().end()) return "device memory outside every buffer";
-  auto const& a    = found->second;
-  std::string text = "buffer " + std::to_string(a.number) + (a.live ? "" : " (freed)") + ", bytes " +
-                     range(offset - found->first, bytes) + " of " + std::to_string(a.bytes);
-  if (a.element_bytes > 1)
-    text += ", from element " + std::to_string((offset - found->first) / a.element_bytes) + " of " +
-            std::to_string(a.bytes / a.element_bytes);
-  return text;
-}
+inline region bytes_of(std::size_t offset, std::size_t bytes) { return {offset, bytes, running().shared_bytes}; }
 
-inline std::string missing_edge(std::uint32_t other_agent, bool copied, kind what) {
-  auto const&         b     = running();
-  char const* const   where = what == kind::read_after_write   ? "between the write and the read"
-                              : what == kind::write_after_read ? "after the read, before the bytes are written again"
-                                                               : "between the two writes";
-  std::uint32_t const u     = other_agent - b.first_agent;
+/// What would order the two sides of a race (causes.hpp has the words), or a message where it is no barrier.
+struct missing_edge {
+  char const* name    = "";
+  char const* message = "";
+};
+inline missing_edge edge_from(std::uint32_t other_agent, bool copied, kind what) {
+  auto const&         b = running();
+  std::uint32_t const u = other_agent - b.first_agent;
   if (u >= b.threads && u < b.agents)
-    return what == kind::write_after_read ? "A bulk store may still be reading these bytes. Missing: bulk_commit() and "
-                                            "bulk_wait_read<0>() by the thread "
-                                            "that issued it, then a barrier, before they are written again."
-                                          : "The bytes come by a bulk load. Missing: a wait for that phase of its "
-                                            "mbarrier (check the parity) by this "
-                                            "thread, or by one that meets it at a barrier afterwards.";
-  if (copied)
-    return "cp_async_wait makes the copied bytes visible to the thread that issued the copy only. Missing: "
-           "sync_block() (or sync_warp() within the warp) after the wait.";
-  if (u >= b.threads)
-    return "Blocks of one launch run in any order. Missing: an atomic for the access itself, a hand-over (fence and "
-           "atomic, atomic_add_ordered, store_release and load_acquire), or a second launch.";
-  if (u / 32 == b.me / 32)
-    return std::string(
-               "Lanes of a warp do not run in lock-step, and shuffles, votes, ldmatrix and mma order no memory. "
-               "Missing: sync_warp() or sync_block() ") +
-           where + ".";
-  return std::string("The two threads are of different warps. Missing: sync_block() ") + where + ".";
+    return what == kind::write_after_read
+               ? missing_edge{"bulk_wait_read",
+                              "A bulk store may still be reading these bytes. Missing: bulk_commit() and "
+                              "bulk_wait_read<0>() by the thread that issued it, then a barrier, before they are "
+                              "written again."}
+               : missing_edge{"mbarrier_wait",
+                              "The bytes come by a bulk load. Missing: a wait for that phase of its mbarrier (check "
+                              "the parity) by this thread, or by one that meets it at a barrier afterwards."};
+  if (copied) return {"sync_after_wait", ""};
+  if (u >= b.threads) return {"hand_over", ""};
+  return {u / 32 == b.me / 32 ? "sync_warp" : "sync_block", ""};
 }
 
 // ---- reports ------------------------------------------------------------------------------------------------------
@@ -208,12 +279,13 @@ inline void report_access(kind what, access& a, char const* message) {
   b.found.add(what, level::error, {a.at, describe(a), b.my_name()}, {}, bytes_of(a.offset, a.bytes), message);
 }
 
-inline void report_race(kind what, access& a, reader_set::who other, bool other_atomic) {
+inline void report_race(kind what, access& a, reader other, bool other_atomic) {
   if (a.reported) return;
   a.reported           = true;
   auto&      b         = running();
   bool const by_engine = b.by_engine(other.e);
-  if (b.found.again(by_engine ? kind::unwaited_copy : what, a.at, other.site)) return;
+  auto const edge      = [&](bool copied) { return edge_from(agent_of(other.e), copied, what); };
+  if (b.found.again(by_engine ? kind::unwaited_copy : what, a.at, other.site, edge(false).name)) return;
   char const* copied = nullptr;  // the asynchronous copy whose bytes these are
   for (auto const& c : shadows().copies)
     if (what == kind::read_after_write && c.at == other.site &&
@@ -225,8 +297,8 @@ inline void report_race(kind what, access& a, reader_set::who other, bool other_
                            : copied                                    ? copied + std::string(" before it")
                                                                        : "write before it");
   b.found.add(by_engine ? kind::unwaited_copy : what, level::error, {a.at, describe(a), b.my_name()},
-              {other.site, was, b.name_of(agent_of(other.e))}, bytes_of(a.offset, a.bytes),
-              missing_edge(agent_of(other.e), copied, what));
+              {other.site, was, b.name_of(agent_of(other.e))}, bytes_of(a.offset, a.bytes), edge(copied).message,
+              edge(copied).name, edge(false).name);
 }
 
 inline void report_in_flight(access& a, std::uint32_t number) {
@@ -254,18 +326,15 @@ inline void report_in_flight(access& a, std::uint32_t number) {
 
 // ---- the rules ----------------------------------------------------------------------------------------------------
 
-inline reader_set::who unordered(epoch e, site_number site, overflow const& o) {
+inline reader unordered(epoch e, site_number site, overflow const& o) {
   if (e == 0) return {};
-  if (agent_of(e) == many) return o.sets[clock_of(e)].unordered();
-  return running().ordered(e) ? reader_set::who{} : reader_set::who{e, site};
+  if (agent_of(e) == many) return o.readers.unordered(e);
+  return running().ordered(e) ? reader{} : reader{e, site};
 }
 
 inline void add_to_set(epoch& e, site_number& site, epoch by, site_number mine, overflow& o) {
-  if (agent_of(e) != many) {
-    o.sets.emplace_back(e, site);
-    e = make_epoch(many, static_cast<std::uint32_t>(o.sets.size() - 1));
-  }
-  o.sets[clock_of(e)].add(by, mine);
+  if (agent_of(e) != many) e = o.readers.make(e, site);
+  o.readers.add(e, by, mine);
   site = mine;
 }
 
@@ -277,7 +346,7 @@ inline void touch(slots& s, bool& atomic, access& a, overflow& o) {
     s.write = 0;
   }
   bool const concurrent_atomics = a.atomic && atomic;
-  auto       before = agent_of(s.write) == agent_of(now) ? reader_set::who{} : unordered(s.write, s.write_site, o);
+  auto       before             = agent_of(s.write) == agent_of(now) ? reader{} : unordered(s.write, s.write_site, o);
   if (before.e && !concurrent_atomics)
     report_race(a.writes ? kind::write_after_write : kind::read_after_write, a, before, atomic);
   if (!a.writes) {
@@ -290,9 +359,13 @@ inline void touch(slots& s, bool& atomic, access& a, overflow& o) {
   if (s.read && agent_of(s.read) != agent_of(now))
     if (auto const reader = unordered(s.read, s.read_site, o); reader.e)
       report_race(kind::write_after_read, a, reader, false);
-  s.read = 0;
-  if (before.e && concurrent_atomics) add_to_set(s.write, s.write_site, now, a.at, o);
-  else s.write = now, s.write_site = a.at;
+  o.drop(s.read);
+  if (before.e && concurrent_atomics) {
+    add_to_set(s.write, s.write_site, now, a.at, o);
+  } else {
+    o.drop(s.write);
+    s.write = now, s.write_site = a.at;
+  }
   atomic = a.atomic;
 }
 
@@ -309,7 +382,7 @@ inline void refresh(cell& c, std::size_t offset, std::uint32_t generation) {
   if (!in_shared(offset)) return;
   c.set = 0;
   if (offset < arena::static_span) {
-    c.valid = 15;
+    c.valid = memory.static_valid[offset / 4] & 15u;
     return;
   }
   std::size_t const begin = arena::shared_begin, end = begin + running().shared_bytes;
@@ -324,7 +397,7 @@ inline bool settled(slots const& s, overflow const& o) {
   auto const  one = [&](epoch e) {
     if (e == 0) return true;
     if (agent_of(e) == in_flight) return false;
-    if (agent_of(e) == many) return o.sets[clock_of(e)].settled();
+    if (agent_of(e) == many) return o.readers.settled(e);
     std::uint32_t const u = agent_of(e) - b.first_agent;
     return u < b.agents && clock_of(e) <= b.base[u];
   };
@@ -337,10 +410,7 @@ inline void split(cell& c, overflow& o) {
     if (!(c.bytes >> i & 1)) continue;
     parts.part[i] = c, parts.atomic[i] = c.atomic;
     for (epoch* e : {&parts.part[i].write, &parts.part[i].read})
-      if (agent_of(*e) == many) {
-        o.sets.push_back(reader_set(o.sets[clock_of(*e)]));
-        *e = make_epoch(many, static_cast<std::uint32_t>(o.sets.size() - 1));
-      }
+      if (agent_of(*e) == many) *e = o.readers.copy_of(*e);
   }
   o.splits.push_back(parts);
   c.split = true;
@@ -360,7 +430,9 @@ inline void split(cell& c, overflow& o) {
     if (m & ~unsigned{c.valid}) {
       report_access(kind::out_of_bounds, a,
                     in_shared(a.offset)
-                        ? "The launch gave the block fewer bytes of shared memory, or an index went too far."
+                        ? a.offset < arena::static_span
+                              ? "An index went beyond a __shared__ variable."
+                              : "The launch gave the block fewer bytes of shared memory, or an index went too far."
                         : "An index, an extent or a stride goes beyond the buffer; check the tail's guard.");
       return;
     }
@@ -394,22 +466,66 @@ inline void split(cell& c, overflow& o) {
   }
 }
 
-/// A plain access by the running thread. Repetition within one epoch is the common case and costs one comparison a cell.
+/// Judges a plain access to one whole word where that is simple: nothing is wrong, and all that happened to the word before
+/// is ordered by a barrier of the block or is the running thread's own. False where it must be looked at closely.
+template <bool Write>
+[[gnu::always_inline]] inline bool judge_word(cell& c, block_state const& b, std::uint32_t generation, bool heap,
+                                              site_number at) {
+  if (c.generation != generation) {
+    if (!heap || c.valid != 15 || (!Write && c.set != 15)) return false;
+    c.generation = generation;  // the launch's first access
+    c.split = c.atomic = false;
+    c.bytes            = 15;
+    if constexpr (Write) {
+      c.write = b.now, c.write_site = at, c.read = 0, c.set = 15;
+    } else {
+      c.read = b.now, c.read_site = at, c.write = 0;
+    }
+    return true;
+  }
+  if (c.bytes != 15 || c.atomic) return false;
+  auto const settled = [&](epoch e) {
+    std::uint32_t const u = agent_of(e) - b.first_agent;
+    return e == 0 || u == b.me || (u < b.threads && clock_of(e) <= b.base[u]);
+  };
+  if constexpr (Write) {
+    if (c.write == b.now && c.read == 0) return true;
+    if (c.valid != 15 || !settled(c.write)) return false;
+    if (agent_of(c.read) == many) {
+      auto& readers = overflow_of(heap ? arena::heap_begin : 0).readers;
+      if (!readers.settled(c.read)) return false;
+      readers.drop(c.read);
+    } else if (!settled(c.read)) {
+      return false;
+    }
+    c.write = b.now, c.write_site = at, c.read = 0, c.set = 15;
+  } else {
+    if (c.read == b.now) return true;
+    if (c.set != 15 || !settled(c.write)) return false;
+    if (agent_of(c.read) != many && settled(c.read)) {
+      c.read = b.now, c.read_site = at;
+    } else {
+      auto& readers = overflow_of(heap ? arena::heap_begin : 0).readers;
+      if (agent_of(c.read) != many) c.read = readers.make(c.read, c.read_site);
+      else if (readers.holds(c.read, b.now)) return true;
+      readers.add(c.read, b.now, at);
+      c.read_site = at;
+    }
+  }
+  return true;
+}
+
+/// A plain access by the running thread.
 template <bool Write>
 [[gnu::always_inline]] inline void judge(std::size_t offset, std::size_t bytes, site_number at) {
   block_state const&  b          = running();
-  std::uint32_t const generation = offset < arena::heap_begin ? b.block_generation : b.launch_generation;
+  bool const          heap       = offset >= arena::heap_begin;
+  std::uint32_t const generation = heap ? b.launch_generation : b.block_generation;
   if (((offset | bytes) & 3) == 0) {
-    cell const* c = memory.shadow + offset / 4;
-    for (cell const* const end = c + bytes / 4;; ++c) {
-      if (c == end) return;
-      if (c->generation != generation || c->bytes != 15) break;
-      if constexpr (Write) {
-        if (c->write != b.now || c->read != 0 || c->atomic) break;
-      } else if (c->read != b.now) {
-        if (agent_of(c->read) != many || !overflow_of(offset).sets[clock_of(c->read)].holds(b.now)) break;
-      }
-    }
+    cell*       c   = memory.shadow + offset / 4;
+    cell* const end = c + bytes / 4;
+    while (c != end && judge_word<Write>(*c, b, generation, heap, at)) ++c;
+    if (c == end) return;
   }
   access a{!Write, Write, false, at, offset, bytes};
   judge_cells(a);
@@ -473,6 +589,7 @@ inline void put_in_flight(std::size_t offset, std::size_t bytes, std::uint32_t n
   for (std::size_t i = offset / 4; i < (offset + bytes) / 4; ++i) {
     cell& c = memory.shadow[i];
     if (c.generation != generation_of(offset)) continue;  // out of bounds, reported
+    if (!c.split) overflow_of(offset).drop(c.read);
     forget(c);
     c.bytes = 15;
     c.set   = 15;
