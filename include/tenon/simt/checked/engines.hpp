@@ -151,7 +151,9 @@ inline void start_load(void* shared, void const* global, std::size_t bytes, void
 
 inline void arrive_after_copies(void* barrier, site_number at) {
   auto& b = running();
-  if (!barrier_at(barrier, "mbarrier_arrive_after_copies", at)) return;
+  auto* const m = barrier_at(barrier, "mbarrier_arrive_after_copies", at);
+  if (!m) return;
+  m->known.add();  // what the copies came after, those who wait for them come after as well
   copies_job j{std::move(b.mine->copies), memory.find(barrier), b.me, at};
   b.mine->copies.clear();
   engines().copies.push_back(std::move(j));
