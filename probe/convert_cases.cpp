@@ -1,0 +1,2 @@
+#include "probe.hpp"
+std::vector<probe::entry> probe::convert_cases() { return {}; }

@@ -1,0 +1,2 @@
+#include "probe.hpp"
+std::vector<probe::entry> probe::matrix_cases() { return {}; }
