@@ -1,6 +1,7 @@
 #pragma once
 //  Device memory of the host target: unset contents, red zones on both sides.
 #include <tenon/config.hpp>
+#include <tenon/simt/type_anchor.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <new>
 #include <span>
 #include <stdexcept>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -17,7 +19,9 @@ namespace tenon::simt {
 
 #if TENON_CHECKED
 namespace machine {
-std::byte* allocate(std::size_t bytes, std::size_t element_bytes);
+/// `type` is anchor_of<T>(): reports name members of elements.
+std::byte* allocate(std::size_t bytes, std::size_t element_bytes, void const* type);
+void       name(std::byte* p, std::string_view name);
 void       release(std::byte* p);
 void       copy_from_host(void* to, void const* from, std::size_t bytes);
 void       copy_to_host(void* to, void const* from, std::size_t bytes);
@@ -25,11 +29,12 @@ void       copy_to_host(void* to, void const* from, std::size_t bytes);
 #else
 namespace machine {
 // Unset memory holds a pattern that reads as NaN in every floating-point format.
-inline std::byte* allocate(std::size_t bytes, std::size_t) {
+inline std::byte* allocate(std::size_t bytes, std::size_t, void const*) {
   auto* const p = static_cast<std::byte*>(::operator new (bytes == 0 ? 1 : bytes, std::align_val_t{256}));
   std::memset(p, 0xff, bytes);
   return p;
 }
+inline void name(std::byte*, std::string_view) {}
 inline void release(std::byte* p) { ::operator delete (p, std::align_val_t{256}); }
 inline void copy_from_host(void* to, void const* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
 inline void copy_to_host(void* to, void const* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
@@ -45,7 +50,9 @@ class buffer {
  public:
   buffer() = default;
   explicit buffer(std::size_t size)
-      : size_(size), data_(reinterpret_cast<T*>(machine::allocate(size * sizeof(T), sizeof(T)))) {}
+      : size_(size),
+        data_(reinterpret_cast<T*>(
+            machine::allocate(size * sizeof(T), sizeof(T), TENON_CHECKED ? anchor_of<T>() : nullptr))) {}
   explicit buffer(std::span<T const> contents) : buffer(contents.size()) { assign(contents); }
   buffer(std::size_t size, T const& value) : buffer(std::span<T const>(std::vector<T>(size, value))) {}
   buffer(buffer&& from) noexcept : size_(std::exchange(from.size_, 0)), data_(std::exchange(from.data_, nullptr)) {}
@@ -65,6 +72,11 @@ class buffer {
     std::vector<T> v(size_);
     if (size_) machine::copy_to_host(v.data(), data_, size_ * sizeof(T));
     return v;
+  }
+
+  /// What reports call it: x.name("weights").
+  void name(std::string_view name) {
+    if (data_) machine::name(reinterpret_cast<std::byte*>(data_), name);
   }
 
   T*          data() { return data_; }

@@ -6,6 +6,7 @@
 #define TENON_CHECKED 1
 #include <tenon/simt/buffer.hpp>
 #include <tenon/simt/checked/machine.hpp>
+#include <tenon/simt/checked/report_files.hpp>
 #include <tenon/simt/launch.hpp>
 #include <tenon/simt/machine.hpp>
 
@@ -27,6 +28,7 @@ namespace checked {
 
 static void open() {
   if (current) return;
+  report_files::instance();
   memory.open();
   current    = new block_state;
   shadow_now = new shadow_state;
@@ -75,6 +77,20 @@ static void find_statics() {
       ignored[i] = 1;
   };
   ignore(threadIdx), ignore(blockIdx), ignore(blockDim), ignore(gridDim), ignore(doing);
+  // Symbols tell the extents of the variables: bytes between two of them are nobody's.
+  static std::vector<thread_local_symbol> const variables = debug_info::of_this_program().thread_locals();
+  static std::vector<unsigned char>             valid;
+  valid.assign(found.bytes / 4 + 2, variables.empty() ? 15 : 0);
+  for (std::size_t k = 0; k < variables.size(); ++k) {
+    auto const&       v    = variables[k];
+    std::size_t const next = k + 1 < variables.size() ? variables[k + 1].offset : found.bytes;
+    std::size_t const end  = std::min(v.bytes ? v.offset + v.bytes : next, found.bytes);
+    for (std::size_t o = v.offset; o < end; ++o) valid[o / 4] = (valid[o / 4] | 1u << o % 4) & 15u;
+    bool const machine = v.name.starts_with("_ZN5tenon4simt") || v.name.starts_with("_ZGV");
+    for (std::size_t o = v.offset; machine && o < end; ++o) ignored[o / 4] = 1;
+  }
+  memory.static_valid     = valid.data();
+  memory.static_variables = variables.data(), memory.static_count = variables.size();
   memory.statics = found.begin, memory.statics_bytes = found.bytes;
   memory.not_shared = reinterpret_cast<bool*>(ignored.data());
 }
@@ -100,6 +116,7 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
   b.operations.clear();
   counting = options.count_wavefronts;
   counters().begin_launch();
+  views_of_shared.clear();
   gridDim                  = grid;
   blockDim                 = shape;
   std::uint64_t const seed = options.seed + 0x51ed270b * launch;
@@ -174,12 +191,14 @@ outcome run_grid(void (*body)(void const*), void const* argument, dim3 grid, dim
   for (auto const& [at, uses] : running().operations)
     for (auto const& [name, times] : uses) found.add_operation({name, sites().named_site(at), times});
   running().operations.clear();
-  bool const faulty = !running().found.empty();
   running().found.move_to(found);
+  report_files::instance().note(options.session, found);
+  bool const faulty = !found.findings.empty();
   if (!options.session && faulty) {
     std::cerr << "tenon: a checked launch without a session: " << found << std::endl;
     found.findings.clear();
   }
+  if (!options.session) found.accepted.clear();
   return !done ? outcome::deadlock : !options.session && faulty ? outcome::faulty : outcome::finished;
 }
 
@@ -219,8 +238,7 @@ constexpr std::uintptr_t      lowest = 65536;
 /// refuses a misaligned access of 16 bytes, so the launch ends before it.
 [[gnu::noinline]] static void misaligned_access(void const* address, std::size_t bytes, bool write, site_number at) {
   runtime_scope const scope;
-  if (running().alignment_matters)
-    report_misaligned(address, bytes, bytes, write ? "vector store" : "vector load", at);
+  if (running().alignment_matters) report_misaligned(address, bytes, bytes, write ? "vector store" : "vector load", at);
   if (bytes == 16) scheduler::instance().give_up();
 }
 
@@ -249,16 +267,22 @@ template <bool Write, std::size_t Alignment = 1>
 using tenon::simt::hook;
 
 // Where the name does not say unaligned, the compiler has taken the address for a multiple of the size, or of 8.
-#define TENON_SIMT_HOOK(BYTES)                                                                                               \
-  void __tsan_read##BYTES(void* p) { hook<false, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); }          \
-  void __tsan_write##BYTES(void* p) { hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); }          \
-  void __tsan_unaligned_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }                         \
-  void __tsan_unaligned_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }                         \
-  void __tsan_volatile_read##BYTES(void* p) { hook<false, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); } \
-  void __tsan_volatile_write##BYTES(void* p) { hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); } \
-  void __tsan_unaligned_volatile_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }                \
-  void __tsan_unaligned_volatile_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }                \
-  void __tsan_read_write##BYTES(void* p) { hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); }     \
+#define TENON_SIMT_HOOK(BYTES)                                                                                      \
+  void __tsan_read##BYTES(void* p) { hook<false, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); } \
+  void __tsan_write##BYTES(void* p) { hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); } \
+  void __tsan_unaligned_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }                \
+  void __tsan_unaligned_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }                \
+  void __tsan_volatile_read##BYTES(void* p) {                                                                       \
+    hook<false, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0));                                    \
+  }                                                                                                                 \
+  void __tsan_volatile_write##BYTES(void* p) {                                                                      \
+    hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0));                                     \
+  }                                                                                                                 \
+  void __tsan_unaligned_volatile_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }       \
+  void __tsan_unaligned_volatile_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }       \
+  void __tsan_read_write##BYTES(void* p) {                                                                          \
+    hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0));                                     \
+  }                                                                                                                 \
   void __tsan_unaligned_read_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }
 
 // Atomics of host code: made as they are, judged as nothing. Kernels reach atomics through arch:: only.

@@ -13,14 +13,19 @@ inline testing::AssertionResult is_clean(report const& r) {
   return r.clean() ? testing::AssertionSuccess() : testing::AssertionFailure() << r;
 }
 
-/// There is a finding of this kind between these two lines, in either order; 0 stands for any line or none.
+/// There is a finding of this kind between these two lines, in either order, or one that names it as seen beside it; 0
+/// stands for any line or none.
 inline testing::AssertionResult reports(report const& r, kind what, unsigned line = 0, unsigned other_line = 0) {
-  for (auto const& f : r.findings) {
-    if (f.what != what) continue;
-    auto const fits = [&](unsigned a, unsigned b) {
+  auto const fits = [&](finding const& f) {
+    auto const between = [&](unsigned a, unsigned b) {
       return (line == 0 || line == a) && (other_line == 0 || other_line == b);
     };
-    if (fits(f.here.line, f.there.line) || fits(f.there.line, f.here.line)) return testing::AssertionSuccess();
+    return f.what == what && (between(f.here.line, f.there.line) || between(f.there.line, f.here.line));
+  };
+  for (auto const& f : r.findings) {
+    if (fits(f)) return testing::AssertionSuccess();
+    for (auto const& a : f.also)
+      if (fits(a)) return testing::AssertionSuccess();
   }
   return testing::AssertionFailure() << "no " << to_string(what) << " between lines " << line << " and " << other_line
                                      << "; " << r;

@@ -98,7 +98,9 @@ TENON_SIMT_MACHINE void bulk_wait(int pending, bool read_only, site at);
 #if TENON_CHECKED
 using chunk = unsigned long long __attribute__((vector_size(16)));
 
-std::byte* shared_memory(std::size_t bytes, site at);
+/// The block's dynamic shared memory, of which the caller wants `bytes`, or an array where that is 0. `type` is anchor_of()
+/// what it sees there.
+std::byte* shared_memory(std::size_t bytes, site at, void const* type = nullptr);
 /// Judges a plain access; `alignment` 0 where any address will do.
 void check_access(void const* address, std::size_t bytes, std::size_t alignment, bool write, site at);
 /// Judges an atomic access; peek and poke then make it.

@@ -2,6 +2,7 @@
 //  What a checked run found, as values: print them, compare them, match them in a test.
 #include <tenon/simt/site.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <ostream>
@@ -61,6 +62,27 @@ constexpr char const* to_string(kind k) {
   }
   return "unknown";
 }
+/// The kind's name in the source: what JSON and baselines say.
+constexpr char const* name_of(kind k) {
+  switch (k) {
+    case kind::read_after_write: return "read_after_write";
+    case kind::write_after_read: return "write_after_read";
+    case kind::write_after_write: return "write_after_write";
+    case kind::uninitialised_read: return "uninitialised_read";
+    case kind::out_of_bounds: return "out_of_bounds";
+    case kind::misaligned: return "misaligned";
+    case kind::divergent_barrier: return "divergent_barrier";
+    case kind::divergent_collective: return "divergent_collective";
+    case kind::unwaited_copy: return "unwaited_copy";
+    case kind::missing_proxy_fence: return "missing_proxy_fence";
+    case kind::barrier_misuse: return "barrier_misuse";
+    case kind::phase_overtaken: return "phase_overtaken";
+    case kind::transaction_mismatch: return "transaction_mismatch";
+    case kind::deadlock: return "deadlock";
+    case kind::not_checked: return "not_checked";
+  }
+  return "unknown";
+}
 constexpr char const* to_string(level l) {
   return l == level::error ? "error" : l == level::review ? "review" : "incomplete";
 }
@@ -80,22 +102,35 @@ constexpr char const* to_string(delivery d) {
 
 /// One side of a finding.
 struct place {
-  std::string what;      // "write of 4 bytes"
-  std::string file;      // empty where unknown
-  unsigned    line = 0;  // 0 where unknown
-  std::string thread;    // "thread 33 (warp 1, lane 1) of block (0, 0, 0)"
+  std::string what;       // "write of 4 bytes"
+  std::string file;       // empty where unknown
+  unsigned    line = 0;   // 0 where unknown
+  std::string thread;     // "thread 33 (warp 1, lane 1) of block (0, 0, 0)"
+  std::string text = {};  // the source line, where its file can be read
 
   bool known() const { return !what.empty(); }
+  bool same_line(place const& p) const { return line == p.line && file == p.file; }
 };
 
+/// One cause. What else it made visible between the same places is in `also`.
 struct finding {
-  kind          what     = kind::not_checked;
-  level         severity = level::error;
-  place         here;       // where it was noticed
-  place         there;      // the other side, where there is one
-  std::string   bytes;      // "shared memory, bytes [128, 132) of 4096"
-  std::string   message;    // what is missing, and what usually mends it
-  std::uint64_t times = 1;  // occurrences of this kind between these two places
+  kind                 what     = kind::not_checked;
+  level                severity = level::error;
+  place                here;          // where it was noticed
+  place                there;         // the other side, where there is one
+  std::string          bytes;         // "shared.a[1][37] (float): shared memory, bytes [128, 132) of 4096"
+  std::string          message;       // what is missing, and what usually mends it
+  std::uint64_t        times   = 1;   // occurrences of this kind between these two places
+  std::string          path    = {};  // "shared.a[1][37]", where the program's debug information tells
+  std::string          memory  = {};  // what the bytes are of: "shared memory", "buffer 2"
+  std::string          missing = {};  // what would order the two sides: "sync_block", "sync_warp", "hand_over", ...
+  std::vector<finding> also    = {};  // of other kinds or lines, with no `also` of their own
+
+  bool has(kind k) const {
+    for (auto const& f : also)
+      if (f.what == k) return true;
+    return what == k;
+  }
 };
 
 /// A barrier, wait, fence or atomic of a kernel.
@@ -122,40 +157,107 @@ struct report {
   /// Barriers, waits, fences and atomics that ran, by place; only with list_operations.
   std::vector<operation> operations;
   void                   add_operation(operation const& more) {
-                      for (auto& o : operations)
+    for (auto& o : operations)
       if (o.at == more.at && o.name == more.name) return void(o.times += more.times);
     operations.push_back(more);
   }
+  std::vector<finding> accepted;  // by a baseline (simt/baseline.hpp): they do not make the report unclean
 
   /// Nothing was found, not even something to review.
   bool clean() const { return findings.empty(); }
   bool has(kind k) const {
     for (auto const& f : findings)
-      if (f.what == k) return true;
+      if (f.has(k)) return true;
     return false;
   }
 };
 
+/// For main() of a program that checks: 0 clean, 1 findings, 2 nothing wrong was found but the run could not judge.
+inline int exit_status(report const& r) {
+  for (auto const& f : r.findings)
+    if (f.severity != level::incomplete) return 1;
+  return r.findings.empty() ? 0 : 2;
+}
+
+namespace detail {
+
+/// Lines of at most 110 columns, indented by two; a line that brings its own indentation stays as it is.
+inline void print_wrapped(std::ostream& out, std::string const& text) {
+  constexpr std::size_t width = 108, most_lines = 12;
+  std::size_t           lines = 0;
+  for (std::size_t at = 0; at <= text.size();) {
+    std::size_t end = std::min(text.find('\n', at), text.size());
+    if (++lines > most_lines) {
+      out << "\n  ...";
+      return;
+    }
+    if (end - at > width && text[at] != ' ') {
+      std::size_t const space = text.rfind(' ', at + width);
+      if (space != std::string::npos && space > at) end = space;
+    }
+    out << "\n  " << text.substr(at, end - at);
+    at = end + 1;
+  }
+}
+
+inline std::string times_of(finding const& f) {
+  return f.times > 1 ? ", " + std::to_string(f.times) + " times" : std::string();
+}
+
+inline void print_excerpt(std::ostream& out, place const& p, std::string const& beside) {
+  std::string const number = std::to_string(p.line);
+  if (!p.text.empty()) out << "\n    " << number << " | " << p.text.substr(0, 104);
+  if (beside.empty()) return;
+  if (p.line) out << "\n    " << std::string(number.size(), ' ') << " | " << beside;
+  else out << "\n  " << beside;
+}
+
+inline std::string by(place const& p) { return p.thread.empty() ? "" : "by " + p.thread; }
+
+}  // namespace detail
+
+/// As compilers print, so that editors and CI find the lines:
+///   file:line: level: kind, the line, who did what; the other side likewise; the bytes; what is missing; what else.
 inline std::ostream& operator<<(std::ostream& out, finding const& f) {
-  out << to_string(f.what);
-  if (f.severity != level::error) out << " [" << to_string(f.severity) << "]";
-  if (f.times > 1) out << ", " << f.times << " times";
-  auto const side = [&](place const& p) {
-    out << "\n  " << p.what;
-    if (!p.file.empty()) out << "\n      at " << p.file << ':' << p.line;
-    if (!p.thread.empty()) out << "\n      by " << p.thread;
+  using namespace detail;
+  auto const where = [&](place const& p) {
+    if (!p.file.empty()) out << p.file << ':' << p.line << ": ";
   };
-  if (f.here.known()) side(f.here);
-  if (f.there.known()) side(f.there);
-  if (!f.bytes.empty()) out << "\n  " << f.bytes;
-  if (!f.message.empty()) out << "\n  " << f.message;
+  where(f.here);
+  out << to_string(f.severity) << ": " << to_string(f.what) << times_of(f);
+  if (f.here.known()) print_excerpt(out, f.here, f.here.what + (f.here.thread.empty() ? "" : " ") + by(f.here));
+  if (f.there.known()) {
+    out << '\n';
+    where(f.there);
+    if (f.there.file.empty()) out << "  ";
+    out << f.there.what;
+    print_excerpt(out, f.there, by(f.there));
+  }
+  if (!f.bytes.empty()) print_wrapped(out, f.bytes);
+  if (!f.message.empty()) print_wrapped(out, f.message);
+  if (f.also.empty()) return out;
+  std::string           text = "Also: ";
+  constexpr std::size_t most = 4;
+  for (std::size_t i = 0; i < f.also.size() && i < most; ++i) {
+    auto const& a = f.also[i];
+    text += (i ? "; " : "") + std::string(to_string(a.what)) + times_of(a);
+    bool const new_here  = a.here.line && !a.here.same_line(f.here) && !a.here.same_line(f.there);
+    bool const new_there = a.there.line && !a.there.same_line(f.here) && !a.there.same_line(f.there);
+    if (new_here || new_there) text += " (line " + std::to_string(new_here ? a.here.line : a.there.line) + ")";
+  }
+  if (f.also.size() > most) text += "; " + std::to_string(f.also.size() - most) + " more";
+  print_wrapped(out, text + ".");
   return out;
 }
 
 inline std::ostream& operator<<(std::ostream& out, report const& r) {
-  out << (r.findings.empty() ? "clean" : std::to_string(r.findings.size()) + " finding(s)") << " (schedule "
-      << to_string(r.schedule) << ", delivery " << to_string(r.delivery) << ", seed " << r.seed << ")";
-  for (auto const& f : r.findings) out << '\n' << f;
+  auto const count = r.findings.size();
+  if (count == 0) out << "clean";
+  else out << count << (count == 1 ? " finding" : " findings");
+  out << " (schedule " << to_string(r.schedule) << ", delivery " << to_string(r.delivery) << ", seed " << r.seed;
+  if (!r.accepted.empty()) out << ", " << r.accepted.size() << " accepted";
+  out << ")";
+  for (auto const& f : r.findings) out << "\n" << f << "\n";
   return out;
 }
 

@@ -7,12 +7,14 @@
 //  Static shared variables (simt/cuda.hpp) are thread-local variables of the program: they live elsewhere, only their
 //  shadow is here.
 #include <tenon/simt/checked/clock.hpp>
+#include <tenon/simt/checked/debug_info.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <map>
 #include <new>
+#include <string>
 
 #include <sys/mman.h>
 
@@ -42,6 +44,8 @@ struct allocation {
   std::size_t   element_bytes;
   bool          live;
   std::uint32_t number;  // buffers count from 1
+  void const*   type;    // anchor_of() the elements
+  std::string   name = {};
 };
 
 /// Constant-initialised, so that hooks may run before anything else does.
@@ -63,6 +67,9 @@ struct arena {
   std::uintptr_t statics       = 0;  // the program's thread-local variables, where static shared memory is watched
   std::size_t    statics_bytes = 0;  // 0 where it is not
   bool*          not_shared    = nullptr;  // of each four bytes of statics: the machine's own, as threadIdx
+  unsigned char* static_valid  = nullptr;  // of each four bytes of statics: those of a variable, a bit each
+  thread_local_symbol const* static_variables = nullptr;  // by offset; none where the program has no symbols
+  std::size_t                static_count     = 0;
 
   std::map<std::size_t, allocation>& allocations() {
     static auto* const m = new std::map<std::size_t, allocation>;  // outlives every static buffer
@@ -82,6 +89,13 @@ struct arena {
 
   static constexpr std::size_t nowhere = ~std::size_t{0};
 
+  /// The static variable that begins at `offset` or next before it; null where symbols do not tell.
+  thread_local_symbol const* static_variable(std::size_t offset) const {
+    thread_local_symbol const* found = nullptr;
+    for (std::size_t i = 0; i < static_count && static_variables[i].offset <= offset; ++i) found = &static_variables[i];
+    return found;
+  }
+
   /// The offset of p, `nowhere` for memory that is not watched.
   [[gnu::always_inline]] std::size_t find(void const* p) const {
     auto const        address = reinterpret_cast<std::uintptr_t>(p);
@@ -95,11 +109,11 @@ struct arena {
   std::byte* shared() const { return at(shared_begin); }
 
   /// Unset bytes between red zones. Addresses are not used again before the heap has been walked once.
-  std::byte* allocate(std::size_t bytes, std::size_t element_bytes) {
+  std::byte* allocate(std::size_t bytes, std::size_t element_bytes, void const* type = nullptr) {
     open();
     std::size_t const room  = (bytes + red_zone - 1) / red_zone * red_zone + red_zone;
     std::size_t const begin = room_for(room);
-    allocations()[begin]    = {bytes, element_bytes, true, ++count};
+    allocations()[begin]    = {bytes, element_bytes, true, ++count, type};
     mark(begin, bytes, 1);
     std::memset(at(begin), 0xff, bytes);
     return at(begin);

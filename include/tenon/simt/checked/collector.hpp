@@ -1,5 +1,8 @@
 #pragma once
 //  The findings of one launch, one per kind and pair of places, turned into a report when the launch is over.
+#include <tenon/simt/baseline.hpp>
+#include <tenon/simt/causes.hpp>
+#include <tenon/simt/checked/regions.hpp>
 #include <tenon/simt/checked/sites.hpp>
 #include <tenon/simt/report.hpp>
 
@@ -30,31 +33,39 @@ class collector {
     return false;
   }
 
-  /// Counts one more of a known finding; false where it is new.
-  bool again(kind what, site_number here, site_number there) {
-    auto const found = seen_.find(key(what, here, there));
+  /// Counts one more of a known finding; false where it is new. `edge` tells apart what is missing between the places.
+  bool again(kind what, site_number here, site_number there, char const* edge = nullptr) {
+    auto const found = seen_.find(key(what, here, there, edge));
     if (found == seen_.end()) return raw_.size() >= limit;
     ++raw_[found->second].times;
     return true;
   }
 
-  void add(kind what, level severity, side here, side there, std::string bytes, std::string message) {
-    seen_[key(what, here.at, there.at)] = raw_.size();
-    raw_.push_back({what, severity, std::move(here), std::move(there), std::move(bytes), std::move(message), 1});
+  void add(kind what, level severity, side here, side there, region bytes, std::string message,
+           char const* missing = "", char const* edge = nullptr) {
+    seen_[key(what, here.at, there.at, edge)] = raw_.size();
+    raw_.push_back(
+        {what, severity, std::move(here), std::move(there), std::move(bytes), std::move(message), missing, 1});
   }
 
+  /// Into the report, by cause, less what the baseline accepts.
   void move_to(report& to) {
+    if (raw_.empty()) return;
     std::vector<site_number> wanted;
     for (auto const& r : raw_) wanted.push_back(r.here.at), wanted.push_back(r.there.at);
     sites().resolve(wanted);
+    std::vector<finding> all;
     for (auto& r : raw_) {
-      finding f{r.what, r.severity, place_of(r.here), place_of(r.there), r.bytes, r.message, r.times};
-      bool    merged = false;
-      for (auto& known : to.findings)
-        if (same_cause(known, f)) known.times += f.times, merged = true;
-      if (!merged) to.findings.push_back(std::move(f));
+      words   w = r.bytes.in_words();
+      finding f;
+      f.what = r.what, f.severity = r.severity, f.here = place_of(r.here), f.there = place_of(r.there);
+      f.bytes = std::move(w.text), f.path = std::move(w.path), f.memory = std::move(w.memory);
+      f.message = std::move(r.message), f.missing = r.missing, f.times = r.times;
+      all.push_back(std::move(f));
     }
     clear();
+    add_findings(to, by_cause(std::move(all)));
+    accept(to, environment_baseline());
   }
 
  private:
@@ -62,21 +73,20 @@ class collector {
     kind          what;
     level         severity;
     side          here, there;
-    std::string   bytes, message;
+    region        bytes;
+    std::string   message;
+    char const*   missing;
     std::uint64_t times;
   };
 
-  static std::uint64_t key(kind what, site_number here, site_number there) {
-    return (std::uint64_t{here} << 32 | there) * 0x9e3779b97f4a7c15u + static_cast<std::uint64_t>(what);
+  static std::uint64_t key(kind what, site_number here, site_number there, char const* edge) {
+    return (std::uint64_t{here} << 32 | there) * 0x9e3779b97f4a7c15u + static_cast<std::uint64_t>(what) +
+           static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(edge)) * 64;
   }
   static place place_of(side const& s) {
     if (s.what.empty()) return {};
     auto const line = sites().line(s.at);
-    return {s.what, line.file, line.line, s.thread};
-  }
-  static bool same_cause(finding const& a, finding const& b) {
-    auto const same = [](place const& x, place const& y) { return x.file == y.file && x.line == y.line; };
-    return a.what == b.what && same(a.here, b.here) && same(a.there, b.there) && a.here.line != 0;
+    return {s.what, line.file, line.line, s.thread, sites().text(line)};
   }
 
   std::vector<raw>                               raw_;

@@ -235,14 +235,14 @@ class debug_info {
 
   std::string name_of(type t) { return name_of(t, 0); }
 
-  /// The bytes [offset, offset + bytes) of an object of this type. An object that is covered whole is not looked into.
-  named name(type t, std::uint64_t offset, std::uint64_t bytes) {
+  /// The bytes [offset, offset + bytes) of an object of this type and name. One that is covered whole is not looked into.
+  named name(type t, std::uint64_t offset, std::uint64_t bytes, std::string const& object = {}) {
     search found;
-    find(t, offset, bytes ? bytes : 1, "", found, 0);
+    find(t, offset, bytes ? bytes : 1, object, found, 0);
     if (found.spans) {
       search first, last;
-      find(t, offset, 1, "", first, 0);
-      find(t, offset + bytes - 1, 1, "", last, 0);
+      find(t, offset, 1, object, first, 0);
+      find(t, offset + bytes - 1, 1, object, last, 0);
       if (first.names.empty() || last.names.empty()) return {};
       return {first.names[0].path + " to " + last.names[0].path, ""};
     }
@@ -255,17 +255,21 @@ class debug_info {
     return all;
   }
 
-  /// The program's thread-local variables, from its symbol table.
+  /// The program's thread-local variables, from its symbol table, by offset; none where local symbols were stripped.
   std::vector<thread_local_symbol> thread_locals() const {
     std::vector<thread_local_symbol> all;
+    bool                             local = false;
     for (dwarf::reader r(s_.symbols); r.more();) {
       auto const b = r.take(sizeof(Elf64_Sym));
       Elf64_Sym  one{};
       if (b.size() != sizeof one) break;
       std::memcpy(&one, b.data(), sizeof one);
+      local |= ELF64_ST_TYPE(one.st_info) == STT_FILE;
       if (ELF64_ST_TYPE(one.st_info) == STT_TLS && one.st_shndx != SHN_UNDEF)
         all.push_back({one.st_value, one.st_size, std::string(dwarf::reader(s_.symbol_names, one.st_name).text())});
     }
+    if (!local) all.clear();
+    std::sort(all.begin(), all.end(), [](auto const& a, auto const& b) { return a.offset < b.offset; });
     return all;
   }
 

@@ -31,9 +31,14 @@ using namespace checked;
 
 namespace machine {
 
-std::byte* allocate(std::size_t bytes, std::size_t element_bytes) {
+std::byte* allocate(std::size_t bytes, std::size_t element_bytes, void const* type) {
   runtime_scope const scope;
-  return memory.allocate(bytes, element_bytes);
+  return memory.allocate(bytes, element_bytes, type);
+}
+void name(std::byte* p, std::string_view name) {
+  runtime_scope const scope;
+  if (auto const found = memory.allocations().find(memory.find(p)); found != memory.allocations().end())
+    found->second.name = name;
 }
 void release(std::byte* p) {
   runtime_scope const scope;
@@ -48,27 +53,35 @@ void copy_to_host(void* to, void const* from, std::size_t bytes) { __real_memcpy
 // Outside a kernel there is one thread and nothing to wait for.
 static bool in_kernel() { return doing == activity::kernel; }
 
-/// Whether this run leaves the operation at this place out; notes it where operations are listed.
-static bool left_out(char const* name, site_number at) {
-  auto& b = running();
-  if (b.options.list_operations) ++b.operations[at][name];
-  return b.without && b.without == at;
-}
+/// An operation of the running thread: the machine is at work, and the place of the call has a number.
+struct step {
+  step const        here(at);
+  site_number const at;
+
+  explicit step(site const& place) : at(number(place)) {}
+
+  /// Whether this run leaves the operation out; notes it where operations are listed.
+  bool left_out(char const* name) const {
+    auto& b = running();
+    if (b.options.list_operations) ++b.operations[at][name];
+    return b.without && b.without == at;
+  }
+};
 
 void sync_block(site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out("sync_block", number(at))) return;
-  scheduler::instance().sync_block(number(at));
+  step const here(at);
+  if (here.left_out("sync_block")) return;
+  scheduler::instance().sync_block(here.at);
 }
 
 int sync_block_vote(block_vote_mode mode, bool predicate, site at) {
   if (!in_kernel()) return predicate;
-  runtime_scope const scope;
-  if (left_out("sync_block_vote", number(at))) return predicate;
+  step const here(at);
+  if (here.left_out("sync_block_vote")) return predicate;
   auto& s = scheduler::instance();
   s.vote(predicate);
-  s.sync_block(number(at));
+  s.sync_block(here.at);
   return mode == block_vote_mode::count ? s.voted()
          : mode == block_vote_mode::any ? s.voted() != 0
                                         : s.voted() == s.voters();
@@ -76,35 +89,35 @@ int sync_block_vote(block_vote_mode mode, bool predicate, site at) {
 
 void sync_named(int id, int threads, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out("sync_named", number(at))) return;
-  come_to_named(id, threads, true, number(at));
+  step const here(at);
+  if (here.left_out("sync_named")) return;
+  come_to_named(id, threads, true, here.at);
 }
 void arrive_named(int id, int threads, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out("arrive_named", number(at))) return;
-  come_to_named(id, threads, false, number(at));
+  step const here(at);
+  if (here.left_out("arrive_named")) return;
+  come_to_named(id, threads, false, here.at);
 }
 
 void sync_warp(unsigned mask, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out("sync_warp", number(at))) return;
-  scheduler::instance().meet({warp_operation::sync, 0, false, "sync_warp"}, mask, number(at), nullptr, nullptr);
+  step const here(at);
+  if (here.left_out("sync_warp")) return;
+  scheduler::instance().meet({warp_operation::sync, 0, false, "sync_warp"}, mask, here.at, nullptr, nullptr);
 }
 
 void fence(simt::scope how_far, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out(how_far == simt::scope::device ? "fence_device" : "fence_block", number(at))) return;
+  step const here(at);
+  if (here.left_out(how_far == simt::scope::device ? "fence_device" : "fence_block")) return;
   fence_memory(how_far);
 }
 
 void fence_proxy_async(site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out("fence_proxy_async", number(at))) return;
+  step const here(at);
+  if (here.left_out("fence_proxy_async")) return;
   fence_proxy();
 }
 
@@ -116,11 +129,11 @@ struct shuffle_lane {
 
 std::uint64_t shuffle(shuffle_mode mode, std::uint64_t v, int source, unsigned mask, site at) {
   if (!in_kernel()) return v;
-  runtime_scope const scope;
-  static char const*  names[] = {"shuffle", "shuffle_xor", "shuffle_up", "shuffle_down"};
-  shuffle_lane        mine{v, v, source, false};
-  collective const    what{warp_operation::shuffle, static_cast<int>(mode), false, names[static_cast<int>(mode)]};
-  scheduler::instance().meet(what, mask, number(at), &mine, [](void* const* lanes, unsigned here) {
+  step const         here(at);
+  static char const* names[] = {"shuffle", "shuffle_xor", "shuffle_up", "shuffle_down"};
+  shuffle_lane       mine{v, v, source, false};
+  collective const   what{warp_operation::shuffle, static_cast<int>(mode), false, names[static_cast<int>(mode)]};
+  scheduler::instance().meet(what, mask, here.at, &mine, [](void* const* lanes, unsigned here) {
     for (unsigned l = 0; l < 32; ++l) {
       if (!(here >> l & 1)) continue;
       auto& to = *static_cast<shuffle_lane*>(lanes[l]);
@@ -129,8 +142,8 @@ std::uint64_t shuffle(shuffle_mode mode, std::uint64_t v, int source, unsigned m
     }
   });
   // A block of one thread has no other lanes to miss: tiles reduce over it as over a warp.
-  if (mine.absent && running().threads > 1 && !running().found.again(kind::divergent_collective, number(at), 2))
-    running().found.add(kind::divergent_collective, level::error, {number(at), what.name, running().my_name()},
+  if (mine.absent && running().threads > 1 && !running().found.again(kind::divergent_collective, here.at, 2))
+    running().found.add(kind::divergent_collective, level::error, {here.at, what.name, running().my_name()},
                         {2, "", ""}, {},
                         "It reads lane " + std::to_string(source) +
                             ", which does not take part: it is not in the mask, has returned or does not exist. The "
@@ -140,14 +153,14 @@ std::uint64_t shuffle(shuffle_mode mode, std::uint64_t v, int source, unsigned m
 
 std::uint32_t vote(vote_mode mode, bool predicate, unsigned mask, site at) {
   if (!in_kernel()) return predicate;
-  runtime_scope const scope;
+  step const here(at);
   struct lane {
     bool          predicate;
     std::uint32_t yes, here;
   } mine{predicate, 0, 0};
   static char const* names[] = {"ballot", "any", "all"};
   scheduler::instance().meet({warp_operation::vote, static_cast<int>(mode), false, names[static_cast<int>(mode)]}, mask,
-                             number(at), &mine, [](void* const* lanes, unsigned here) {
+                             here.at, &mine, [](void* const* lanes, unsigned here) {
                                std::uint32_t yes = 0;
                                for (unsigned l = 0; l < 32; ++l)
                                  if ((here >> l & 1) && static_cast<lane const*>(lanes[l])->predicate) yes |= 1u << l;
@@ -205,8 +218,8 @@ struct matrix_request : matrix_rows {
 };
 
 template <class Lane, void (*Warp)(void* const*, int, bool)>
-static void matrix_instruction(collective const& what, matrix_request<Lane>& mine, site at) {
-  scheduler::instance().meet(what, ~0u, number(at), &mine, [](void* const* lanes, unsigned here) {
+static void matrix_instruction(collective const& what, matrix_request<Lane>& mine) {
+  scheduler::instance().meet(what, ~0u, mine.at, &mine, [](void* const* lanes, unsigned here) {
     if (here != ~0u) return;
     matrix_rows const* rows[32];
     void*              fragments[32];
@@ -221,16 +234,16 @@ static void matrix_instruction(collective const& what, matrix_request<Lane>& min
 
 void ldmatrix(int count, bool transposed, std::uint32_t* r, void const* row, site at) {
   if (!in_kernel()) return;
-  runtime_scope const           scope;
-  matrix_request<ldmatrix_lane> mine{{const_cast<void*>(row), count, false, number(at)}, {row, r}, transposed};
+  step const                    here(at);
+  matrix_request<ldmatrix_lane> mine{{const_cast<void*>(row), count, false, here.at}, {row, r}, transposed};
   matrix_instruction<ldmatrix_lane, ldmatrix_warp>(
       {warp_operation::ldmatrix, count * 2 + transposed, true, transposed ? "ldmatrix_transposed" : "ldmatrix"}, mine,
       at);
 }
 void stmatrix(int count, bool transposed, std::uint32_t const* r, void* row, site at) {
   if (!in_kernel()) return;
-  runtime_scope const           scope;
-  matrix_request<stmatrix_lane> mine{{row, count, true, number(at)}, {row, r}, transposed};
+  step const                    here(at);
+  matrix_request<stmatrix_lane> mine{{row, count, true, here.at}, {row, r}, transposed};
   matrix_instruction<stmatrix_lane, stmatrix_warp>(
       {warp_operation::stmatrix, count * 2 + transposed, true, transposed ? "stmatrix_transposed" : "stmatrix"}, mine,
       at);
@@ -238,17 +251,17 @@ void stmatrix(int count, bool transposed, std::uint32_t const* r, void* row, sit
 
 void meet(collective const& what, unsigned mask, void* mine, void (*execute)(void* const*, unsigned), site at) {
   if (!in_kernel()) return execute(&mine, 1);
-  runtime_scope const scope;
-  scheduler::instance().meet(what, mask, number(at), mine, execute);
+  step const here(at);
+  scheduler::instance().meet(what, mask, here.at, mine, execute);
 }
 
 void mma(mma_operation const& what, void* d, std::uint32_t const* a, std::uint32_t const* b, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  mma_lane            mine{&what, d, a, b};
-  int const           qualifier = ((what.m * 32 + what.n) * 128 + what.k) * 1024 + static_cast<int>(what.a) * 64 +
+  step const here(at);
+  mma_lane   mine{&what, d, a, b};
+  int const  qualifier = ((what.m * 32 + what.n) * 128 + what.k) * 1024 + static_cast<int>(what.a) * 64 +
                         static_cast<int>(what.b) * 4 + static_cast<int>(what.d);
-  scheduler::instance().meet({warp_operation::mma, qualifier, true, what.name}, ~0u, number(at), &mine,
+  scheduler::instance().meet({warp_operation::mma, qualifier, true, what.name}, ~0u, here.at, &mine,
                              [](void* const* lanes, unsigned here) {
                                auto const& first = *static_cast<mma_lane const*>(lanes[0]);
                                if (here == ~0u) mma_warp(*first.what, running().sums, lanes);
@@ -257,103 +270,104 @@ void mma(mma_operation const& what, void* d, std::uint32_t const* a, std::uint32
 
 void set_registers(int n, bool increase, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  collective const    what{warp_operation::registers, n, true, increase ? "increase_registers" : "decrease_registers"};
-  scheduler::instance().meet(what, ~0u, number(at), nullptr, nullptr);
-  if (running().me % 32 == 0) set_warp_registers(n, increase, number(at));
-  scheduler::instance().meet(what, ~0u, number(at), nullptr, nullptr);  // the warp goes on as one
+  step const       here(at);
+  collective const what{warp_operation::registers, n, true, increase ? "increase_registers" : "decrease_registers"};
+  scheduler::instance().meet(what, ~0u, here.at, nullptr, nullptr);
+  if (running().me % 32 == 0) set_warp_registers(n, increase, here.at);
+  scheduler::instance().meet(what, ~0u, here.at, nullptr, nullptr);  // the warp goes on as one
 }
 
 // ---- asynchronous copies ----------------------------------------------------------------------------------------------
 
 void cp_async(void* shared, void const* global, int bytes, int source_bytes, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  issue_copy(shared, global, static_cast<unsigned>(bytes), static_cast<unsigned>(std::max(source_bytes, 0)),
-             number(at));
+  step const here(at);
+  issue_copy(shared, global, static_cast<unsigned>(bytes), static_cast<unsigned>(std::max(source_bytes, 0)), here.at);
 }
 void cp_async_commit(site) {
   if (in_kernel()) ++running().mine->groups;
 }
 void cp_async_wait(int pending, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out("cp_async_wait", number(at))) return;
+  step const here(at);
+  if (here.left_out("cp_async_wait")) return;
   wait_for_copies(static_cast<unsigned>(pending));
 }
 
 void mbarrier_init(void* barrier, int arrivals, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  init_barrier(barrier, arrivals, number(at));
+  step const here(at);
+  init_barrier(barrier, arrivals, here.at);
 }
 void mbarrier_invalidate(void* barrier, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  invalidate_barrier(barrier, number(at));
+  step const here(at);
+  invalidate_barrier(barrier, here.at);
 }
 void mbarrier_arrive(void* barrier, int count, int expected_bytes, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out("mbarrier_arrive", number(at))) return;
+  step const here(at);
+  if (here.left_out("mbarrier_arrive")) return;
   arrive_at_barrier(barrier, count, expected_bytes, expected_bytes ? "mbarrier_arrive_expect" : "mbarrier_arrive",
-                    number(at));
+                    here.at);
 }
 void mbarrier_expect(void* barrier, int bytes, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out("mbarrier_expect", number(at))) return;
-  arrive_at_barrier(barrier, 0, bytes, "mbarrier_expect", number(at));
+  step const here(at);
+  if (here.left_out("mbarrier_expect")) return;
+  arrive_at_barrier(barrier, 0, bytes, "mbarrier_expect", here.at);
 }
 bool mbarrier_test(void* barrier, unsigned parity, bool suspend, site at) {
   if (!in_kernel()) return true;
-  runtime_scope const scope;
-  if (left_out("mbarrier_test", number(at))) return true;
-  return test_barrier(barrier, parity, suspend, false, suspend ? "mbarrier_try_wait" : "mbarrier_test", number(at));
+  step const here(at);
+  if (here.left_out("mbarrier_test")) return true;
+  return test_barrier(barrier, parity, suspend, false, suspend ? "mbarrier_try_wait" : "mbarrier_test", here.at);
 }
 void mbarrier_wait(void* barrier, unsigned parity, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out("mbarrier_wait", number(at))) return;
-  test_barrier(barrier, parity, true, true, "mbarrier_wait", number(at));
+  step const here(at);
+  if (here.left_out("mbarrier_wait")) return;
+  test_barrier(barrier, parity, true, true, "mbarrier_wait", here.at);
 }
 void mbarrier_arrive_after_copies(void* barrier, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out("mbarrier_arrive_after_copies", number(at))) return;
-  arrive_after_copies(barrier, number(at));
+  step const here(at);
+  if (here.left_out("mbarrier_arrive_after_copies")) return;
+  arrive_after_copies(barrier, here.at);
 }
 
 void bulk_load(void* shared, void const* global, int bytes, void* barrier, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  start_load(shared, global, static_cast<std::size_t>(std::max(bytes, 0)), barrier, number(at));
+  step const here(at);
+  start_load(shared, global, static_cast<std::size_t>(std::max(bytes, 0)), barrier, here.at);
 }
 void bulk_store(void* global, void const* shared, int bytes, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  start_store(global, shared, static_cast<std::size_t>(std::max(bytes, 0)), number(at));
+  step const here(at);
+  start_store(global, shared, static_cast<std::size_t>(std::max(bytes, 0)), here.at);
 }
 void bulk_commit(site) {
   if (in_kernel()) ++running().mine->bulk_groups;
 }
 void bulk_wait(int pending, bool read_only, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out(read_only ? "bulk_wait_read" : "bulk_wait", number(at))) return;
+  step const here(at);
+  if (here.left_out(read_only ? "bulk_wait_read" : "bulk_wait")) return;
   wait_for_stores(static_cast<unsigned>(pending), read_only);
 }
 
 // ---- memory -----------------------------------------------------------------------------------------------------------
 
-std::byte* shared_memory(std::size_t bytes, site at) {
+std::byte* shared_memory(std::size_t bytes, site at, void const* type) {
   auto& b = running();
+  views_of_shared.add(type, bytes == 0);
   if (bytes > b.shared_bytes && in_kernel()) {
-    runtime_scope const scope;
-    if (!b.found.again(kind::out_of_bounds, number(at), 0))
+    step const here(at);
+    if (!b.found.again(kind::out_of_bounds, here.at, 0))
       b.found.add(kind::out_of_bounds, level::error,
-                  {number(at), "shared storage of " + std::to_string(bytes) + " bytes", b.my_name()}, {}, {},
-                  "The launch gave the block only " + std::to_string(b.shared_bytes) + " bytes of shared memory.");
+                  {here.at, "shared storage of " + std::to_string(bytes) + " bytes", b.my_name()}, {}, {},
+                  "The launch gave the block only " + std::to_string(b.shared_bytes) + " bytes of shared memory.",
+                  "shared_bytes");
   }
   return memory.shared();
 }
@@ -366,15 +380,15 @@ std::byte* shared_memory(std::size_t bytes, site at) {
   }
   bool const aligned = alignment <= 1 || reinterpret_cast<std::uintptr_t>(address) % alignment == 0;
   if (!aligned && running().alignment_matters) {
-    runtime_scope const scope;
-    report_misaligned(address, bytes, alignment, write ? "vector store" : "vector load", number(at));
+    step const here(at);
+    report_misaligned(address, bytes, alignment, write ? "vector store" : "vector load", here.at);
   }
   std::size_t const o = memory.find(address);
   if (o == arena::nowhere) return;
-  runtime_scope const scope;
-  if (counting) count(o, bytes, number(at));
-  if (write) judge<true>(o, bytes, number(at));
-  else judge<false>(o, bytes, number(at));
+  step const here(at);
+  if (counting) count(o, bytes, here.at);
+  if (write) judge<true>(o, bytes, here.at);
+  else judge<false>(o, bytes, here.at);
 }
 
 void check_access(void const* address, std::size_t bytes, std::size_t alignment, bool write, site at) {
@@ -393,14 +407,14 @@ void store(void* address, std::size_t bytes, std::size_t alignment, chunk value,
 
 void atomic(void* address, std::size_t bytes, atomic_access how, memory_order order, simt::scope how_far, site at) {
   if (!in_kernel()) return;
-  runtime_scope const scope;
-  if (left_out("atomic", number(at))) {  // a plain access instead
+  step const here(at);
+  if (here.left_out("atomic")) {  // a plain access instead
     doing = activity::kernel;
     if (how != atomic_access::store) check_access(address, bytes, 1, false, at);
     if (how != atomic_access::load) check_access(address, bytes, 1, true, at);
     return;
   }
-  atomic_step(address, bytes, how, order, how_far, number(at));
+  atomic_step(address, bytes, how, order, how_far, here.at);
 }
 void peek(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }
 void poke(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }

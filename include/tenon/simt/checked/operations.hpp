@@ -111,9 +111,9 @@ inline void fence_memory(scope how_far) {
   t.released = release(how_far);
 }
 
-inline std::string where_is(void const* address, std::size_t bytes) {
+inline region where_is(void const* address, std::size_t bytes) {
   std::size_t const o = memory.find(address);
-  return o == arena::nowhere ? "" : bytes_of(o, bytes);
+  return o == arena::nowhere ? region() : bytes_of(o, bytes);
 }
 
 inline void report_misaligned(void const* address, std::size_t bytes, std::size_t alignment, char const* what,
@@ -203,8 +203,7 @@ inline void issue_copy(void* shared, void const* global, unsigned bytes, unsigne
       report_misaligned(global, bytes, bytes, "cp.async from global memory", at);
   }
   if (std::size_t const from = memory.find(global); source_bytes && from != arena::nowhere) {
-    access a{true, false, false, at, from, source_bytes};
-    judge_cells(a);
+    judge<false>(from, source_bytes, at);
   }
   std::size_t const to = memory.find(shared);
   if (to == arena::nowhere || !in_shared(to)) {
@@ -215,15 +214,14 @@ inline void issue_copy(void* shared, void const* global, unsigned bytes, unsigne
     std::memset(static_cast<char*>(shared) + source_bytes, 0, bytes - source_bytes);
     return;
   }
-  access a{false, true, false, at, to, bytes};
-  judge_cells(a);
-  copy c{};
+  bool const clean = judge<true>(to, bytes, at);
+  copy       c{};
   c.number = static_cast<std::uint32_t>(shadows().copies.size());
   c.group  = b.mine->groups;
   c.to = to, c.shared = shared, c.from = global, c.bytes = bytes, c.source_bytes = source_bytes, c.at = at;
   std::memcpy(c.snapshot, global, source_bytes);
   shadows().copies.push_back({b.me, at, cp_async_name});
-  if (to % 4 == 0 && !a.reported) put_in_flight(to, bytes, c.number);
+  if (to % 4 == 0 && clean) put_in_flight(to, bytes, c.number);
   bool const late = b.options.delivery == delivery::late ||
                     (b.options.delivery == delivery::random && (scheduler::instance().random() & 1));
   if (!late) deliver(c);

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <elf.h>
@@ -70,12 +72,10 @@ class site_table {
     std::FILE* const pipe = popen(command.c_str(), "r");
     if (!pipe) return;
     // Per address: the address, then a function and a place for every inlined frame, innermost first.
-    char              folder[4096];
-    std::string const here = getcwd(folder, sizeof folder) ? std::string(folder) + "/" : "?";
-    std::string       text, function;
-    std::size_t       index        = 0;
-    bool              expect_place = false, settled = false;
-    char              line[4096];
+    std::string text, function;
+    std::size_t index        = 0;
+    bool        expect_place = false, settled = false;
+    char        line[4096];
     while (std::fgets(line, sizeof line, pipe)) {
       text = line;
       while (!text.empty() && text.back() == '\n') text.pop_back();
@@ -90,11 +90,10 @@ class site_table {
       } else {
         expect_place = false;
         if (settled) continue;
-        if (text.rfind(here, 0) == 0) text.erase(0, here.size());
         auto const colon = text.rfind(':');
         if (colon == std::string::npos || text[0] == '?') continue;
         auto& to = lines_[wanted[index]];
-        to       = {text.substr(0, colon), function,
+        to       = {relative(text.substr(0, colon)), function,
                     static_cast<unsigned>(std::strtoul(text.c_str() + colon + 1, nullptr, 10))};
         // An access inside the machine's or the standard library's own header stands for the line that called it.
         settled = !inside_library(to.file);
@@ -104,9 +103,27 @@ class site_table {
   }
 
   source_line line(site_number s) const {
-    if (s >= named) return {sites_[s - named].file, "", sites_[s - named].line};
+    if (s >= named) return {relative(sites_[s - named].file), "", sites_[s - named].line};
     auto const found = lines_.find(s);
     return found == lines_.end() ? source_line{} : found->second;
+  }
+
+  /// The line itself, without its indentation; empty where the file cannot be read.
+  std::string text(source_line const& at) {
+    constexpr std::size_t most_files = 64, most_lines = 100000;
+    if (at.file.empty() || at.line == 0) return {};
+    auto found = files_.find(at.file);
+    if (found == files_.end()) {
+      if (files_.size() >= most_files) files_.clear();
+      found = files_.try_emplace(at.file).first;
+      std::ifstream file(at.file);
+      for (std::string line; found->second.size() < most_lines && std::getline(file, line);)
+        found->second.push_back(std::move(line));
+    }
+    if (at.line > found->second.size()) return {};
+    std::string const& line  = found->second[at.line - 1];
+    std::size_t const  first = line.find_first_not_of(" \t"), last = line.find_last_not_of(" \t\r");
+    return first == std::string::npos ? std::string() : line.substr(first, last - first + 1);
   }
 
  private:
@@ -118,6 +135,16 @@ class site_table {
     hit = {at, named + index};
     return named + index;
   }
+  /// As seen from where the program runs, where it lies below.
+  static std::string relative(std::string file) {
+    static std::string const here = [] {
+      char folder[4096];
+      return getcwd(folder, sizeof folder) ? std::string(folder) + "/" : std::string();
+    }();
+    if (!here.empty() && file.starts_with(here)) file.erase(0, here.size());
+    while (file.starts_with("./")) file.erase(0, 2);
+    return file;
+  }
   static bool inside_library(std::string const& file) {
     for (auto const* part : {"/tenon/simt/", "/tenon/arch/", "/tenon/core/", "/include/c++/"})
       if (file.find(part) != std::string::npos) return true;
@@ -127,6 +154,8 @@ class site_table {
   entry                              recent_[1024];
   std::vector<site>                  sites_;
   std::map<site_number, source_line> lines_;
+
+  std::map<std::string, std::vector<std::string>> files_;  // their lines, as far as reports have asked
 };
 
 inline site_table& sites() {
