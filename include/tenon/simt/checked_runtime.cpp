@@ -242,24 +242,48 @@ constexpr std::uintptr_t      lowest = 65536;
   if (bytes == 16) scheduler::instance().give_up();
 }
 
-template <bool Write, std::size_t Alignment = 1>
-[[gnu::always_inline]] static inline void hook(void const* address, std::size_t bytes, void const* return_address) {
-  std::size_t const offset = memory.find(address);
+template <bool Write>
+[[gnu::noinline]] static void look_closely(std::size_t offset, std::size_t bytes, site_number at) {
+  doing = activity::runtime;
+  if (counting) count(offset, bytes, at);
+  judge<Write>(offset, bytes, at);
+  doing = activity::kernel;
+}
+
+/// Memory that is not watched, host code, and vectors that are not aligned.
+template <bool Write, std::size_t Alignment>
+[[gnu::noinline]] static void look_aside(void const* address, std::size_t offset, std::size_t bytes, site_number at) {
   if (offset == arena::nowhere) {
     if (reinterpret_cast<std::uintptr_t>(address) < lowest && bytes && doing == activity::kernel)
-      null_access(Write, bytes, sites().of_address(return_address));
-    return;
-  }
-  if (doing == activity::kernel) {
-    if (reinterpret_cast<std::uintptr_t>(address) % Alignment)
-      misaligned_access(address, bytes, Write, sites().of_address(return_address));
-    doing = activity::runtime;
-    if (counting) count(offset, bytes, sites().of_address(return_address));
-    judge<Write>(offset, bytes, sites().of_address(return_address));
-    doing = activity::kernel;
+      null_access(Write, bytes, at);
+  } else if (doing == activity::kernel) {
+    misaligned_access(address, bytes, Write, at);
+    look_closely<Write>(offset, bytes, at);
   } else if (Write && doing == activity::host) {
     memory.set(address, bytes);
   }
+}
+
+/// A word that the running thread has read or written already since it last met anyone costs no more than this.
+template <bool Write, std::size_t Alignment = 1>
+[[gnu::always_inline]] static inline void hook(void const* address, std::size_t bytes, void const* return_address) {
+  std::size_t const offset = memory.find(address);
+  site_number const at     = site_of(return_address);
+  if (offset == arena::nowhere) {
+    if (reinterpret_cast<std::uintptr_t>(address) < lowest) look_aside<Write, Alignment>(address, offset, bytes, at);
+    return;
+  }
+  if (doing != activity::kernel || reinterpret_cast<std::uintptr_t>(address) % Alignment)
+    return look_aside<Write, Alignment>(address, offset, bytes, at);
+  if (Alignment >= 4 && bytes == 4 && !counting) {
+    block_state const&  b          = running();
+    cell const&         c          = memory.shadow[offset / 4];
+    std::uint32_t const generation = offset >= arena::heap_begin ? b.launch_generation : b.block_generation;
+    if (c.generation == generation && c.bytes == 15 &&
+        (Write ? c.write == b.now && c.read == 0 && !c.atomic : c.read == b.now))
+      return;
+  }
+  look_closely<Write>(offset, bytes, at);
 }
 
 }  // namespace tenon::simt

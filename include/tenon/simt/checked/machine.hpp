@@ -55,8 +55,8 @@ static bool in_kernel() { return doing == activity::kernel; }
 
 /// An operation of the running thread: the machine is at work, and the place of the call has a number.
 struct step {
-  step const        here(at);
-  site_number const at;
+  runtime_scope const scope;
+  site_number const   at;
 
   explicit step(site const& place) : at(number(place)) {}
 
@@ -70,18 +70,18 @@ struct step {
 
 void sync_block(site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out("sync_block")) return;
-  scheduler::instance().sync_block(here.at);
+  step const now(at);
+  if (now.left_out("sync_block")) return;
+  scheduler::instance().sync_block(now.at);
 }
 
 int sync_block_vote(block_vote_mode mode, bool predicate, site at) {
   if (!in_kernel()) return predicate;
-  step const here(at);
-  if (here.left_out("sync_block_vote")) return predicate;
+  step const now(at);
+  if (now.left_out("sync_block_vote")) return predicate;
   auto& s = scheduler::instance();
   s.vote(predicate);
-  s.sync_block(here.at);
+  s.sync_block(now.at);
   return mode == block_vote_mode::count ? s.voted()
          : mode == block_vote_mode::any ? s.voted() != 0
                                         : s.voted() == s.voters();
@@ -89,35 +89,35 @@ int sync_block_vote(block_vote_mode mode, bool predicate, site at) {
 
 void sync_named(int id, int threads, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out("sync_named")) return;
-  come_to_named(id, threads, true, here.at);
+  step const now(at);
+  if (now.left_out("sync_named")) return;
+  come_to_named(id, threads, true, now.at);
 }
 void arrive_named(int id, int threads, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out("arrive_named")) return;
-  come_to_named(id, threads, false, here.at);
+  step const now(at);
+  if (now.left_out("arrive_named")) return;
+  come_to_named(id, threads, false, now.at);
 }
 
 void sync_warp(unsigned mask, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out("sync_warp")) return;
-  scheduler::instance().meet({warp_operation::sync, 0, false, "sync_warp"}, mask, here.at, nullptr, nullptr);
+  step const now(at);
+  if (now.left_out("sync_warp")) return;
+  scheduler::instance().meet({warp_operation::sync, 0, false, "sync_warp"}, mask, now.at, nullptr, nullptr);
 }
 
 void fence(simt::scope how_far, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out(how_far == simt::scope::device ? "fence_device" : "fence_block")) return;
+  step const now(at);
+  if (now.left_out(how_far == simt::scope::device ? "fence_device" : "fence_block")) return;
   fence_memory(how_far);
 }
 
 void fence_proxy_async(site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out("fence_proxy_async")) return;
+  step const now(at);
+  if (now.left_out("fence_proxy_async")) return;
   fence_proxy();
 }
 
@@ -129,11 +129,11 @@ struct shuffle_lane {
 
 std::uint64_t shuffle(shuffle_mode mode, std::uint64_t v, int source, unsigned mask, site at) {
   if (!in_kernel()) return v;
-  step const         here(at);
+  step const         now(at);
   static char const* names[] = {"shuffle", "shuffle_xor", "shuffle_up", "shuffle_down"};
   shuffle_lane       mine{v, v, source, false};
   collective const   what{warp_operation::shuffle, static_cast<int>(mode), false, names[static_cast<int>(mode)]};
-  scheduler::instance().meet(what, mask, here.at, &mine, [](void* const* lanes, unsigned here) {
+  scheduler::instance().meet(what, mask, now.at, &mine, [](void* const* lanes, unsigned here) {
     for (unsigned l = 0; l < 32; ++l) {
       if (!(here >> l & 1)) continue;
       auto& to = *static_cast<shuffle_lane*>(lanes[l]);
@@ -142,9 +142,9 @@ std::uint64_t shuffle(shuffle_mode mode, std::uint64_t v, int source, unsigned m
     }
   });
   // A block of one thread has no other lanes to miss: tiles reduce over it as over a warp.
-  if (mine.absent && running().threads > 1 && !running().found.again(kind::divergent_collective, here.at, 2))
-    running().found.add(kind::divergent_collective, level::error, {here.at, what.name, running().my_name()},
-                        {2, "", ""}, {},
+  if (mine.absent && running().threads > 1 && !running().found.again(kind::divergent_collective, now.at, 2))
+    running().found.add(kind::divergent_collective, level::error, {now.at, what.name, running().my_name()}, {2, "", ""},
+                        {},
                         "It reads lane " + std::to_string(source) +
                             ", which does not take part: it is not in the mask, has returned or does not exist. The "
                             "value is undefined.");
@@ -153,14 +153,14 @@ std::uint64_t shuffle(shuffle_mode mode, std::uint64_t v, int source, unsigned m
 
 std::uint32_t vote(vote_mode mode, bool predicate, unsigned mask, site at) {
   if (!in_kernel()) return predicate;
-  step const here(at);
+  step const now(at);
   struct lane {
     bool          predicate;
     std::uint32_t yes, here;
   } mine{predicate, 0, 0};
   static char const* names[] = {"ballot", "any", "all"};
   scheduler::instance().meet({warp_operation::vote, static_cast<int>(mode), false, names[static_cast<int>(mode)]}, mask,
-                             here.at, &mine, [](void* const* lanes, unsigned here) {
+                             now.at, &mine, [](void* const* lanes, unsigned here) {
                                std::uint32_t yes = 0;
                                for (unsigned l = 0; l < 32; ++l)
                                  if ((here >> l & 1) && static_cast<lane const*>(lanes[l])->predicate) yes |= 1u << l;
@@ -234,34 +234,32 @@ static void matrix_instruction(collective const& what, matrix_request<Lane>& min
 
 void ldmatrix(int count, bool transposed, std::uint32_t* r, void const* row, site at) {
   if (!in_kernel()) return;
-  step const                    here(at);
-  matrix_request<ldmatrix_lane> mine{{const_cast<void*>(row), count, false, here.at}, {row, r}, transposed};
+  step const                    now(at);
+  matrix_request<ldmatrix_lane> mine{{const_cast<void*>(row), count, false, now.at}, {row, r}, transposed};
   matrix_instruction<ldmatrix_lane, ldmatrix_warp>(
-      {warp_operation::ldmatrix, count * 2 + transposed, true, transposed ? "ldmatrix_transposed" : "ldmatrix"}, mine,
-      at);
+      {warp_operation::ldmatrix, count * 2 + transposed, true, transposed ? "ldmatrix_transposed" : "ldmatrix"}, mine);
 }
 void stmatrix(int count, bool transposed, std::uint32_t const* r, void* row, site at) {
   if (!in_kernel()) return;
-  step const                    here(at);
-  matrix_request<stmatrix_lane> mine{{row, count, true, here.at}, {row, r}, transposed};
+  step const                    now(at);
+  matrix_request<stmatrix_lane> mine{{row, count, true, now.at}, {row, r}, transposed};
   matrix_instruction<stmatrix_lane, stmatrix_warp>(
-      {warp_operation::stmatrix, count * 2 + transposed, true, transposed ? "stmatrix_transposed" : "stmatrix"}, mine,
-      at);
+      {warp_operation::stmatrix, count * 2 + transposed, true, transposed ? "stmatrix_transposed" : "stmatrix"}, mine);
 }
 
 void meet(collective const& what, unsigned mask, void* mine, void (*execute)(void* const*, unsigned), site at) {
   if (!in_kernel()) return execute(&mine, 1);
-  step const here(at);
-  scheduler::instance().meet(what, mask, here.at, mine, execute);
+  step const now(at);
+  scheduler::instance().meet(what, mask, now.at, mine, execute);
 }
 
 void mma(mma_operation const& what, void* d, std::uint32_t const* a, std::uint32_t const* b, site at) {
   if (!in_kernel()) return;
-  step const here(at);
+  step const now(at);
   mma_lane   mine{&what, d, a, b};
   int const  qualifier = ((what.m * 32 + what.n) * 128 + what.k) * 1024 + static_cast<int>(what.a) * 64 +
                         static_cast<int>(what.b) * 4 + static_cast<int>(what.d);
-  scheduler::instance().meet({warp_operation::mma, qualifier, true, what.name}, ~0u, here.at, &mine,
+  scheduler::instance().meet({warp_operation::mma, qualifier, true, what.name}, ~0u, now.at, &mine,
                              [](void* const* lanes, unsigned here) {
                                auto const& first = *static_cast<mma_lane const*>(lanes[0]);
                                if (here == ~0u) mma_warp(*first.what, running().sums, lanes);
@@ -270,89 +268,89 @@ void mma(mma_operation const& what, void* d, std::uint32_t const* a, std::uint32
 
 void set_registers(int n, bool increase, site at) {
   if (!in_kernel()) return;
-  step const       here(at);
+  step const       now(at);
   collective const what{warp_operation::registers, n, true, increase ? "increase_registers" : "decrease_registers"};
-  scheduler::instance().meet(what, ~0u, here.at, nullptr, nullptr);
-  if (running().me % 32 == 0) set_warp_registers(n, increase, here.at);
-  scheduler::instance().meet(what, ~0u, here.at, nullptr, nullptr);  // the warp goes on as one
+  scheduler::instance().meet(what, ~0u, now.at, nullptr, nullptr);
+  if (running().me % 32 == 0) set_warp_registers(n, increase, now.at);
+  scheduler::instance().meet(what, ~0u, now.at, nullptr, nullptr);  // the warp goes on as one
 }
 
 // ---- asynchronous copies ----------------------------------------------------------------------------------------------
 
 void cp_async(void* shared, void const* global, int bytes, int source_bytes, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  issue_copy(shared, global, static_cast<unsigned>(bytes), static_cast<unsigned>(std::max(source_bytes, 0)), here.at);
+  step const now(at);
+  issue_copy(shared, global, static_cast<unsigned>(bytes), static_cast<unsigned>(std::max(source_bytes, 0)), now.at);
 }
 void cp_async_commit(site) {
   if (in_kernel()) ++running().mine->groups;
 }
 void cp_async_wait(int pending, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out("cp_async_wait")) return;
+  step const now(at);
+  if (now.left_out("cp_async_wait")) return;
   wait_for_copies(static_cast<unsigned>(pending));
 }
 
 void mbarrier_init(void* barrier, int arrivals, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  init_barrier(barrier, arrivals, here.at);
+  step const now(at);
+  init_barrier(barrier, arrivals, now.at);
 }
 void mbarrier_invalidate(void* barrier, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  invalidate_barrier(barrier, here.at);
+  step const now(at);
+  invalidate_barrier(barrier, now.at);
 }
 void mbarrier_arrive(void* barrier, int count, int expected_bytes, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out("mbarrier_arrive")) return;
+  step const now(at);
+  if (now.left_out("mbarrier_arrive")) return;
   arrive_at_barrier(barrier, count, expected_bytes, expected_bytes ? "mbarrier_arrive_expect" : "mbarrier_arrive",
-                    here.at);
+                    now.at);
 }
 void mbarrier_expect(void* barrier, int bytes, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out("mbarrier_expect")) return;
-  arrive_at_barrier(barrier, 0, bytes, "mbarrier_expect", here.at);
+  step const now(at);
+  if (now.left_out("mbarrier_expect")) return;
+  arrive_at_barrier(barrier, 0, bytes, "mbarrier_expect", now.at);
 }
 bool mbarrier_test(void* barrier, unsigned parity, bool suspend, site at) {
   if (!in_kernel()) return true;
-  step const here(at);
-  if (here.left_out("mbarrier_test")) return true;
-  return test_barrier(barrier, parity, suspend, false, suspend ? "mbarrier_try_wait" : "mbarrier_test", here.at);
+  step const now(at);
+  if (now.left_out("mbarrier_test")) return true;
+  return test_barrier(barrier, parity, suspend, false, suspend ? "mbarrier_try_wait" : "mbarrier_test", now.at);
 }
 void mbarrier_wait(void* barrier, unsigned parity, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out("mbarrier_wait")) return;
-  test_barrier(barrier, parity, true, true, "mbarrier_wait", here.at);
+  step const now(at);
+  if (now.left_out("mbarrier_wait")) return;
+  test_barrier(barrier, parity, true, true, "mbarrier_wait", now.at);
 }
 void mbarrier_arrive_after_copies(void* barrier, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out("mbarrier_arrive_after_copies")) return;
-  arrive_after_copies(barrier, here.at);
+  step const now(at);
+  if (now.left_out("mbarrier_arrive_after_copies")) return;
+  arrive_after_copies(barrier, now.at);
 }
 
 void bulk_load(void* shared, void const* global, int bytes, void* barrier, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  start_load(shared, global, static_cast<std::size_t>(std::max(bytes, 0)), barrier, here.at);
+  step const now(at);
+  start_load(shared, global, static_cast<std::size_t>(std::max(bytes, 0)), barrier, now.at);
 }
 void bulk_store(void* global, void const* shared, int bytes, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  start_store(global, shared, static_cast<std::size_t>(std::max(bytes, 0)), here.at);
+  step const now(at);
+  start_store(global, shared, static_cast<std::size_t>(std::max(bytes, 0)), now.at);
 }
 void bulk_commit(site) {
   if (in_kernel()) ++running().mine->bulk_groups;
 }
 void bulk_wait(int pending, bool read_only, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out(read_only ? "bulk_wait_read" : "bulk_wait")) return;
+  step const now(at);
+  if (now.left_out(read_only ? "bulk_wait_read" : "bulk_wait")) return;
   wait_for_stores(static_cast<unsigned>(pending), read_only);
 }
 
@@ -362,10 +360,10 @@ std::byte* shared_memory(std::size_t bytes, site at, void const* type) {
   auto& b = running();
   views_of_shared.add(type, bytes == 0);
   if (bytes > b.shared_bytes && in_kernel()) {
-    step const here(at);
-    if (!b.found.again(kind::out_of_bounds, here.at, 0))
+    step const now(at);
+    if (!b.found.again(kind::out_of_bounds, now.at, 0))
       b.found.add(kind::out_of_bounds, level::error,
-                  {here.at, "shared storage of " + std::to_string(bytes) + " bytes", b.my_name()}, {}, {},
+                  {now.at, "shared storage of " + std::to_string(bytes) + " bytes", b.my_name()}, {}, {},
                   "The launch gave the block only " + std::to_string(b.shared_bytes) + " bytes of shared memory.",
                   "shared_bytes");
   }
@@ -380,15 +378,15 @@ std::byte* shared_memory(std::size_t bytes, site at, void const* type) {
   }
   bool const aligned = alignment <= 1 || reinterpret_cast<std::uintptr_t>(address) % alignment == 0;
   if (!aligned && running().alignment_matters) {
-    step const here(at);
-    report_misaligned(address, bytes, alignment, write ? "vector store" : "vector load", here.at);
+    step const now(at);
+    report_misaligned(address, bytes, alignment, write ? "vector store" : "vector load", now.at);
   }
   std::size_t const o = memory.find(address);
   if (o == arena::nowhere) return;
-  step const here(at);
-  if (counting) count(o, bytes, here.at);
-  if (write) judge<true>(o, bytes, here.at);
-  else judge<false>(o, bytes, here.at);
+  step const now(at);
+  if (counting) count(o, bytes, now.at);
+  if (write) judge<true>(o, bytes, now.at);
+  else judge<false>(o, bytes, now.at);
 }
 
 void check_access(void const* address, std::size_t bytes, std::size_t alignment, bool write, site at) {
@@ -407,14 +405,14 @@ void store(void* address, std::size_t bytes, std::size_t alignment, chunk value,
 
 void atomic(void* address, std::size_t bytes, atomic_access how, memory_order order, simt::scope how_far, site at) {
   if (!in_kernel()) return;
-  step const here(at);
-  if (here.left_out("atomic")) {  // a plain access instead
+  step const now(at);
+  if (now.left_out("atomic")) {  // a plain access instead
     doing = activity::kernel;
     if (how != atomic_access::store) check_access(address, bytes, 1, false, at);
     if (how != atomic_access::load) check_access(address, bytes, 1, true, at);
     return;
   }
-  atomic_step(address, bytes, how, order, how_far, here.at);
+  atomic_step(address, bytes, how, order, how_far, now.at);
 }
 void peek(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }
 void poke(void* to, void const* from, std::size_t bytes) { __real_memcpy(to, from, bytes); }

@@ -28,11 +28,13 @@ struct reader {
 /// asynchronous copies.
 class reader_list {
  public:
-  void clear() { readers_.clear(); }
+  reader earlier;  // one of an earlier block, which stands for all
+
+  void clear() { readers_.clear(), earlier = {}; }
   void clear_threads() {
     std::erase_if(readers_, [](reader const& r) { return !running().by_engine(r.e); });
   }
-  bool empty() const { return readers_.empty(); }
+  bool empty() const { return readers_.empty() && !earlier.e; }
   void add(reader const& r) {
     for (auto& x : readers_)
       if (agent_of(x.e) == agent_of(r.e)) return void(x = r);
@@ -41,9 +43,12 @@ class reader_list {
   bool holds(epoch e) const {
     return std::any_of(readers_.begin(), readers_.end(), [&](auto& r) { return r.e == e; });
   }
-  reader unordered() const {
+  /// `threads_too`: no barrier has passed since the threads in it were noted.
+  reader unordered(bool threads_too) const {
+    auto const& b = running();
+    if (earlier.e && !b.ordered(earlier.e)) return earlier;
     for (auto const& r : readers_)
-      if (!running().ordered(r.e)) return r;
+      if ((threads_too || b.by_engine(r.e)) && !b.ordered(r.e)) return r;
     return {};
   }
 
@@ -63,7 +68,7 @@ class reader_pool {
     used_ = 0;
     free_.clear();
     lists_used_ = 0;
-    stride_     = head_words + (running().threads + 63) / 64;
+    stride_     = (head_words + (running().threads + 63) / 64 + 3) / 4 * 4;
   }
 
   /// The epoch that stands for a new set of this one reader.
@@ -74,7 +79,7 @@ class reader_pool {
       free_.pop_back();
     } else {
       index = used_++;
-      if (memory_.size() < std::size_t{used_} * stride_) memory_.resize(std::size_t{used_} * stride_ * 2);
+      if (memory_.size() * 8 < std::size_t{used_} * stride_) memory_.resize(std::size_t{used_} * stride_ / 4 + 1);
     }
     head& h    = at(index);
     h          = {};
@@ -107,7 +112,7 @@ class reader_pool {
     } else if (t < b.agents) {
       list_of(h).add({e, site});
     } else {
-      h.earlier = e, h.earlier_site = site;
+      list_of(h).earlier = {e, site};
     }
   }
 
@@ -124,10 +129,8 @@ class reader_pool {
   reader unordered(epoch set) const {
     auto const& b = running();
     head const& h = at(clock_of(set));
-    if (h.earlier && !b.ordered(h.earlier)) return {h.earlier, h.earlier_site};
     if (h.list)
-      if (auto const r = lists_[h.list - 1]->unordered(); r.e && (b.by_engine(r.e) || h.barriers == b.barriers))
-        return r;
+      if (auto const r = lists_[h.list - 1]->unordered(h.barriers == b.barriers); r.e) return r;
     if (h.last == 0) return {};
     if (h.block != b.serial) {
       epoch const e = last_of(h);
@@ -147,24 +150,25 @@ class reader_pool {
   bool settled(epoch set) const {
     auto const& b = running();
     head const& h = at(clock_of(set));
-    return !h.earlier && h.block == b.serial && h.barriers != b.barriers && (!h.list || lists_[h.list - 1]->empty());
+    return h.block == b.serial && h.barriers != b.barriers && (!h.list || lists_[h.list - 1]->empty());
   }
 
  private:
-  struct head {
+  // Half a cache line, so that head and bits of a block of 256 threads share one.
+  struct alignas(32) head {
     std::uint32_t barriers = 0, block = 0;   // whose the bits are
     std::uint32_t last = 0, last_clock = 0;  // a thread of them, counted from 1; 0 where there is none
-    site_number   last_site = 0, earlier_site = 0;
-    epoch         earlier = 0;  // one of an earlier block
-    std::uint32_t list    = 0;  // counted from 1
-    std::uint32_t unused  = 0;
+    site_number   last_site = 0;
+    std::uint32_t list      = 0;  // counted from 1
   };
   static constexpr std::uint32_t head_words = sizeof(head) / 8;
-  static_assert(sizeof(head) == 40);
+  struct alignas(64) line {
+    std::uint64_t word[8];
+  };
 
-  head&       at(std::uint32_t index) { return *reinterpret_cast<head*>(&memory_[std::size_t{index} * stride_]); }
+  head& at(std::uint32_t index) { return *reinterpret_cast<head*>(memory_[0].word + std::size_t{index} * stride_); }
   head const& at(std::uint32_t index) const {
-    return *reinterpret_cast<head const*>(&memory_[std::size_t{index} * stride_]);
+    return *reinterpret_cast<head const*>(memory_[0].word + std::size_t{index} * stride_);
   }
   static std::uint64_t*       bits_of(head& h) { return reinterpret_cast<std::uint64_t*>(&h + 1); }
   static std::uint64_t const* bits_of(head const& h) { return reinterpret_cast<std::uint64_t const*>(&h + 1); }
@@ -185,13 +189,13 @@ class reader_pool {
     auto const& b = running();
     // Readers of this block before the barrier happen before whoever reads now: what is ordered after him is ordered after
     // them.
-    if (h.block != b.serial && h.last) h.earlier = last_of(h), h.earlier_site = h.last_site;
+    if (h.block != b.serial && h.last) list_of(h).earlier = {last_of(h), h.last_site};
     clear_bits(h);
     if (h.list) lists_[h.list - 1]->clear_threads();
     h.last = 0, h.barriers = b.barriers, h.block = b.serial;
   }
 
-  std::vector<std::uint64_t>                memory_;  // heads and bits, stride_ words each
+  std::vector<line>                         memory_;  // heads and bits, stride_ words each
   std::uint32_t                             stride_ = head_words + 16, used_ = 0;
   std::vector<std::uint32_t>                free_;
   std::vector<std::unique_ptr<reader_list>> lists_;
@@ -439,8 +443,10 @@ inline void split(cell& c, overflow& o) {
     if ((!a.writes || a.atomic) && (m & ~unsigned{c.set}) && agent_of(c.write) != in_flight)
       report_access(
           kind::uninitialised_read, a,
-          "Nobody wrote these bytes. Missing: a write before it (by some thread of the block for shared memory, "
-          "by the host or an earlier launch for a buffer).");
+          in_shared(at) ? "No thread of the block has written these bytes. Missing: a write before the read, and a "
+                          "barrier between them where the writer is another thread."
+                        : "Neither the host nor a kernel has written these bytes. Missing: a write before the read; "
+                          "or the read itself is not wanted.");
     if (!c.split && c.bytes != m && c.bytes != 0) {
       if (in_shared(at) && settled(c, o)) forget(c);
       else split(c, o);
@@ -515,9 +521,9 @@ template <bool Write>
   return true;
 }
 
-/// A plain access by the running thread.
+/// A plain access by the running thread; false where something is wrong with it.
 template <bool Write>
-[[gnu::always_inline]] inline void judge(std::size_t offset, std::size_t bytes, site_number at) {
+[[gnu::always_inline]] inline bool judge(std::size_t offset, std::size_t bytes, site_number at) {
   block_state const&  b          = running();
   bool const          heap       = offset >= arena::heap_begin;
   std::uint32_t const generation = heap ? b.launch_generation : b.block_generation;
@@ -525,10 +531,11 @@ template <bool Write>
     cell*       c   = memory.shadow + offset / 4;
     cell* const end = c + bytes / 4;
     while (c != end && judge_word<Write>(*c, b, generation, heap, at)) ++c;
-    if (c == end) return;
+    if (c == end) return true;
   }
   access a{!Write, Write, false, at, offset, bytes};
   judge_cells(a);
+  return !a.reported;
 }
 
 // ---- asynchronous copies through the async proxy ----------------------------------------------------------------------

@@ -28,15 +28,17 @@ struct source_line {
   unsigned    line = 0;
 };
 
+constexpr site_number first_named_site = 0x80000000u;
+
+inline site_number site_of(void const* return_address) {
+  auto const o =
+      reinterpret_cast<std::uintptr_t>(return_address) - reinterpret_cast<std::uintptr_t>(__executable_start);
+  return o < first_named_site ? static_cast<site_number>(o) : 0;
+}
+
 class site_table {
  public:
-  static constexpr site_number named = 0x80000000u;
-
-  site_number of_address(void const* return_address) const {
-    auto const o =
-        reinterpret_cast<std::uintptr_t>(return_address) - reinterpret_cast<std::uintptr_t>(__executable_start);
-    return o < named ? static_cast<site_number>(o) : 0;
-  }
+  static constexpr site_number named = first_named_site;
 
   site_number of(site const& at) {
     auto const key = (reinterpret_cast<std::uintptr_t>(at.file) ^ at.line * 0x9e3779b97f4a7c15u ^ at.column << 7);
