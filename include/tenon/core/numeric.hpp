@@ -4,12 +4,17 @@
 //            sign  exponent  fraction  bias  largest   infinities
 //  f16          1         5        10    15    65504   yes            IEEE 754-2008 binary16
 //  bf16         1         8         7   127  3.39e38   yes            the upper half of binary32
-//  e4m3         1         4         3     7      448   no, one NaN    Micikevicius et al., "FP8 formats for deep
-//  learning", 2022 e5m2         1         5         2    15    57344   yes            the same
+//  tf32         1         8        10   127  3.40e38   yes            binary32 without its lower 13 bits
+//  e4m3         1         4         3     7      448   no, one NaN    Micikevicius et al., "FP8 formats for deep learning",
+//  e5m2         1         5         2    15    57344   yes            2022
+//  e3m2         1         3         2     3       28   no, no NaN     Open Compute Project, "OCP microscaling formats (MX)
+//  e2m3         1         2         3     1      7.5   no, no NaN     specification", version 1.0, 2023
+//  e2m1         1         2         1     1        6   no, no NaN     the same
+//  ue8m0        0         8         0   127    2^127   no, one NaN    the same; a scale, always a power of two
 //
-//  Conversion from float rounds to nearest even; e4m3 and e5m2 saturate to the largest finite value, as
-//  cvt.rn.satfinite does. The conversions are the machine's own instructions on CUDA: with arch/ this is the only file
-//  that spells them.
+//  Conversion from float rounds to nearest even (tf32: to nearest, ties away from zero); e4m3, e5m2 and narrower saturate
+//  to the largest finite value, as cvt.rn.satfinite does. The conversions of f16 and bf16 are the machine's own instructions
+//  on CUDA: with arch/ this is the only file that spells them. More ways to round, and pairs: arch/cuda/convert.cuh.
 #include <tenon/config.hpp>
 #include <tenon/core/bit_cast.hpp>
 
@@ -104,6 +109,32 @@ TENON_HD constexpr std::uint8_t float_to_f8(float v) {
   return static_cast<std::uint8_t>(sign | (rounded > largest ? largest : rounded));
 }
 
+/// e3m2, e2m3, e2m1: no infinity, no NaN (which becomes the largest value), saturating.
+template <int E, int M>
+TENON_HD constexpr std::uint8_t float_to_tiny(float v) {
+  constexpr std::uint32_t largest = (1u << (E + M)) - 1;
+  std::uint32_t const     u = bit_cast<std::uint32_t>(v), magnitude = u & 0x7fffffff;
+  if (magnitude > 0x7f800000) return static_cast<std::uint8_t>(largest);
+  std::uint32_t const rounded = magnitude >= 0x47800000 ? largest : round_small_float<E, M>(magnitude);
+  return static_cast<std::uint8_t>((u >> 31) << (E + M) | (rounded > largest ? largest : rounded));
+}
+
+TENON_HD constexpr std::uint32_t float_to_tf32(float v) {
+  std::uint32_t const u = bit_cast<std::uint32_t>(v);
+  if ((u & 0x7fffffff) > 0x7f800000) return 0x7fffe000u;
+  return (u + 0x1000u) & ~0x1fffu;
+}
+
+/// The power of two below or above |v|; 2^-127 is the smallest, 2^127 the largest, 0xff is NaN.
+TENON_HD constexpr std::uint8_t float_to_ue8m0(float v, bool up) {
+  std::uint32_t const magnitude = bit_cast<std::uint32_t>(v) & 0x7fffffff;
+  if (magnitude > 0x7f800000) return 0xff;
+  std::uint32_t exponent = magnitude >> 23;
+  // 2^-127, the value of exponent 0, lies in the middle of the subnormals.
+  if (up && (exponent == 0 ? magnitude > 0x400000 : (magnitude & 0x7fffff) != 0)) ++exponent;
+  return static_cast<std::uint8_t>(exponent > 0xfe ? 0xfe : exponent);
+}
+
 }  // namespace detail
 
 struct f16 {
@@ -147,6 +178,63 @@ struct e5m2 {
   }
   TENON_HD static constexpr e5m2 from_bits(std::uint8_t b) { return bit_cast<e5m2>(b); }
 };
+
+struct tf32 {
+  std::uint32_t bits;
+
+  tf32() = default;
+  TENON_HD explicit constexpr tf32(float v) : bits(detail::float_to_tf32(v)) {}
+  TENON_HD explicit constexpr    operator float() const { return bit_cast<float>(bits & ~0x1fffu); }
+  TENON_HD static constexpr tf32 from_bits(std::uint32_t b) { return bit_cast<tf32>(b); }
+};
+
+// The formats below eight bits lie in the lower bits of a byte.
+struct e3m2 {
+  std::uint8_t bits;
+
+  e3m2() = default;
+  TENON_HD explicit constexpr e3m2(float v) : bits(detail::float_to_tiny<3, 2>(v)) {}
+  TENON_HD explicit constexpr    operator float() const { return detail::expand_small_float<3, 2>(bits & 0x3f); }
+  TENON_HD static constexpr e3m2 from_bits(std::uint8_t b) { return bit_cast<e3m2>(b); }
+};
+
+struct e2m3 {
+  std::uint8_t bits;
+
+  e2m3() = default;
+  TENON_HD explicit constexpr e2m3(float v) : bits(detail::float_to_tiny<2, 3>(v)) {}
+  TENON_HD explicit constexpr    operator float() const { return detail::expand_small_float<2, 3>(bits & 0x3f); }
+  TENON_HD static constexpr e2m3 from_bits(std::uint8_t b) { return bit_cast<e2m3>(b); }
+};
+
+struct e2m1 {
+  std::uint8_t bits;
+
+  e2m1() = default;
+  TENON_HD explicit constexpr e2m1(float v) : bits(detail::float_to_tiny<2, 1>(v)) {}
+  TENON_HD explicit constexpr    operator float() const { return detail::expand_small_float<2, 1>(bits & 0xf); }
+  TENON_HD static constexpr e2m1 from_bits(std::uint8_t b) { return bit_cast<e2m1>(b); }
+};
+
+/// The power of two at or above |v|, at most 2^127 (how a block's scale is chosen: nothing overflows).
+struct ue8m0 {
+  std::uint8_t bits;
+
+  ue8m0() = default;
+  TENON_HD explicit constexpr ue8m0(float v) : bits(detail::float_to_ue8m0(v, true)) {}
+  TENON_HD explicit constexpr operator float() const {
+    if (bits == 0xff) return bit_cast<float>(0x7fc00000u);
+    return bit_cast<float>(bits == 0 ? 0x400000u : static_cast<std::uint32_t>(bits) << 23);
+  }
+  TENON_HD static constexpr ue8m0 from_bits(std::uint8_t b) { return bit_cast<ue8m0>(b); }
+};
+
+/// Four-bit integers, eight to a word, the first in the lowest bits: names of operand types, not storage.
+struct s4;
+struct u4;
+
+/// What becomes of an integer result that its type cannot hold.
+enum class overflow { wrap, saturate };
 
 /// What an element of a floating-point tensor may be.
 template <class T>

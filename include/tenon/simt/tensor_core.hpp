@@ -1,11 +1,34 @@
 #pragma once
 //  What a warp's matrix instructions compute, over the operands of its 32 lanes (layouts: arch/cuda/matrix.cuh).
-#include <tenon/core/bit_cast.hpp>
-#include <tenon/core/numeric.hpp>
+#include <tenon/config.hpp>
+#include <tenon/simt/tensor_core/operation.hpp>
 
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
+
+namespace tenon::simt {
+
+/// Executes one mma.sync over the lanes' fragments (32 mma_lane).
+#if TENON_CHECKED
+void mma_warp(mma_operation const& what, numerics how, void* const* lanes);
+#else
+inline void mma_warp(mma_operation const& what, numerics how, void* const* lanes);
+#endif
+
+}  // namespace tenon::simt
+
+// In a checked program checked_runtime.cpp alone has the arithmetic: instrumented code, of which this is no part, is slow.
+#if defined(__SANITIZE_THREAD__)
+#  define TENON_SIMT_INSTRUMENTED 1
+#elif defined(__has_feature)
+#  if __has_feature(thread_sanitizer)
+#    define TENON_SIMT_INSTRUMENTED 1
+#  endif
+#endif
+#if !TENON_CHECKED || !defined(TENON_SIMT_INSTRUMENTED)
+#  include <tenon/simt/tensor_core/mma.hpp>
+#endif
+#undef TENON_SIMT_INSTRUMENTED
 
 namespace tenon::simt {
 
@@ -19,30 +42,13 @@ struct stmatrix_lane {
   std::uint32_t const* r;
 };
 
-enum class operand { f16, bf16, tf32, e4m3, e5m2, s8, u8, s4, u4 };
-enum class accumulator { f32, f16, s32 };
-
-/// One mma.sync: d (m x n) += a (m x k) b (k x n).
-struct mma_operation {
-  int         m, n, k;
-  operand     a, b;
-  accumulator d;
-  bool        saturate;  // s32 only
-  char const* name;
+struct movmatrix_lane {
+  std::uint32_t from;
+  std::uint32_t to;
 };
-
-/// How the tensor core sums: `fast` in fp32 in the order of k, the others bit for bit as that generation does.
-enum class numerics { fast, ampere, ada, hopper };
 
 /// Of the plain runs of this OS thread.
 inline thread_local numerics tensor_core_numerics = numerics::fast;
-
-struct mma_lane {
-  mma_operation const* what;
-  void*                d;  // float, half2 words or int32, as PTX lays fragments out
-  std::uint32_t const* a;
-  std::uint32_t const* b;
-};
 
 /// Lane 8 m + i names row i of matrix m; lane l gets row l / 4, columns 2 (l % 4) and one more, of each matrix.
 inline void ldmatrix_warp(void* const* lanes, int count, bool transposed) {
@@ -72,54 +78,15 @@ inline void stmatrix_warp(void* const* lanes, int count, bool transposed) {
   }
 }
 
-/// The values of f16 or bf16 bit patterns, specials and subnormals included, in a loop without branches.
-template <class T>
-void widen(float* to, std::uint16_t const* bits, int count) {
-  for (int i = 0; i < count; ++i) {
-    std::uint32_t const b = bits[i];
-    if constexpr (std::is_same_v<T, bf16>) {
-      to[i] = tenon::bit_cast<float>(b << 16);
-    } else {
-      // The exponent's bias grows from 15 to 127 by a multiplication, which makes subnormals normal on the way.
-      std::uint32_t const magnitude =
-          tenon::bit_cast<std::uint32_t>(tenon::bit_cast<float>((b & 0x7fffu) << 13) * 0x1p112f);
-      std::uint32_t const special = (b & 0x7c00u) == 0x7c00u ? 0x7f800000u : 0u;
-      to[i]                       = tenon::bit_cast<float>(magnitude | special | (b & 0x8000u) << 16);
-    }
-  }
-}
-
-/// d += a b over k = 16, fp32 products and sums in the order of k.
-template <class T>
-void mma_m16n8k16_warp(void* const* lanes) {
-  std::uint16_t a_bits[16][16], b_bits[16][8];
-  float         a[16][16], b[16][8], d[16][8];
-  auto const    half = [](std::uint32_t r, int h) { return static_cast<std::uint16_t>(r >> (16 * h)); };
+/// One 8 x 8 matrix of 16-bit elements in registers, transposed into registers. `lanes` are movmatrix_lane.
+inline void movmatrix_warp(void* const* lanes) {
   for (int l = 0; l < 32; ++l) {
-    auto const& lane = *static_cast<mma_lane const*>(lanes[l]);
-    int const   g = l / 4, t = l % 4;
-    for (int r = 0; r < 4; ++r)
-      for (int h = 0; h < 2; ++h) a_bits[g + 8 * (r & 1)][2 * t + h + 8 * (r >> 1)] = half(lane.a[r], h);
-    for (int r = 0; r < 2; ++r)
-      for (int h = 0; h < 2; ++h) b_bits[2 * t + h + 8 * r][g] = half(lane.b[r], h);
-    for (int v = 0; v < 4; ++v) d[g + 8 * (v >> 1)][2 * t + (v & 1)] = static_cast<float const*>(lane.d)[v];
+    // Rows 2t and 2t + 1 of column g lie in lanes 8t + g / 2 and 8t + 4 + g / 2, half g % 2.
+    int const           g = l / 4, t = l % 4, half = 16 * (g % 2);
+    auto const          word = [&](int lane) { return static_cast<movmatrix_lane const*>(lanes[lane])->from >> half; };
+    std::uint32_t const low = word(8 * t + g / 2) & 0xffffu, high = word(8 * t + 4 + g / 2) & 0xffffu;
+    static_cast<movmatrix_lane*>(lanes[l])->to = low | high << 16;
   }
-  widen<T>(a[0], a_bits[0], 16 * 16);
-  widen<T>(b[0], b_bits[0], 16 * 8);
-  for (int i = 0; i < 16; ++i)
-    for (int k = 0; k < 16; ++k)
-      for (int j = 0; j < 8; ++j) d[i][j] += a[i][k] * b[k][j];
-  for (int l = 0; l < 32; ++l) {
-    auto const& lane = *static_cast<mma_lane const*>(lanes[l]);
-    int const   g = l / 4, t = l % 4;
-    for (int v = 0; v < 4; ++v) static_cast<float*>(lane.d)[v] = d[g + 8 * (v >> 1)][2 * t + (v & 1)];
-  }
-}
-
-/// Executes one mma.sync over the lanes' fragments (32 mma_lane).
-inline void mma_warp(mma_operation const& what, numerics, void* const* lanes) {
-  if (what.a == operand::f16) mma_m16n8k16_warp<f16>(lanes);
-  else mma_m16n8k16_warp<bf16>(lanes);
 }
 
 }  // namespace tenon::simt
