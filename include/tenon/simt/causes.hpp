@@ -47,7 +47,8 @@ inline int rank_of(finding const& f) {
 
 /// One missing edge between a set of writes and a set of reads: the same other end, on the same side of it.
 inline bool same_edge(finding const& a, finding const& b) {
-  if (!is_race(a.what) || !is_race(b.what) || a.missing != b.missing || a.missing.empty()) return false;
+  bool const mended = a.missing == b.missing || (a.missing == "sync_block" && b.missing == "sync_warp");
+  if (!is_race(a.what) || !is_race(b.what) || !mended || a.missing.empty()) return false;
   if (!is_shared(a) || !is_shared(b)) return false;
   auto const beside = [](place const& hub, place const& x, place const& y) {
     return hub.file == x.file && hub.file == y.file && (x.line < hub.line) == (y.line < hub.line) &&

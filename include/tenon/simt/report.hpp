@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tenon::simt {
@@ -157,7 +158,7 @@ struct report {
   /// Barriers, waits, fences and atomics that ran, by place; only with list_operations.
   std::vector<operation> operations;
   void                   add_operation(operation const& more) {
-    for (auto& o : operations)
+                      for (auto& o : operations)
       if (o.at == more.at && o.name == more.name) return void(o.times += more.times);
     operations.push_back(more);
   }
@@ -200,9 +201,7 @@ inline void print_wrapped(std::ostream& out, std::string const& text) {
   }
 }
 
-inline std::string times_of(finding const& f) {
-  return f.times > 1 ? ", " + std::to_string(f.times) + " times" : std::string();
-}
+inline std::string times_of(std::uint64_t n) { return n > 1 ? ", " + std::to_string(n) + " times" : std::string(); }
 
 inline void print_excerpt(std::ostream& out, place const& p, std::string const& beside) {
   std::string const number = std::to_string(p.line);
@@ -224,7 +223,7 @@ inline std::ostream& operator<<(std::ostream& out, finding const& f) {
     if (!p.file.empty()) out << p.file << ':' << p.line << ": ";
   };
   where(f.here);
-  out << to_string(f.severity) << ": " << to_string(f.what) << times_of(f);
+  out << to_string(f.severity) << ": " << to_string(f.what) << times_of(f.times);
   if (f.here.known()) print_excerpt(out, f.here, f.here.what + (f.here.thread.empty() ? "" : " ") + by(f.here));
   if (f.there.known()) {
     out << '\n';
@@ -235,18 +234,24 @@ inline std::ostream& operator<<(std::ostream& out, finding const& f) {
   }
   if (!f.bytes.empty()) print_wrapped(out, f.bytes);
   if (!f.message.empty()) print_wrapped(out, f.message);
-  if (f.also.empty()) return out;
-  std::string           text = "Also: ";
-  constexpr std::size_t most = 4;
-  for (std::size_t i = 0; i < f.also.size() && i < most; ++i) {
-    auto const& a = f.also[i];
-    text += (i ? "; " : "") + std::string(to_string(a.what)) + times_of(a);
-    bool const new_here  = a.here.line && !a.here.same_line(f.here) && !a.here.same_line(f.there);
-    bool const new_there = a.there.line && !a.there.same_line(f.here) && !a.there.same_line(f.there);
-    if (new_here || new_there) text += " (line " + std::to_string(new_here ? a.here.line : a.there.line) + ")";
+  // What else was seen, alike ones together.
+  std::vector<std::pair<std::string, std::uint64_t>> others;
+  for (auto const& a : f.also) {
+    bool const  new_here  = a.here.line && !a.here.same_line(f.here) && !a.here.same_line(f.there);
+    bool const  new_there = a.there.line && !a.there.same_line(f.here) && !a.there.same_line(f.there);
+    std::string what      = to_string(a.what);
+    if (a.missing == "sync_warp" && f.missing != a.missing) what += " within a warp";
+    if (new_here || new_there) what += " (line " + std::to_string(new_here ? a.here.line : a.there.line) + ")";
+    auto const known = std::find_if(others.begin(), others.end(), [&](auto const& o) { return o.first == what; });
+    if (known == others.end()) others.emplace_back(what, a.times);
+    else known->second += a.times;
   }
-  if (f.also.size() > most) text += "; " + std::to_string(f.also.size() - most) + " more";
-  print_wrapped(out, text + ".");
+  constexpr std::size_t most = 4;
+  std::string           text;
+  for (std::size_t i = 0; i < others.size() && i < most; ++i)
+    text += (i ? "; " : "Also: ") + others[i].first + times_of(others[i].second);
+  if (others.size() > most) text += "; " + std::to_string(others.size() - most) + " more";
+  if (!text.empty()) print_wrapped(out, text + ".");
   return out;
 }
 

@@ -117,6 +117,19 @@ inline void put(std::string& out, report const& r) {
     c.number("wavefronts", r.wavefronts);
     c.number("ideal_wavefronts", r.ideal);
     c.number("bank_conflicts", r.bank_conflicts());
+    c.number("requests", r.requests);
+    c.number("sectors", r.sectors);
+    c.number("ideal_sectors", r.ideal_sectors);
+  }
+  if (!r.operations.empty()) {
+    json_writer all(o.key("operations"), ']');
+    for (auto const& operation : r.operations) {
+      json_writer one(all.next(), '}');
+      one.text("name", operation.name);
+      one.text("file", operation.at.file);
+      one.number("line", operation.at.line);
+      one.number("times", operation.times);
+    }
   }
   put(o.key("findings"), r.findings);
   put(o.key("accepted"), r.accepted);
