@@ -47,6 +47,9 @@ function(tenon_add_checked_test name)
     target_link_libraries(tenon_checked_runtime PUBLIC tenon::tenon)
     target_compile_options(tenon_checked_runtime PRIVATE -O2 -g -fno-sanitize=all)
     target_link_options(tenon_checked_runtime INTERFACE "LINKER:--wrap=memcpy,--wrap=memmove,--wrap=memset")
+    # <cuda_fp16.h>, <cooperative_groups.h>, ... of kernels that include the toolkit's headers by name.
+    get_filename_component(simt "${runtime}" DIRECTORY)
+    target_include_directories(tenon_checked_runtime INTERFACE "${simt}/cuda/toolkit")
   endif()
 
   add_executable(${name} ${checked_UNPARSED_ARGUMENTS})
@@ -54,6 +57,7 @@ function(tenon_add_checked_test name)
   target_compile_options(${name} PRIVATE
     -O1 -g -fsanitize=thread -U_FORTIFY_SOURCE -fno-builtin-memcpy -fno-builtin-memmove -fno-builtin-memset
     $<$<CXX_COMPILER_ID:GNU>:SHELL:--param tsan-instrument-func-entry-exit=0>
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-unknown-pragmas>  # unroll
     $<$<CXX_COMPILER_ID:Clang>:SHELL:-mllvm -tsan-instrument-func-entry-exit=0 -mllvm -tsan-instrument-read-before-write=1>)
   add_test(NAME ${name} COMMAND ${name})
 endfunction()

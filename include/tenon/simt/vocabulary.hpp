@@ -31,6 +31,8 @@ struct dim3 {
   unsigned x = 1, y = 1, z = 1;
   constexpr dim3() = default;
   constexpr dim3(unsigned x_, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+  constexpr dim3(uint3 v) : x(v.x), y(v.y), z(v.z) {}
+  constexpr             operator uint3() const { return {x, y, z}; }
   constexpr std::size_t count() const { return std::size_t{x} * y * z; }
 };
 
