@@ -102,7 +102,6 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
   auto& b             = running();
   b.threads           = static_cast<std::uint32_t>(shape.count());
   b.agents            = b.threads + block_state::named_barriers + block_state::engines;
-  b.shape             = shape;
   b.shared_bytes      = std::min(shared_bytes, arena::shared_span);
   b.alignment_matters = arch != 0;  // arch 0 reads and writes vectors with plain instructions
   b.sums              = sums;
@@ -136,11 +135,13 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
     barriers().begin_block();
     engines().begin_block();
     b.thread.resize(b.threads);
-    for (auto& t : b.thread) {
-      auto copies = std::move(t.copies);  // keeps its memory
+    for (std::uint32_t u = 0; u < b.threads; ++u) {
+      auto& t      = b.thread[u];
+      auto  copies = std::move(t.copies);  // keeps its memory
       copies.clear();
       t        = thread_state{};
       t.copies = std::move(copies);
+      t.index  = {u % shape.x, u / shape.x % shape.y, u / shape.x / shape.y};
     }
     shadows().of_shared.clear();
     shadows().copies.clear();
@@ -280,7 +281,7 @@ template <bool Write, std::size_t Alignment = 1>
     cell const&         c          = memory.shadow[offset / 4];
     std::uint32_t const generation = offset >= arena::heap_begin ? b.launch_generation : b.block_generation;
     if (c.generation == generation && c.bytes == 15 &&
-        (Write ? c.write == b.now && c.read == 0 && !c.atomic : c.read == b.now))
+        (Write ? c.write == b.now && (c.read == b.now || c.read == 0) && !c.atomic : c.read == b.now))
       return;
   }
   look_closely<Write>(offset, bytes, at);

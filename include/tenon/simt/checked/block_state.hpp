@@ -34,6 +34,7 @@ struct copy {
 
 struct thread_state {
   fiber                               context;
+  uint3                               index;  // threadIdx
   std::uint32_t                       clock    = 1;
   std::uint32_t                       view_of  = 0;   // the barrier generation that `view` belongs to
   std::uint32_t                       view[32] = {};  // what it knows of its own warp
@@ -69,7 +70,6 @@ struct block_state {
   epoch         now         = 0;  // mine
   std::uint32_t barriers    = 1;  // barrier generation
   clocks        base;             // of every agent, what every thread of the block knows
-  dim3          shape;
 
   std::uint32_t launch_generation = 0, block_generation = 0, generations = 0;
   std::size_t   shared_bytes      = 0;

@@ -6,6 +6,7 @@
 #include <tenon/simt/checked/sites.hpp>
 #include <tenon/simt/report.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -25,7 +26,15 @@ class collector {
  public:
   static constexpr std::size_t limit = 200;  // different findings per launch
 
-  void clear() { raw_.clear(), seen_.clear(); }
+  void clear() { raw_.clear(), seen_.clear(), barriers_[0].clear(), barriers_[1].clear(); }
+
+  /// A barrier of the block, or of a warp, has run.
+  void note_barrier(site_number at, bool of_block) {
+    auto& known = barriers_[of_block];
+    if (known.empty() || known.back() != at) known.push_back(at);
+    if (known.size() > 64)
+      std::sort(known.begin(), known.end()), known.erase(std::unique(known.begin(), known.end()), known.end());
+  }
   bool empty() const { return raw_.empty(); }
   bool has(kind k) const {
     for (auto const& r : raw_)
@@ -61,6 +70,7 @@ class collector {
       f.what = r.what, f.severity = r.severity, f.here = place_of(r.here), f.there = place_of(r.there);
       f.bytes = std::move(w.text), f.path = std::move(w.path), f.memory = std::move(w.memory);
       f.message = std::move(r.message), f.missing = r.missing, f.times = r.times;
+      f.split = is_split(f);
       all.push_back(std::move(f));
     }
     clear();
@@ -89,7 +99,21 @@ class collector {
     return {s.what, line.file, line.line, s.thread, sites().text(line)};
   }
 
+  bool is_split(finding const& f) const {
+    bool const block = f.missing == "sync_block", warp = f.missing == "sync_warp";
+    if ((!block && !warp) || f.here.file != f.there.file) return false;
+    auto const [first, last] = std::minmax(f.here.line, f.there.line);
+    auto const between       = [&, first = first, last = last](site_number s) {
+      auto const at = sites().line(s);
+      return first < at.line && at.line < last && (at.file.ends_with(f.here.file) || f.here.file.ends_with(at.file));
+    };
+    auto const& [of_warp, of_block] = barriers_;
+    return std::any_of(of_block.begin(), of_block.end(), between) ||
+           (warp && std::any_of(of_warp.begin(), of_warp.end(), between));
+  }
+
   std::vector<raw>                               raw_;
+  std::vector<site_number>                       barriers_[2];  // that have run: of warps, of the block
   std::unordered_map<std::uint64_t, std::size_t> seen_;
 };
 

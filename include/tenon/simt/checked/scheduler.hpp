@@ -79,7 +79,7 @@ class scheduler {
     b.mine->wait_site = at;
     b.mine->wait_for  = "sync_block";
     warps_[b.me / 32].ready &= ~(1u << (b.me % 32));
-    ++arrived_;
+    if (++arrived_ == 1) b.found.note_barrier(at, true);
     if (!release_barrier()) yield();
   }
 
@@ -350,7 +350,7 @@ class scheduler {
     if (!r.broken) {
       std::uint32_t const me = b.me;
       if (r.execute) r.execute(r.lane, r.here);
-      if (r.what.operation == warp_operation::sync) join_lanes(first, r.here);
+      if (r.what.operation == warp_operation::sync) join_lanes(first, r.here), b.found.note_barrier(r.at, false);
       b.become(me);
     }
     for (unsigned l = 0; l < 32; ++l)
@@ -405,7 +405,7 @@ class scheduler {
   void place(std::uint32_t t) {
     auto& b = running();
     b.become(t);
-    threadIdx = {t % b.shape.x, t / b.shape.x % b.shape.y, t / b.shape.x / b.shape.y};
+    threadIdx = b.thread[t].index;
   }
 
   std::uint32_t pick() {

@@ -116,6 +116,15 @@ class reader_pool {
     }
   }
 
+  /// The running thread reads, and has met nobody since the last barrier: a bit. False where that is not so.
+  [[gnu::always_inline]] bool note(epoch set, block_state const& b, site_number site) {
+    head& h = at(clock_of(set));
+    if (h.barriers != b.barriers || clock_of(b.now) != b.base[b.me] + 1) return false;
+    bits_of(h)[b.me / 64] |= std::uint64_t{1} << (b.me % 64);
+    h.last = b.me + 1, h.last_clock = clock_of(b.now), h.last_site = site;
+    return true;
+  }
+
   /// Whether e, the running thread's present, is in it.
   [[gnu::always_inline]] bool holds(epoch set, epoch e) const {
     auto const& b = running();
@@ -310,7 +319,9 @@ inline void report_in_flight(access& a, std::uint32_t number) {
   a.reported    = true;
   auto&      b  = running();
   auto const by = shadows().copies[number];
-  if (b.found.again(kind::unwaited_copy, a.at, by.at)) return;
+  // Who meets its own copy has not waited; who meets another's may lack a barrier only.
+  char const* const missing = by.thread == b.me ? "own_wait" : "wait";
+  if (b.found.again(kind::unwaited_copy, a.at, by.at, missing)) return;
   char const* const message =
       by.name == bulk_load_name
           ? "The bytes have not arrived. Missing: mbarrier_wait() on the copy's barrier, for the phase that its bytes "
@@ -325,7 +336,7 @@ inline void report_in_flight(access& a, std::uint32_t number) {
             "cp_async_wait<N>() there, then sync_block(), before the bytes are used.";
   b.found.add(kind::unwaited_copy, level::error, {a.at, describe(a), b.my_name()},
               {by.at, std::string(by.name) + " still in flight", b.name_of(b.first_agent + by.thread)},
-              bytes_of(a.offset, a.bytes), message);
+              bytes_of(a.offset, a.bytes), message, missing, missing);
 }
 
 // ---- the rules ----------------------------------------------------------------------------------------------------
@@ -441,9 +452,9 @@ inline void split(cell& c, overflow& o) {
       return;
     }
     if ((!a.writes || a.atomic) && (m & ~unsigned{c.set}) && agent_of(c.write) != in_flight)
-      report_access(
-          kind::uninitialised_read, a,
-          in_shared(at) ? "No thread of the block has written these bytes. Missing: a write before the read, and a "
+      report_access(kind::uninitialised_read, a,
+                    in_shared(at)
+                        ? "No thread of the block has written these bytes. Missing: a write before the read, and a "
                           "barrier between them where the writer is another thread."
                         : "Neither the host nor a kernel has written these bytes. Missing: a write before the read; "
                           "or the read itself is not wanted.");
@@ -490,12 +501,12 @@ template <bool Write>
     return true;
   }
   if (c.bytes != 15 || c.atomic) return false;
-  auto const settled = [&](epoch e) {
+  auto const settled = [&](epoch e) __attribute__((always_inline)) {
     std::uint32_t const u = agent_of(e) - b.first_agent;
     return e == 0 || u == b.me || (u < b.threads && clock_of(e) <= b.base[u]);
   };
   if constexpr (Write) {
-    if (c.write == b.now && c.read == 0) return true;
+    if (c.write == b.now && (c.read == b.now || c.read == 0)) return true;
     if (c.valid != 15 || !settled(c.write)) return false;
     if (agent_of(c.read) == many) {
       auto& readers = overflow_of(heap ? arena::heap_begin : 0).readers;
@@ -504,7 +515,8 @@ template <bool Write>
     } else if (!settled(c.read)) {
       return false;
     }
-    c.write = b.now, c.write_site = at, c.read = 0, c.set = 15;
+    c.write = b.now, c.write_site = at, c.set = 15;
+    if (c.read != b.now) c.read = 0;  // its own read just before does no harm, and is often repeated
   } else {
     if (c.read == b.now) return true;
     if (c.set != 15 || !settled(c.write)) return false;
@@ -513,7 +525,7 @@ template <bool Write>
     } else {
       auto& readers = overflow_of(heap ? arena::heap_begin : 0).readers;
       if (agent_of(c.read) != many) c.read = readers.make(c.read, c.read_site);
-      else if (readers.holds(c.read, b.now)) return true;
+      else if (readers.note(c.read, b, at)) return true;
       readers.add(c.read, b.now, at);
       c.read_site = at;
     }

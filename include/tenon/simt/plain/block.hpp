@@ -5,6 +5,7 @@
 #include <tenon/simt/fiber.hpp>
 #include <tenon/simt/vocabulary.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -29,7 +30,6 @@ class block {
   bool run(void (*body)(void const*), void const* argument, dim3 shape) {
     given_up_ = false;
     threads_  = static_cast<unsigned>(shape.count());
-    shape_    = shape;
     body_     = body;
     argument_ = argument;
     live_     = threads_;
@@ -39,6 +39,8 @@ class block {
     fibers_.resize(threads_);
     state_.assign(threads_, state::ready);
     waits_.resize(threads_);
+    index_.resize(threads_);
+    for (unsigned t = 0; t < threads_; ++t) index_[t] = {t % shape.x, t / shape.x % shape.y, t / shape.x / shape.y};
     warps_.assign((threads_ + 31) / 32, {});
     stacks_.reserve(threads_);
     for (unsigned t = 0; t < threads_; ++t)
@@ -80,12 +82,20 @@ class block {
 
   /// The lanes of `mask` meet; the last one runs execute(lanes) over everyone's argument, then all go on.
   void warp_collective(unsigned mask, void* mine, void (*execute)(void* const*, unsigned)) {
-    warp& w               = warps_[running_ / 32];
-    w.lane[running_ % 32] = mine;
-    w.here |= 1u << (running_ % 32);
-    w.mask[running_ % 32]    = mask;
-    w.execute[running_ % 32] = execute;
-    state_[running_]         = state::at_warp;
+    warp&          w = warps_[running_ / 32];
+    unsigned const l = running_ % 32;
+    w.lane[l] = mine, w.mask[l] = mask, w.execute[l] = execute;
+    w.here |= 1u << l;
+    if (mask == ~0u) {
+      w.whole |= 1u << l;
+      if (w.whole == ~0u) {  // the common case: 32 lanes, all together
+        execute(w.lane, ~0u);
+        std::fill_n(&state_[running_ - l], 32, state::ready);
+        w.here = w.whole = 0;
+        return;
+      }
+    }
+    state_[running_] = state::at_warp;
     if (!meet(w, mask)) yield();
   }
 
@@ -106,6 +116,7 @@ class block {
     unsigned mask[32]                           = {};  // of the lanes that are here
     void (*execute[32])(void* const*, unsigned) = {};
     unsigned here                               = 0;
+    unsigned whole                              = 0;  // of those here, whose mask is the whole warp
     unsigned exited                             = 0;
     unsigned alive(unsigned threads, unsigned index) const {
       unsigned const lanes = threads - index * 32;
@@ -160,7 +171,7 @@ class block {
     w.execute[first](w.lane, come);
     for (unsigned l = 0; l < 32; ++l)
       if (come >> l & 1) state_[running_ / 32 * 32 + l] = state::ready;
-    w.here &= ~come;
+    w.here &= ~come, w.whole &= ~come;
     return true;
   }
   void release_warp(warp& w) {
@@ -178,8 +189,8 @@ class block {
   }
 
   void yield(bool for_good = false) {
-    for (unsigned k = 1; k <= threads_; ++k) {
-      unsigned const next = (running_ + k) % threads_;
+    for (unsigned k = 0, next = running_; k < threads_; ++k) {
+      next = next + 1 == threads_ ? 0 : next + 1;
       if (state_[next] == state::waiting && waits_[next].over(waits_[next].argument)) state_[next] = state::ready;
       if (state_[next] != state::ready) continue;
       if (next == running_) return;
@@ -196,18 +207,18 @@ class block {
 
   void place(unsigned t) {
     running_  = t;
-    threadIdx = {t % shape_.x, t / shape_.x % shape_.y, t / shape_.x / shape_.y};
+    threadIdx = index_[t];
   }
 
   unsigned threads_ = 0, live_ = 0, arrived_ = 0, running_ = 0;
   unsigned yes_ = 0, counted_ = 0;  // of the block barrier that counts
-  bool     given_up_ = false;
-  dim3     shape_;
+  bool     given_up_           = false;
   void (*body_)(void const*)   = nullptr;
   void const*        argument_ = nullptr;
   fiber              main_;
   std::vector<fiber> fibers_;
   std::vector<state> state_;
+  std::vector<uint3> index_;  // threadIdx of each
   std::vector<wait>  waits_;
   std::vector<warp>  warps_;
   named_barrier      named_[16];

@@ -139,8 +139,8 @@ inline mbarrier_state& state_of(void* barrier) { return *static_cast<mbarrier_st
 }  // namespace detail
 
 inline void mbarrier_init(void* barrier, int arrivals, site) {
-  auto const count          = static_cast<unsigned>(arrivals) & 0xfffffu;
-  detail::state_of(barrier) = {count, count, 0, 0};
+  auto& b = detail::state_of(barrier) = {};
+  b.arrivals = b.pending = static_cast<unsigned>(arrivals) & 0xfffffu;
 }
 inline void mbarrier_invalidate(void*, site) {}
 inline void mbarrier_expect(void* barrier, int bytes, site) {
