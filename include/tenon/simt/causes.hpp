@@ -31,14 +31,26 @@ inline bool same_lines(finding const& a, finding const& b) {
 }
 inline bool is_shared(finding const& f) { return f.memory.starts_with("shared memory"); }
 
+/// Of a race between two lines: the write overtakes the read, it is not the read that comes too early. That is how the
+/// program has them, with nothing in between: the read stands above the write, or a barrier that ran stands between the
+/// write and the read below it, so that it is the next turn of a loop that writes too soon. Who came first in the run says
+/// nothing about it.
+inline bool overtakes(finding const& f) {
+  auto const &write = writer_of(f), &read = reader_of(f);
+  if (f.what == kind::write_after_write) return false;
+  if (write.file != read.file || !write.line || !read.line || write.line == read.line)
+    return f.what == kind::write_after_read;
+  return (read.line < write.line) != f.split;
+}
+
 /// Small ranks are causes, great ones their symptoms.
 inline int rank_of(finding const& f) {
   int const strength = f.missing == "hand_over" ? 0 : f.missing == "sync_block" ? 1 : f.missing == "sync_warp" ? 2 : 3;
   switch (f.what) {
-    case kind::unwaited_copy: return !f.there.known() ? 60 : f.here.thread == f.there.thread ? 0 : 20;
-    case kind::read_after_write: return 10 + strength;
+    case kind::unwaited_copy: return !f.there.known() ? 60 : f.missing == "own_wait" ? 0 : 20;
+    case kind::read_after_write: return (overtakes(f) ? 40 : 10) + strength;
     case kind::write_after_write: return 30 + strength;
-    case kind::write_after_read: return 40 + strength;
+    case kind::write_after_read: return (overtakes(f) ? 10 : 40) + strength;
     case kind::out_of_bounds: return f.missing == "shared_bytes" ? 0 : 50;
     case kind::uninitialised_read: return 70;
     default: return 50;
@@ -98,8 +110,7 @@ inline std::string missing_in_words(finding const& f) {
   if (f.what == kind::write_after_write)
     place = one ? "between the two writes of " + w : "between the writes of " + w + " and " + r;
   else if (one) place = "between the write and the read of " + w;
-  else if (f.what == kind::read_after_write || f.has(kind::uninitialised_read) || f.has(kind::read_after_write))
-    place = "after " + w + " and before " + r;
+  else if (!overtakes(f)) place = "after " + w + " and before " + r;
   else place = "after the read of " + r + " and before " + w + " writes again";
   if (f.missing == "sync_block")
     return "Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block, "

@@ -117,15 +117,16 @@ struct place {
 struct finding {
   kind                 what     = kind::not_checked;
   level                severity = level::error;
-  place                here;          // where it was noticed
-  place                there;         // the other side, where there is one
-  std::string          bytes;         // "shared.a[1][37] (float): shared memory, bytes [128, 132) of 4096"
-  std::string          message;       // what is missing, and what usually mends it
-  std::uint64_t        times   = 1;   // occurrences of this kind between these two places
-  std::string          path    = {};  // "shared.a[1][37]", where the program's debug information tells
-  std::string          memory  = {};  // what the bytes are of: "shared memory", "buffer 2"
-  std::string          missing = {};  // what would order the two sides: "sync_block", "sync_warp", "hand_over", ...
-  std::vector<finding> also    = {};  // of other kinds or lines, with no `also` of their own
+  place                here;             // where it was noticed
+  place                there;            // the other side, where there is one
+  std::string          bytes;            // "shared.a[1][37] (float): shared memory, bytes [128, 132) of 4096"
+  std::string          message;          // what is missing, and what usually mends it
+  std::uint64_t        times   = 1;      // occurrences of this kind between these two places
+  std::string          path    = {};     // "shared.a[1][37]", where the program's debug information tells
+  std::string          memory  = {};     // what the bytes are of: "shared memory", "buffer 2"
+  std::string          missing = {};     // what would order the two sides: "sync_block", "sync_warp", "hand_over", ...
+  bool                 split   = false;  // a barrier that ran stands on a line between the two sides of this race
+  std::vector<finding> also    = {};     // of other kinds or lines, with no `also` of their own
 
   bool has(kind k) const {
     for (auto const& f : also)
@@ -241,6 +242,10 @@ inline std::ostream& operator<<(std::ostream& out, finding const& f) {
     bool const  new_there = a.there.line && !a.there.same_line(f.here) && !a.there.same_line(f.there);
     std::string what      = to_string(a.what);
     if (a.missing == "sync_warp" && f.missing != a.missing) what += " within a warp";
+    else if (a.what == f.what && !new_here && !new_there) {
+      if (a.here.what == f.here.what) continue;
+      what += " (" + a.here.what + ")";
+    }
     if (new_here || new_there) what += " (line " + std::to_string(new_here ? a.here.line : a.there.line) + ")";
     auto const known = std::find_if(others.begin(), others.end(), [&](auto const& o) { return o.first == what; });
     if (known == others.end()) others.emplace_back(what, a.times);

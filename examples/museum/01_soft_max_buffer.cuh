@@ -1,0 +1,48 @@
+//  1. The buffer that was still being read
+//
+//  ggml-org/llama.cpp#5853, March 2024. Soft max reduces twice over the block, the maximum and then the sum, through one
+//  small buffer in shared memory. The second reduction begins by clearing it, while slower warps still read the maximum
+//  from it. Two months before, a commenter had described equal seeds with different results (#4742); compute-sanitizer's
+//  racecheck, run by hand, showed why.
+#pragma once
+#include "exhibit.hpp"
+
+namespace museum::soft_max_buffer {
+
+template <bool Mended>
+__global__ void soft_max(float* y, float const* x) {
+  __shared__ float partial[32];
+  unsigned const   t = threadIdx.x, lane = t % 32, warp = t / 32;
+
+  float largest = x[t];
+  for (int lanes = 16; lanes > 0; lanes /= 2) largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, lanes));
+  if (warp == 0) partial[lane] = -1e30f;
+  __syncthreads();
+  if (lane == 0) partial[warp] = largest;
+  __syncthreads();
+  largest = partial[lane];  // [read]
+  for (int lanes = 16; lanes > 0; lanes /= 2) largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, lanes));
+
+  float const e   = __expf(x[t] - largest);
+  float       sum = e;
+  for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(~0u, sum, lanes);
+  if (Mended) __syncthreads();
+  if (warp == 0) partial[lane] = 0;  // [clear]
+  __syncthreads();
+  if (lane == 0) partial[warp] = sum;
+  __syncthreads();
+  sum = partial[lane];
+  for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(~0u, sum, lanes);
+  y[t] = e / sum;
+}
+
+inline exhibit const shown{"The buffer that was still being read",
+                           "ggml-org/llama.cpp#5853",
+                           __FILE__,
+                           {{kind::write_after_read, "clear", "read"}, {kind::read_after_write, "clear", "read"}},
+                           [](check_options const& o, bool mended) {
+                             buffer<float> x(128, 1.f), y(128);
+                             return check(o, mended ? soft_max<true> : soft_max<false>, 1, 128, 0, y.data(), x.data());
+                           }};
+
+}  // namespace museum::soft_max_buffer
