@@ -1,16 +1,122 @@
 #pragma once
-//  Every function of arch::, for the table of docs/fidelity.md. tests/simt/golden_test.cpp compares with the headers.
+//  Every function of arch::, for the table of docs/fidelity.md; lint.fidelity compares with the headers.
 
 namespace probe {
 
 struct primitive {
   char const* name;
-  char const* ptx;     // the instructions, whose sections of the PTX ISA (9.0) define it
-  char const* remark;  // where the host target is known to differ, or why nothing is asked of a GPU
+  char const* ptx;     // the instructions: what PTX ISA 9.0 says of them is what the host target does
+  char const* remark;  // where it is known to differ, or why a GPU is not asked
 };
 
+inline constexpr char orders[] = "orders, computes nothing: unit tests and planted bugs",
+                      hint[]   = "a hint without result";
+
 inline constexpr primitive primitives[] = {
-    {"sync_block", "barrier.sync", ""},
+    // thread and block
+    {"lane", "", "from the number of the thread"},
+    {"warp", "", "from the number of the thread"},
+    {"shared", "", "an address"},
+    {"sync_block", "barrier.sync", orders},
+    {"sync_warp", "bar.warp.sync", orders},
+    {"fence_device", "fence.acq_rel.gpu (membar.gl)", orders},
+    {"fence_block", "fence.acq_rel.cta (membar.cta)", orders},
+    {"fence_proxy_async", "fence.proxy.async", ""},
+    {"fence_mbarrier_init", "fence.mbarrier_init", "nothing to do without clusters"},
+    {"sync_named", "bar.sync", orders},
+    {"arrive_named", "bar.arrive", orders},
+    {"increase_registers", "setmaxnreg.inc", "without result: the checker keeps the block's account"},
+    {"decrease_registers", "setmaxnreg.dec", "without result: the checker keeps the block's account"},
+    // warp
+    {"shuffle", "shfl.sync.idx", ""},
+    {"shuffle_xor", "shfl.sync.bfly", ""},
+    {"shuffle_up", "shfl.sync.up", ""},
+    {"shuffle_down", "shfl.sync.down", ""},
+    {"ballot", "vote.sync.ballot", ""},
+    {"any", "vote.sync.any", ""},
+    {"all", "vote.sync.all", ""},
+    {"match_any", "match.any.sync", ""},
+    {"match_all", "match.all.sync", ""},
+    {"reduce_add", "redux.sync.add", ""},
+    {"reduce_min", "redux.sync.min", ""},
+    {"reduce_max", "redux.sync.max", ""},
+    {"reduce_and", "redux.sync.and", ""},
+    {"reduce_or", "redux.sync.or", ""},
+    {"reduce_xor", "redux.sync.xor", ""},
+    {"elect", "elect.sync", "PTX leaves open which lane it is; the host target takes the lowest"},
+    {"lop3", "lop3.b32", ""},
+    {"permute_bytes", "prmt.b32", ""},
+    // tensor cores
+    {"ldmatrix", "ldmatrix", ""},
+    {"ldmatrix_transposed", "ldmatrix.trans", ""},
+    {"stmatrix", "stmatrix", ""},
+    {"stmatrix_transposed", "stmatrix.trans", ""},
+    {"movmatrix", "movmatrix", ""},
+    {"mma_m16n8k4", "mma.sync", "sums: the published models (simt/tensor_core/model.hpp)"},
+    {"mma_m16n8k8", "mma.sync", "the same"},
+    {"mma_m16n8k16", "mma.sync", "the same; of fp8 no model of sm_90 is published"},
+    {"mma_m16n8k32", "mma.sync", "the same; of fp8 no model of sm_90 is published"},
+    {"mma_m16n8k64", "mma.sync", ""},
+    {"mma_m8n8k16", "mma.sync", ""},
+    {"mma_m8n8k32", "mma.sync", ""},
+    // memory
+    {"load", "ld", ""},
+    {"store", "st", ""},
+    {"load_constant", "ld.global.nc", "a load with a hint"},
+    {"load_once", "ld.global.nc.L1::no_allocate", "a load with a hint"},
+    {"load_streaming", "ld.global.cs", ""},
+    {"load_shared_by_blocks", "ld.global.cg", ""},
+    {"store_streaming", "st.global.cs", ""},
+    {"prefetch", "prefetch.global.L2", hint},
+    {"load_acquire", "ld.acquire", orders},
+    {"store_release", "st.release", orders},
+    {"load_relaxed", "ld.relaxed", orders},
+    {"store_relaxed", "st.relaxed", orders},
+    {"atomic_add", "atom.add", "float: a GPU flushes subnormals in global memory to zero, the host target keeps them"},
+    {"atomic_add_ordered", "atom.acq_rel.add", orders},
+    {"atomic_min", "atom.min", ""},
+    {"atomic_max", "atom.max", ""},
+    {"atomic_and", "atom.and", ""},
+    {"atomic_or", "atom.or", ""},
+    {"atomic_xor", "atom.xor", ""},
+    {"atomic_exchange", "atom.exch", ""},
+    {"atomic_compare_exchange", "atom.cas", ""},
+    {"atomic_increment", "atom.inc", ""},
+    {"atomic_decrement", "atom.dec", ""},
+    {"red_add", "red.add", "as atomic_add"},
+    {"red_min", "red.min", ""},
+    {"red_max", "red.max", ""},
+    {"red_and", "red.and", ""},
+    {"red_or", "red.or", ""},
+    {"red_xor", "red.xor", ""},
+    // asynchronous copies
+    {"cp_async", "cp.async", ""},
+    {"cp_async_commit", "cp.async.commit_group", ""},
+    {"cp_async_wait", "cp.async.wait_group", ""},
+    {"mbarrier_init", "mbarrier.init", ""},
+    {"mbarrier_invalidate", "mbarrier.inval", ""},
+    {"mbarrier_arrive", "mbarrier.arrive", ""},
+    {"mbarrier_expect", "mbarrier.expect_tx", ""},
+    {"mbarrier_arrive_expect", "mbarrier.arrive.expect_tx", ""},
+    {"mbarrier_test", "mbarrier.test_wait.parity", ""},
+    {"mbarrier_try_wait", "mbarrier.try_wait.parity", "how long it waits is left open"},
+    {"mbarrier_wait", "mbarrier.try_wait.parity", ""},
+    {"mbarrier_arrive_after_copies", "cp.async.mbarrier.arrive.noinc", orders},
+    {"bulk_load", "cp.async.bulk, mbarrier::complete_tx", ""},
+    {"bulk_store", "cp.async.bulk, bulk_group", ""},
+    {"bulk_commit", "cp.async.bulk.commit_group", ""},
+    {"bulk_wait", "cp.async.bulk.wait_group", ""},
+    {"bulk_wait_read", "cp.async.bulk.wait_group.read", ""},
+    {"bulk_prefetch", "cp.async.bulk.prefetch.L2", hint},
+    // arithmetic
+    {"exp2", "ex2.approx.ftz", "a GPU is within 2 ulp and flushes subnormals; here correctly rounded, nearly always"},
+    {"log2", "lg2.approx", "a GPU is within 2^-22.6 near 1; here correctly rounded, nearly always"},
+    {"rsqrt", "rsqrt.approx", "a GPU is within 2^-22.9; here within 1 ulp"},
+    {"reciprocal", "rcp.rn", ""},
+    {"fma", "fma.rn", ""},
+    {"f16(float)", "cvt.rn.f16.f32", "core/numeric.hpp"},
+    {"bf16(float)", "cvt.rn.bf16.f32", "core/numeric.hpp"},
+    {"float(f16)", "cvt.f32.f16", "core/numeric.hpp"},
 };
 
 }  // namespace probe
