@@ -16,6 +16,7 @@
 #if TENON_CUDA
 #  include <tenon/arch/cuda/atomic.cuh>
 #  include <tenon/arch/cuda/bulk.cuh>
+#  include <tenon/arch/cuda/convert.cuh>
 #  include <tenon/arch/cuda/cp_async.cuh>
 #  include <tenon/arch/cuda/integer.cuh>
 #  include <tenon/arch/cuda/launch.cuh>
@@ -33,6 +34,7 @@
 #else
 #  include <tenon/arch/host/atomic.cuh>
 #  include <tenon/arch/host/bulk.cuh>
+#  include <tenon/arch/host/convert.cuh>
 #  include <tenon/arch/host/cp_async.cuh>
 #  include <tenon/arch/host/integer.cuh>
 #  include <tenon/arch/host/launch.cuh>

@@ -236,6 +236,9 @@ struct u4;
 /// What becomes of an integer result that its type cannot hold.
 enum class overflow { wrap, saturate };
 
+/// To which of the two neighbours a conversion goes. `up`: the larger magnitude.
+enum class rounding { nearest_even, nearest_away, toward_zero, up };
+
 /// What an element of a floating-point tensor may be.
 template <class T>
 inline constexpr bool is_floating = false;
