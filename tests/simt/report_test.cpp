@@ -104,8 +104,8 @@ TEST(report, a_reader_that_came_first_still_names_the_edge_from_the_write) {
   auto const early = by_cause({race(kind::write_after_read, 8, 9), alone(kind::uninitialised_read, 9)});
   ASSERT_EQ(early.size(), 1u);
   EXPECT_NE(early[0].message.find("after line 8 and before line 9."), std::string::npos) << early[0].message;
-  auto const reuse = by_cause({race(kind::write_after_read, 8, 9)});
-  EXPECT_NE(reuse[0].message.find("after the read of line 9 and before line 8 writes again."), std::string::npos);
+  auto const reuse = by_cause({race(kind::write_after_read, 9, 8)});
+  EXPECT_NE(reuse[0].message.find("after the read of line 8 and before line 9 writes again."), std::string::npos);
 }
 
 TEST(report, one_barrier_serves_all_writes_before_a_read) {
@@ -227,8 +227,8 @@ TEST(baseline, does_not_accept_what_is_new_beside_what_is_known) {
 }
 
 TEST(baseline, files_match_at_a_slash) {
-  EXPECT_TRUE(detail::same_file("src/scan.cu", "/home/x/src/scan.cu"));
-  EXPECT_TRUE(detail::same_file("/home/x/src/scan.cu", "scan.cu"));
+  EXPECT_TRUE(detail::same_file("src/scan.cu", "/opt/x/src/scan.cu"));
+  EXPECT_TRUE(detail::same_file("/opt/x/src/scan.cu", "scan.cu"));
   EXPECT_FALSE(detail::same_file("an.cu", "scan.cu"));
   EXPECT_FALSE(detail::same_file("", "scan.cu"));
 }
