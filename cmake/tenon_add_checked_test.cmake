@@ -37,7 +37,8 @@ function(tenon_find_checked_runtime result)
   message(FATAL_ERROR "tenon_add_checked_test: simt/checked_runtime.cpp is not beside tenon's headers")
 endfunction()
 
-function(tenon_add_checked_test name)
+# The program alone; tenon_add_checked_test() also makes it a test.
+function(tenon_add_checked_program name)
   cmake_parse_arguments(PARSE_ARGV 1 checked "" "" "LIBRARIES")
 
   # One copy of the runtime for all checked programs of a build.
@@ -59,5 +60,9 @@ function(tenon_add_checked_test name)
     $<$<CXX_COMPILER_ID:GNU>:SHELL:--param tsan-instrument-func-entry-exit=0>
     $<$<CXX_COMPILER_ID:GNU>:-Wno-unknown-pragmas>  # unroll
     $<$<CXX_COMPILER_ID:Clang>:SHELL:-mllvm -tsan-instrument-func-entry-exit=0 -mllvm -tsan-instrument-read-before-write=1>)
+endfunction()
+
+function(tenon_add_checked_test name)
+  tenon_add_checked_program(${name} ${ARGN})
   add_test(NAME ${name} COMMAND ${name})
 endfunction()

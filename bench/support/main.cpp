@@ -4,6 +4,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -55,4 +56,10 @@ int main(int count, char** arguments) {
   if (benchmark::ReportUnrecognizedArguments(count, arguments)) return 2;
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
+#if defined(TENON_BENCH_ALSO)
+  std::size_t const options = command.find(' ');
+  std::string const also    = TENON_BENCH_ALSO + (options == std::string::npos ? "" : command.substr(options));
+  std::fflush(stdout);
+  return std::system(also.c_str()) == 0 ? 0 : 1;
+#endif
 }

@@ -15,7 +15,23 @@ namespace {
 
 namespace simt = tenon::simt;
 
-/// Every thread walks over its part of global memory: one load and one store an element.
+/// Every thread reads and writes one word of its own again and again.
+__global__ void count_up(float* y, int times) {
+  for (int i = 0; i < times; ++i) y[threadIdx.x] += 1;
+}
+void own_access(benchmark::State& state) {
+  constexpr int       times = 256, threads = 128;
+  simt::buffer<float> y(threads, 0.f);
+  for (auto _ : state) {
+    simt::session session;
+    simt::launch(session, count_up, 1, threads, 0, y.data(), times);
+    if (!session.found().clean()) return state.SkipWithError("not clean");
+  }
+  state.SetItemsProcessed(std::int64_t{2} * times * threads * state.iterations());
+}
+BENCHMARK(own_access);
+
+/// Every thread walks over its part of global memory: one load and one store an element, each word for the first time.
 __global__ void scale(float* y, float const* x, int each) {
   for (int i = 0; i < each; ++i) {
     int const at = i * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x);
@@ -23,7 +39,7 @@ __global__ void scale(float* y, float const* x, int each) {
   }
 }
 void global_access(benchmark::State& state) {
-  constexpr int       each = 256, threads = 128;
+  constexpr int       each = 64, threads = 128;
   simt::buffer<float> x(each * threads, 1.f), y(each * threads);
   for (auto _ : state) {
     simt::session session;
