@@ -1,4 +1,4 @@
-// Bank conflicts of layouts whose number is known.
+// Bank conflicts and global sectors of accesses whose numbers are known.
 #include <tenon/arch/arch.cuh>
 #include <tenon/simt/check.hpp>
 #include <tenon/simt/expect.hpp>
@@ -68,6 +68,32 @@ TEST(wavefronts, vectors_are_served_by_quarter_warps) {
   auto const          far_apart    = simt::check({.count_wavefronts = true}, vectors<32>, 1, 32, 4096, y.data());
   EXPECT_EQ(side_by_side.bank_conflicts(), 3u);  // the scalar loads, four words apart; the vectors have none
   EXPECT_EQ(far_apart.bank_conflicts(), 4u * 7u + 31u);
+}
+
+// Global memory moves sectors of 32 bytes: side by side a warp's words fill four, with a stride of 32 bytes each needs its own.
+template <int Stride>
+void strided(float* y, float const* x) {
+  y[threadIdx.x] = x[threadIdx.x * Stride];
+}
+template <int Stride>
+simt::report run_strided() {
+  simt::buffer<float> x(32 * Stride, 1.f), y(32);
+  return simt::check({.count_wavefronts = true}, strided<Stride>, 1, 32, 0, y.data(), x.data());
+}
+TEST(sectors, count_what_a_warp_moves) {
+  auto const dense = run_strided<1>(), sparse = run_strided<8>();
+  EXPECT_EQ(dense.requests, 2u);
+  EXPECT_EQ(dense.sectors, 4u + 4u);
+  EXPECT_EQ(dense.ideal_sectors, 4u + 4u);
+  EXPECT_EQ(sparse.sectors, 32u + 4u);
+  EXPECT_EQ(sparse.ideal_sectors, 4u + 4u);
+}
+TEST(sectors, a_word_for_all_is_one) {
+  simt::buffer<float> x(1, 1.f), y(32);
+  auto const          found = simt::check(
+               {.count_wavefronts = true}, [](float* to, float const* from) { to[threadIdx.x] = from[0]; }, 1, 32, 0, y.data(),
+               x.data());
+  EXPECT_EQ(found.sectors, 1u + 4u);
 }
 
 }  // namespace
