@@ -24,6 +24,13 @@ struct reader {
   site_number site = 0;
 };
 
+/// Of several threads that nothing orders, one of another warp is named: what orders that one orders the others too.
+inline bool of_own_warp(epoch e) {
+  auto const&         b = running();
+  std::uint32_t const t = agent_of(e) - b.first_agent;
+  return t < b.threads && t / 32 == b.me / 32;
+}
+
 /// Readers that a reader_pool's bits cannot hold: threads that have met others since the last block barrier, and
 /// asynchronous copies.
 class reader_list {
@@ -47,9 +54,13 @@ class reader_list {
   reader unordered(bool threads_too) const {
     auto const& b = running();
     if (earlier.e && !b.ordered(earlier.e)) return earlier;
-    for (auto const& r : readers_)
-      if ((threads_too || b.by_engine(r.e)) && !b.ordered(r.e)) return r;
-    return {};
+    reader beside;
+    for (auto const& r : readers_) {
+      if ((!threads_too && !b.by_engine(r.e)) || b.ordered(r.e)) continue;
+      if (!of_own_warp(r.e)) return r;
+      beside = r;
+    }
+    return beside;
   }
 
  private:
@@ -134,7 +145,7 @@ class reader_pool {
     return h.list && lists_[h.list - 1]->holds(e);
   }
 
-  /// One that does not happen before the running thread's present.
+  /// One that does not happen before the running thread's present, of another warp if there is one.
   reader unordered(epoch set) const {
     auto const& b = running();
     head const& h = at(clock_of(set));
@@ -146,13 +157,16 @@ class reader_pool {
       return b.ordered(e) ? reader{} : reader{e, h.last_site};
     }
     if (h.barriers != b.barriers) return {};
+    reader beside;
     for (std::uint32_t w = 0; w < stride_ - head_words; ++w)
       for (std::uint64_t bits = bits_of(h)[w]; bits; bits &= bits - 1) {
         std::uint32_t const t = w * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
         epoch const         e = make_epoch(b.first_agent + t, b.base[t] + 1);
-        if (!b.ordered(e)) return {e, h.last_site};
+        if (b.ordered(e)) continue;
+        if (t / 32 != b.me / 32) return {e, h.last_site};
+        beside = {e, h.last_site};
       }
-    return {};
+    return beside;
   }
 
   /// Whether all of it happens before every thread of the block.
