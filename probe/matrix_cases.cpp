@@ -74,16 +74,6 @@ struct transposition {
 
 // ---- products -------------------------------------------------------------------------------------------------------------
 
-/// Names put together by the compiler.
-struct text {
-  char letter[64] = {};
-  constexpr text(char const* a, char const* b, char const* c, char const* d, char const* e = "") {
-    int n = 0;
-    for (char const* part : {a, b, c, d, e})
-      for (; *part; ++part) letter[n++] = *part;
-  }
-};
-
 template <class T>
 struct element;  // its name, and how a word of random ones looks
 template <class Format>
@@ -134,7 +124,8 @@ template <class Shape, class A, class B, class D>
 struct product {
   static constexpr int a_words = arch::detail::registers_of<A, Shape::m, Shape::k>,
                        b_words = arch::detail::registers_of<B, 8, Shape::k>, d_words = D::words * Shape::m / 16;
-  static constexpr text spelled{Shape::name, element<A>::name, std::is_same_v<A, B> ? "" : element<B>::name, D::name};
+  static constexpr probe::text spelled{Shape::name, element<A>::name, std::is_same_v<A, B> ? "" : element<B>::name,
+                                       D::name};
   static constexpr char const* name       = spelled.letter;
   static constexpr char const* primitives = Shape::name;
   static constexpr int         needs      = std::is_same_v<A, e4m3> || std::is_same_v<A, e5m2> ? 89 : 80;

@@ -153,6 +153,16 @@ struct entry {
   void (*draw)(std::uint32_t item, std::uint32_t lane, std::uint32_t* in);
 };
 
+/// A name put together by the compiler.
+struct text {
+  char letter[64] = {};
+  constexpr text(char const* a, char const* b, char const* c = "", char const* d = "") {
+    int n = 0;
+    for (char const* part : {a, b, c, d})
+      for (; *part; ++part) letter[n++] = *part;
+  }
+};
+
 constexpr std::uint64_t key_of(char const* name) {
   std::uint64_t key = 0xcbf29ce484222325u;  // FNV-1a
   for (; *name; ++name) key = (key ^ static_cast<unsigned char>(*name)) * 0x100000001b3u;

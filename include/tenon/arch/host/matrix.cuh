@@ -102,7 +102,7 @@ constexpr mma_name name_of(char const* shape, char const* a, char const* b) {
     while (*s) name.text[n++] = *s++;
   };
   append(shape), append("<"), append(a);
-  if (a != b) append(", "), append(b);
+  if (*b) append(", "), append(b);
   append(">");
   return name;
 }
@@ -155,7 +155,8 @@ constexpr bool is_mma() {
 template <int M, int K, class A, class B, overflow Overflow, class D, int N>
 inline void mma(D (&d)[N], std::uint32_t const* a, std::uint32_t const* b, simt::site at) {
   using simt::accumulator;
-  static constexpr mma_name            name = name_of(shape<M, K>::name, operand_of<A>::name, operand_of<B>::name);
+  static constexpr mma_name name =
+      name_of(shape<M, K>::name, operand_of<A>::name, std::is_same_v<A, B> ? "" : operand_of<B>::name);
   static constexpr simt::mma_operation what{M,
                                             8,
                                             K,
