@@ -15,7 +15,7 @@ __global__ void compaction(int* y, int* count, int const* x, int n) {
     int sum = 0;
     for (unsigned w = 0; w < blockDim.x / 32; ++w) {
       int const of_warp = before[w];
-      before[w]         = sum;
+      before[w]         = sum;  // [place]
       sum += of_warp;
     }
     place = atomicAdd(count, sum);  // [place]

@@ -14,8 +14,8 @@ __global__ void tiled_matmul(float* c, float const* a, float const* b, int m, in
   int const                     row = blockIdx.y * Tile + y, column = blockIdx.x * Tile + x;
   float                         sum = 0.0f;
   for (int first = 0; first < k; first += Tile) {
-    s.a[y][x] = row < m && first + x < k ? a[row * k + first + x] : 0.0f;          // [load a]
-    s.b[y][x] = first + y < k && column < n ? b[(first + y) * n + column] : 0.0f;  // [load b]
+    s.a[y][x] = row < m && first + x < k ? a[row * k + first + x] : 0.0f;          // [load]
+    s.b[y][x] = first + y < k && column < n ? b[(first + y) * n + column] : 0.0f;  // [load]
     __syncthreads();
 #pragma unroll
     for (int i = 0; i < Tile; ++i) sum = fmaf(s.a[y][i], s.b[i][x], sum);  // [use]
