@@ -50,16 +50,35 @@ struct movmatrix_lane {
 /// Of the plain runs of this OS thread.
 inline thread_local numerics tensor_core_numerics = numerics::fast;
 
+/// Rows of eight 16-bit elements, four words each.
+typedef std::uint16_t matrix_row __attribute__((vector_size(16)));
+
+inline void transpose(matrix_row (&r)[8]) {
+  matrix_row a[8], b[8];
+  for (int i = 0; i < 4; ++i) {
+    a[2 * i]     = __builtin_shufflevector(r[i], r[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+    a[2 * i + 1] = __builtin_shufflevector(r[i], r[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 4; ++i) {
+    b[2 * i]     = __builtin_shufflevector(a[i], a[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+    b[2 * i + 1] = __builtin_shufflevector(a[i], a[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 4; ++i) {
+    r[2 * i]     = __builtin_shufflevector(b[i], b[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+    r[2 * i + 1] = __builtin_shufflevector(b[i], b[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+  }
+}
+
 /// Lane 8 m + i names row i of matrix m; lane l gets row l / 4, columns 2 (l % 4) and one more, of each matrix.
 inline void ldmatrix_warp(void* const* lanes, int count, bool transposed) {
   for (int m = 0; m < count; ++m) {
-    std::uint16_t matrix[8][8];
-    for (int i = 0; i < 8; ++i) std::memcpy(matrix[i], static_cast<ldmatrix_lane const*>(lanes[8 * m + i])->row, 16);
-    for (int l = 0; l < 32; ++l) {
-      int const           g = l / 4, t = l % 4;
-      std::uint16_t const low                           = transposed ? matrix[2 * t][g] : matrix[g][2 * t];
-      std::uint16_t const high                          = transposed ? matrix[2 * t + 1][g] : matrix[g][2 * t + 1];
-      static_cast<ldmatrix_lane const*>(lanes[l])->r[m] = low | static_cast<std::uint32_t>(high) << 16;
+    matrix_row r[8];
+    for (int i = 0; i < 8; ++i) std::memcpy(&r[i], static_cast<ldmatrix_lane const*>(lanes[8 * m + i])->row, 16);
+    if (transposed) transpose(r);
+    for (int g = 0; g < 8; ++g) {
+      std::uint32_t words[4];
+      std::memcpy(words, &r[g], 16);
+      for (int t = 0; t < 4; ++t) static_cast<ldmatrix_lane const*>(lanes[4 * g + t])->r[m] = words[t];
     }
   }
 }
@@ -67,26 +86,29 @@ inline void ldmatrix_warp(void* const* lanes, int count, bool transposed) {
 /// The inverse of ldmatrix_warp.
 inline void stmatrix_warp(void* const* lanes, int count, bool transposed) {
   for (int m = 0; m < count; ++m) {
-    std::uint16_t matrix[8][8];
-    for (int l = 0; l < 32; ++l) {
-      int const           g = l / 4, t = l % 4;
-      std::uint32_t const r                                      = static_cast<stmatrix_lane const*>(lanes[l])->r[m];
-      (transposed ? matrix[2 * t][g] : matrix[g][2 * t])         = static_cast<std::uint16_t>(r);
-      (transposed ? matrix[2 * t + 1][g] : matrix[g][2 * t + 1]) = static_cast<std::uint16_t>(r >> 16);
+    matrix_row r[8];
+    for (int g = 0; g < 8; ++g) {
+      std::uint32_t words[4];
+      for (int t = 0; t < 4; ++t) words[t] = static_cast<stmatrix_lane const*>(lanes[4 * g + t])->r[m];
+      std::memcpy(&r[g], words, 16);
     }
-    for (int i = 0; i < 8; ++i) std::memcpy(static_cast<stmatrix_lane const*>(lanes[8 * m + i])->row, matrix[i], 16);
+    if (transposed) transpose(r);
+    for (int i = 0; i < 8; ++i) std::memcpy(static_cast<stmatrix_lane const*>(lanes[8 * m + i])->row, &r[i], 16);
   }
 }
 
 /// One 8 x 8 matrix of 16-bit elements in registers, transposed into registers. `lanes` are movmatrix_lane.
 inline void movmatrix_warp(void* const* lanes) {
+  matrix_row r[8];
   for (int l = 0; l < 32; ++l) {
-    // Rows 2t and 2t + 1 of column g lie in lanes 8t + g / 2 and 8t + 4 + g / 2, half g % 2.
-    int const           g = l / 4, t = l % 4, half = 16 * (g % 2);
-    auto const          word = [&](int lane) { return static_cast<movmatrix_lane const*>(lanes[lane])->from >> half; };
-    std::uint32_t const low = word(8 * t + g / 2) & 0xffffu, high = word(8 * t + 4 + g / 2) & 0xffffu;
-    static_cast<movmatrix_lane*>(lanes[l])->to = low | high << 16;
+    auto const from                             = static_cast<movmatrix_lane const*>(lanes[l])->from;
+    r[l / 4][2 * (l % 4)]                       = static_cast<std::uint16_t>(from),
+                      r[l / 4][2 * (l % 4) + 1] = static_cast<std::uint16_t>(from >> 16);
   }
+  transpose(r);
+  for (int l = 0; l < 32; ++l)
+    static_cast<movmatrix_lane*>(lanes[l])->to =
+        r[l / 4][2 * (l % 4)] | static_cast<std::uint32_t>(r[l / 4][2 * (l % 4) + 1]) << 16;
 }
 
 }  // namespace tenon::simt
