@@ -386,7 +386,8 @@ TEST(integers, every_shape_wraps_or_saturates) {
     int m, k, bits;
   };
   source from;
-  for (auto const [m, k, bits] : {shape{8, 16, 8}, {16, 16, 8}, {16, 32, 8}, {8, 32, 4}, {16, 32, 4}, {16, 64, 4}})
+  for (auto const& each : {shape{8, 16, 8}, {16, 16, 8}, {16, 32, 8}, {8, 32, 4}, {16, 32, 4}, {16, 64, 4}}) {
+    int const m = each.m, k = each.k, bits = each.bits;
     for (int pair = 0; pair < 8; ++pair) {
       auto const type = [&](bool is_signed) {
         return bits == 8 ? (is_signed ? operand::s8 : operand::u8) : is_signed ? operand::s4 : operand::u4;
@@ -411,6 +412,7 @@ TEST(integers, every_shape_wraps_or_saturates) {
           ASSERT_EQ(d[i * 8 + j], static_cast<std::uint32_t>(sum)) << "m" << m << " k" << k << " pair " << pair;
         }
     }
+  }
 }
 
 // What the generations differ in, by hand: 1 + 16 times 2^-24.
