@@ -17,7 +17,7 @@ __global__ void bitonic_sort(unsigned* keys) {
       unsigned const at = 2 * t - (t & (step - 1));
       unsigned const a = s[at], b = s[at + step];  // [read]
       s[at]        = up ? min(a, b) : max(a, b);   // [write]
-      s[at + step] = up ? max(a, b) : min(a, b);
+      s[at + step] = up ? max(a, b) : min(a, b);   // [write]
     }
   }
   __syncthreads();
