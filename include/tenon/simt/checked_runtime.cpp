@@ -30,9 +30,7 @@ static void open() {
   if (current) return;
   report_files::instance();
   memory.open();
-  current    = new block_state;
-  shadow_now = new shadow_state;
-  scheduler::make();
+  residents::instance().prepare();
 }
 
 /// The blocks of a launch in running order.
@@ -68,6 +66,8 @@ static void find_statics() {
         return 1;
       },
       &found);
+  memory.statics = found.begin;  // another one in every OS thread, of the same layout
+  if (memory.static_valid) return;
   static std::vector<char> ignored;
   found.bytes = std::min(found.bytes, arena::static_span);
   ignored.assign(found.bytes / 4 + 2, 0);
@@ -79,8 +79,7 @@ static void find_statics() {
   ignore(threadIdx), ignore(blockIdx), ignore(blockDim), ignore(gridDim), ignore(doing);
   // Symbols tell the extents of the variables: bytes between two of them are nobody's.
   static std::vector<thread_local_symbol> const variables = debug_info::of_this_program().thread_locals();
-  static std::vector<unsigned char>             valid;
-  valid.assign(found.bytes / 4 + 2, variables.empty() ? 15 : 0);
+  static std::vector<unsigned char>             valid(found.bytes / 4 + 2, variables.empty() ? 15 : 0);
   for (std::size_t k = 0; k < variables.size(); ++k) {
     auto const&       v    = variables[k];
     std::size_t const next = k + 1 < variables.size() ? variables[k + 1].offset : found.bytes;
@@ -89,72 +88,46 @@ static void find_statics() {
     bool const machine = v.name.starts_with("_ZN5tenon4simt") || v.name.starts_with("_ZGV");
     for (std::size_t o = v.offset; machine && o < end; ++o) ignored[o / 4] = 1;
   }
-  memory.static_valid     = valid.data();
   memory.static_variables = variables.data(), memory.static_count = variables.size();
-  memory.statics = found.begin, memory.statics_bytes = found.bytes;
-  memory.not_shared = reinterpret_cast<bool*>(ignored.data());
+  memory.static_valid  = valid.data();
+  memory.not_shared    = reinterpret_cast<bool*>(ignored.data());
+  memory.statics_bytes = found.bytes;
 }
 
 static bool run_launch(void (*body)(void const*), void const* argument, dim3 grid, dim3 shape, std::size_t shared_bytes,
                        check_options const& options, int arch, numerics sums, std::uint64_t launch) {
   open();
   find_statics();
-  auto& b             = running();
-  b.threads           = static_cast<std::uint32_t>(shape.count());
-  b.agents            = b.threads + block_state::named_barriers + block_state::engines;
-  b.shared_bytes      = std::min(shared_bytes, arena::shared_span);
-  b.alignment_matters = arch != 0;  // arch 0 reads and writes vectors with plain instructions
-  b.sums              = sums;
-  b.options           = options;
-  b.launch_generation = ++b.generations;
-  b.found.clear();
-  b.block_index.clear();
-  shadows().of_heap.clear();
+  auto& l             = the_launch();
+  l.options           = options;
+  l.arch              = arch;
+  l.alignment_matters = arch != 0;  // arch 0 reads and writes vectors with plain instructions
+  l.sums              = sums;
+  l.shape             = shape;
+  l.shared_bytes      = std::min(shared_bytes, arena::shared_span);
+  l.seed              = options.seed + 0x51ed270b * launch;
+  l.without           = options.without ? number(*options.without) : 0;
+  l.generation        = ++l.generations;
+  l.found.clear();
+  l.operations.clear();
+  l.block_index.clear();
   left_at().clear();
-  b.without = options.without ? number(*options.without) : 0;
-  b.operations.clear();
   counting = options.count_wavefronts;
   counters().begin_launch();
   views_of_shared.clear();
-  gridDim                  = grid;
-  blockDim                 = shape;
-  std::uint64_t const seed = options.seed + 0x51ed270b * launch;
-  bool                done = true;
-  auto const          was  = doing;
-  doing                    = activity::runtime;
-  for (std::size_t const i : order_of(grid.count(), options, seed)) {
-    blockIdx = {static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
-                static_cast<unsigned>(i / grid.x / grid.y)};
-    b.serial = static_cast<std::uint32_t>(b.block_index.size());
-    b.block_index.push_back(blockIdx);
-    b.first_agent      = b.serial * b.agents;
-    b.block_generation = ++b.generations;
-    b.live             = b.threads;
-    b.barriers         = b.barriers + 1;
-    b.base.assign(b.agents, 0);
-    barriers().begin_block();
-    engines().begin_block();
-    b.thread.resize(b.threads);
-    for (std::uint32_t u = 0; u < b.threads; ++u) {
-      auto& t      = b.thread[u];
-      auto  copies = std::move(t.copies);  // keeps its memory
-      copies.clear();
-      t        = thread_state{};
-      t.copies = std::move(copies);
-      t.index  = {u % shape.x, u / shape.x % shape.y, u / shape.x / shape.y};
-    }
-    shadows().of_shared.clear();
-    shadows().copies.clear();
-    std::erase_if(left_at(), [](auto const& e) {
-      std::size_t const o = memory.find(reinterpret_cast<void const*>(e.first));
-      return o != arena::nowhere && in_shared(o);
-    });
-    __real_memset(memory.shared(), 0xff, b.shared_bytes);
-    done = scheduler::instance().run(body, argument, seed + 0x2545f491 * i);
-    if (counting) counters().end_block();
-    if (!done) break;
+  gridDim  = grid;
+  blockDim = shape;
+  std::vector<uint3>         blocks;
+  std::vector<std::uint64_t> seeds;
+  for (std::size_t const i : order_of(grid.count(), options, l.seed)) {
+    blocks.push_back({static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
+                      static_cast<unsigned>(i / grid.x / grid.y)});
+    seeds.push_back(l.seed + 0x2545f491 * i);
   }
-  doing = was;
+  auto const was  = doing;
+  doing           = activity::runtime;
+  bool const done = residents::instance().run(blocks, seeds, body, argument);
+  doing           = was;
   return done;
 }
 
@@ -189,10 +162,10 @@ outcome run_grid(void (*body)(void const*), void const* argument, dim3 grid, dim
   found.requests += counters().requests;
   found.sectors += counters().sectors;
   found.ideal_sectors += counters().ideal_sectors;
-  for (auto const& [at, uses] : running().operations)
+  for (auto const& [at, uses] : the_launch().operations)
     for (auto const& [name, times] : uses) found.add_operation({name, sites().named_site(at), times});
-  running().operations.clear();
-  running().found.move_to(found);
+  the_launch().operations.clear();
+  the_launch().found.move_to(found);
   report_files::instance().note(options.session, found);
   bool const faulty = !found.findings.empty();
   if (!options.session && faulty) {
@@ -210,7 +183,7 @@ void detail::prove_alive(void (*racy)(void const*)) {
   open();
   std::byte* const word = memory.allocate(sizeof(int), sizeof(int));
   bool const       done = run_launch(racy, &word, 1u, 64u, 0, {}, 90, numerics::fast, 0);
-  if (!done || !running().found.has(kind::write_after_write)) {
+  if (!done || !the_launch().found.has(kind::write_after_write)) {
     std::fputs(
         "tenon: the checker of this program is dead: a planted race was not noticed.\n"
         "tenon: files with kernels must be compiled with -fsanitize=thread and linked without it; see "
@@ -218,7 +191,7 @@ void detail::prove_alive(void (*racy)(void const*)) {
         stderr);
     std::abort();
   }
-  running().found.clear();
+  the_launch().found.clear();
   memory.release(word);
 }
 
