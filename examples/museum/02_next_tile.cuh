@@ -35,3 +35,17 @@ inline exhibit const shown{"The next tile's rows",
                            }};
 
 }  // namespace museum::next_tile
+
+// clang-format off: the report of the first kernel (museum --record)
+//  1 finding (schedule in_order, delivery late, seed 1)
+//  02_next_tile.cuh:18: error: race: write after read, 96 times
+//      18 | row_of[t] = rows[64 * tile + static_cast<int>(t)];  // [write]
+//         | write of 4 bytes by thread 31 (warp 0, lane 31) of block (0, 0, 0)
+//  02_next_tile.cuh:21: read before it
+//      21 | y[row_of[(t + 32) % 64]] = v;  // [read]
+//         | by thread 63 (warp 1, lane 31) of block (0, 0, 0)
+//    row_of[31] (int): static shared memory of scattered_rows<false>, bytes [124, 128) of 256
+//    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
+//    __syncthreads) after the read of line 21 and before line 18 writes again.
+//    Also: race: read after write, 96 times.
+//

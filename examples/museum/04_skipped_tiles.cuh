@@ -40,3 +40,16 @@ inline exhibit const shown{"A decision that changed while it was taken",
                            }};
 
 }  // namespace museum::skipped_tiles
+
+// clang-format off: the report of the first kernel (museum --record)
+//  1 finding (schedule in_order, delivery late, seed 1)
+//  04_skipped_tiles.cuh:19: error: race: write after read, 160 times
+//      19 | hidden[t] = mask[64 * tile + static_cast<int>(t)];  // [write]
+//         | write of 4 bytes by thread 31 (warp 0, lane 31) of block (0, 0, 0)
+//  04_skipped_tiles.cuh:22: read before it
+//      22 | for (unsigned key = lane; key < 64; key += 32) skip = skip && hidden[key] < 0;  // [read]
+//         | by thread 63 (warp 1, lane 31) of block (0, 0, 0)
+//    hidden[31] (float): static shared memory of attend<false>, bytes [124, 128) of 256
+//    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
+//    __syncthreads) after the read of line 22 and before line 19 writes again.
+//

@@ -39,3 +39,28 @@ inline exhibit const shown{"The barrier that was tidied away",
                            }};
 
 }  // namespace museum::state_space_scan
+
+// clang-format off: the report of the first kernel (museum --record)
+//  2 findings (schedule in_order, delivery late, seed 1)
+//  05_state_space_scan.cuh:18: error: race: write after read, 32 times
+//      18 | if (t < 16) step_b[t] = b[16 * step + static_cast<int>(t)];  // [write]
+//         | write of 4 bytes by thread 0 (warp 0, lane 0) of block (0, 0, 0)
+//  05_state_space_scan.cuh:23: read before it
+//      23 | state[n] = 0.9f * state[n] + step_b[n] * x[64 * step + static_cast<int>(t)];  // [read]
+//         | by thread 63 (warp 1, lane 31) of block (0, 0, 0)
+//    step_b[0] (float): static shared memory of scan<false>, bytes [0, 4) of 64
+//    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
+//    __syncthreads) after the read of line 23 and before line 18 writes again.
+//    Also: race: read after write, 976 times; race: read after write within a warp, 752 times.
+//
+//  05_state_space_scan.cuh:19: error: race: write after read, 32 times
+//      19 | else if (t < 32) step_c[t - 16] = c[16 * step + static_cast<int>(t) - 16];
+//         | write of 4 bytes by thread 16 (warp 0, lane 16) of block (0, 0, 0)
+//  05_state_space_scan.cuh:24: read before it
+//      24 | out += state[n] * step_c[n];
+//         | by thread 63 (warp 1, lane 31) of block (0, 0, 0)
+//    step_c[0] (float): static shared memory of scan<false>, bytes [0, 4) of 64
+//    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
+//    __syncthreads) after the read of line 24 and before line 19 writes again.
+//    Also: race: read after write, 976 times; race: read after write within a warp, 240 times.
+//

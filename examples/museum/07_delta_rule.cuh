@@ -39,3 +39,18 @@ inline exhibit const shown{"\"I don't understand why we need this sync\"",
                            }};
 
 }  // namespace museum::delta_rule
+
+// clang-format off: the report of the first kernel (museum --record)
+//  1 finding (schedule in_order, delivery late, seed 1)
+//  07_delta_rule.cuh:19: error: race: write after read, 122 times
+//      19 | key[t]        = keys[own];  // [write]
+//         | write of 4 bytes by thread 0 (warp 0, lane 0) of block (0, 0, 0)
+//  07_delta_rule.cuh:25: read before it
+//      25 | for (int i = 0; i < 64; ++i) state[i] += change * key[i];  // [read]
+//         | by thread 62 (warp 1, lane 30) of block (0, 0, 0)
+//    key[0] (float): static shared memory of recur<false>, bytes [0, 4) of 256
+//    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
+//    __syncthreads) after the read of line 25 and before line 19 writes again.
+//    Also: race: write after read within a warp, 4 times; race: read after write, 2048 times; race: read after
+//    write within a warp, 1984 times.
+//

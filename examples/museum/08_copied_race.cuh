@@ -38,3 +38,16 @@ inline exhibit const shown{"The race that was copied",
                            }};
 
 }  // namespace museum::copied_race
+
+// clang-format off: the report of the first kernel (museum --record)
+//  1 finding (schedule in_order, delivery late, seed 1)
+//  08_copied_race.cuh:21: error: race: write after read, 2 times
+//      21 | if (t % 32 == 0) partial[t / 32] = sum;  // [write]
+//         | write of 4 bytes by thread 0 (warp 0, lane 0) of block (0, 0, 0)
+//  08_copied_race.cuh:25: read before it
+//      25 | y[own] = v * partial[0];  // [read]
+//         | by thread 32 (warp 1, lane 0) of block (0, 0, 0)
+//    partial[0] (float): static shared memory of normalise<false>, bytes [0, 4) of 16
+//    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
+//    __syncthreads) after the read of line 25 and before line 21 writes again.
+//

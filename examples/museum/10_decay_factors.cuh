@@ -35,3 +35,18 @@ inline exhibit const shown{"NaN beyond 32 thousand tokens",
                            }};
 
 }  // namespace museum::decay_factors
+
+// clang-format off: the report of the first kernel (museum --record)
+//  1 finding (schedule in_order, delivery late, seed 1)
+//  10_decay_factors.cuh:19: error: race: write after read, 64 times
+//      19 | g[t] = gates[64 * head + static_cast<int>(t)];  // [refill]
+//         | write of 4 bytes by thread 0 (warp 0, lane 0) of block (0, 0, 0)
+//  10_decay_factors.cuh:22: read before it
+//      22 | for (unsigned n = 0; n <= t; ++n) sum += __expf(g[t] - g[n]);  // [read]
+//         | by thread 63 (warp 1, lane 31) of block (0, 0, 0)
+//    g[0] (float): static shared memory of decayed<false>, bytes [0, 4) of 256
+//    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
+//    __syncthreads) after the read of line 22 and before line 19 writes again.
+//    Also: race: write after read within a warp, 61 times; race: read after write, 1952 times; race: read after
+//    write within a warp, 1893 times.
+//

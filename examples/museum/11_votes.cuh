@@ -45,3 +45,27 @@ inline exhibit const shown{"A vote is not a fence",
                            }};
 
 }  // namespace museum::votes
+
+// clang-format off: the report of the first kernel (museum --record)
+//  2 findings (schedule in_order, delivery late, seed 1)
+//  11_votes.cuh:20: error: race: write after write, 5 times
+//      20 | if (keys[32 * next + lane] == wanted) buffered[atomicAdd(&count, 1)] = 32 * next + lane;  // [count]
+//         | atomic write of 4 bytes by thread 26 (warp 0, lane 26) of block (0, 0, 0)
+//  11_votes.cuh:31: write before it
+//      31 | if (lane == 0) count = 0;  // [reset]
+//         | by thread 0 (warp 0, lane 0) of block (0, 0, 0)
+//    count (int): static shared memory of collect<false>, bytes [0, 4) of 4
+//    Lanes of a warp do not run in lock-step, and shuffles, votes, ldmatrix and mma order no memory. Missing: a
+//    warp barrier (sync_warp, __syncwarp) between the writes of line 31 and line 20, or a block barrier.
+//
+//  11_votes.cuh:20: error: race: write after read, 160 times
+//      20 | if (keys[32 * next + lane] == wanted) buffered[atomicAdd(&count, 1)] = 32 * next + lane;  // [count]
+//         | write of 4 bytes by thread 26 (warp 0, lane 26) of block (0, 0, 0)
+//  11_votes.cuh:29: read before it
+//      29 | for (int i = lane; i < found; i += 32) out[first + i] = buffered[i];
+//         | by thread 0 (warp 0, lane 0) of block (0, 0, 0)
+//    buffered[0] (int): static shared memory of collect<false>, bytes [0, 4) of 256
+//    Lanes of a warp do not run in lock-step, and shuffles, votes, ldmatrix and mma order no memory. Missing: a
+//    warp barrier (sync_warp, __syncwarp) after the read of line 29 and before line 20 writes again, or a block
+//    barrier.
+//

@@ -31,3 +31,18 @@ inline exhibit const shown{"The other way out",
                            }};
 
 }  // namespace museum::other_epilogue
+
+// clang-format off: the report of the first kernel (museum --record)
+//  1 finding (schedule in_order, delivery late, seed 1)
+//  15_other_epilogue.cuh:20: error: race: read after write, 12 times
+//      20 | for (int i = t; i < 16 * rows; i += 64) y[i] = tile[i / 16][i % 16];  // [read]
+//         | read of 4 bytes by thread 32 (warp 1, lane 0) of block (0, 0, 0)
+//  15_other_epilogue.cuh:16: write before it
+//      16 | tile[lane / 4][8 * (warp % 2) + lane % 4 * 2]     = accumulator[2 * t];  // [write]
+//         | by thread 8 (warp 0, lane 8) of block (0, 0, 0)
+//    tile[2][0] (float): static shared memory of epilogue<false>, bytes [128, 132) of 512
+//    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
+//    __syncthreads) after line 16 and before line 20.
+//    Also: race: read after write (line 17), 12 times; race: read after write within a warp (line 17), 16 times;
+//    race: read after write within a warp, 14 times; race: write after read, 16 times; 4 more.
+//

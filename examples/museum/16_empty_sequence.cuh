@@ -39,3 +39,16 @@ inline exhibit const shown{"The empty sequence",
                            true};
 
 }  // namespace museum::empty_sequence
+
+// clang-format off: the report of the first kernel (museum --record)
+//  1 finding (schedule in_order, delivery late, seed 1)
+//  16_empty_sequence.cuh:24: error: missing proxy fence
+//      24 | arch::bulk_store(y, state, sizeof state);  // [store]
+//         | asynchronous read of 256 bytes by thread 0 (warp 0, lane 0) of block (0, 0, 0)
+//  16_empty_sequence.cuh:16: plain write before it
+//      16 | state[t]                        = 0;  // [clear]
+//         | by thread 0 (warp 0, lane 0) of block (0, 0, 0)
+//    state (float[64]): static shared memory of final_state<false>, bytes [0, 256) of 256
+//    Bulk copies go through the async proxy, which need not see plain writes, even behind a barrier. Missing:
+//    fence_proxy_async() by the writing threads after the write and before the barrier.
+//

@@ -22,7 +22,8 @@ struct exhibit {
   char const*             file;         // __FILE__
   marks::expected_finding expected[4];  // one of them under every schedule; which one, the order decides
   report (*run)(check_options const& options, bool mended);
-  bool copies = false;  // runs under every delivery policy too
+  bool          copies   = false;        // runs under every delivery policy too
+  check_options recorded = {.seed = 1};  // the run whose report is kept
 };
 
 }  // namespace museum

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-page, program = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+page, program = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 run = subprocess.run([program], capture_output=True, text=True, timeout=280)
 printed = "\n".join(line.rstrip() for line in run.stdout.splitlines())
 text = page.read_text()

@@ -69,9 +69,12 @@ std::string quoted(std::string const& s) {
 
 std::string kinds(planted_case const& c) {
   std::string text;
-  for (auto const& e : c.expected)
-    if (std::string const name = to_string(e.kind); e.here.text && text.find(name) == std::string::npos)
-      text += (text.empty() ? "" : ", or ") + name;
+  for (auto const& e : c.expected) {
+    if (!e.here.text) continue;
+    std::string name = to_string(e.kind);
+    if (name.starts_with("race: ")) name.erase(0, 6);
+    if (text.find(name) == std::string::npos) text += (text.empty() ? "" : ", or ") + name;
+  }
   return text;
 }
 
