@@ -198,7 +198,7 @@ T reduce(thread_block_tile<Size, Parent> const& tile, T v, Op op, detail::site a
     static_assert(!std::is_void_v<Never>, "tenon::simt: cooperative_groups::" #NAME ": " WHAT); \
     return {};                                                                                  \
   }
-TENON_SIMT_REFUSE(this_grid, "blocks run one after the other, so a grid has no barrier; launch twice")
+TENON_SIMT_REFUSE(this_grid, "a barrier of the whole grid is not modelled; launch twice")
 TENON_SIMT_REFUSE(this_multi_grid, "there is one device")
 TENON_SIMT_REFUSE(this_cluster, "clusters are not modelled")
 TENON_SIMT_REFUSE(coalesced_threads,
