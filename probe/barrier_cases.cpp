@@ -32,6 +32,7 @@ struct phases {
     }
     // Of the parity that has ended: a try for the other one may take its time.
     out[1] = arch::mbarrier_try_wait(barrier, arch::mbarrier_test(barrier, 0) ? 0 : 1);
+    if (pending < count) arch::mbarrier_arrive(barrier, pending);  // it ends between two phases
     arch::mbarrier_invalidate(barrier);
     arch::sync_warp();
   }
@@ -49,6 +50,9 @@ struct transactions {
   }
   static __device__ void apply(bench const& b, uint32_t const* in, uint32_t* out) {
     auto* const barrier = reinterpret_cast<arch::mbarrier*>(b.shared);
+    for (int i = arch::lane(); i < 1024; i += 32) reinterpret_cast<uint32_t*>(b.global)[i] = 0;
+    arch::fence_proxy_async();
+    arch::sync_warp();
     if (arch::lane() == 0) {
       auto const count   = static_cast<int>(in[0]);
       int        pending = count, owed = 0;
@@ -60,7 +64,7 @@ struct transactions {
         int const      bytes = 16 * (1 + static_cast<int>(r >> 16) % 8);
         if (pending == 0 || (owed > 0 && r % 3 == 0)) {
           int const part = bytes < owed ? bytes : owed;
-          arch::bulk_load(b.shared + 128, b.global, part, barrier);
+          arch::bulk_load(b.shared + 128 * (1 + step), b.global, part, barrier);  // each to a place of its own
           owed -= part;
         } else if (r % 3 == 1) {
           arch::mbarrier_expect(barrier, bytes), owed += bytes;
@@ -75,10 +79,7 @@ struct transactions {
         }
         out[0] |= (arch::mbarrier_test(barrier, parity) ? 1u : 0u) << step;
       }
-      while (owed > 0) {
-        int const part = owed < 1024 ? owed : 1024;
-        arch::bulk_load(b.shared + 128, b.global, part, barrier), owed -= part;
-      }
+      if (owed > 0) arch::bulk_load(b.shared + 4096, b.global, owed, barrier);
       if (pending > 0) arch::mbarrier_arrive(barrier, pending);
       arch::mbarrier_wait(barrier, parity);
       arch::mbarrier_invalidate(barrier);
