@@ -112,6 +112,7 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
   l.operations.clear();
   l.block_index.clear();
   left_at().clear();
+  of_heap().clear(static_cast<std::uint32_t>(shape.count()));
   counting = options.count_wavefronts;
   counters().begin_launch();
   views_of_shared.clear();

@@ -105,10 +105,8 @@ struct barrier_state {
   void begin_block() { *this = barrier_state{}; }
 };
 
-inline barrier_state& barriers() {
-  static auto* const b = new barrier_state;
-  return *b;
-}
+inline constinit barrier_state* barriers_now = nullptr;  // set by residents.hpp
+inline barrier_state&           barriers() { return *barriers_now; }
 
 /// A new agent of the block for a barrier or for a thread's stores.
 inline std::uint32_t new_engine(site_number at) {

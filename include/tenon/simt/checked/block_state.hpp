@@ -59,6 +59,31 @@ struct thread_state {
   std::uint64_t                       polled_at   = 0;  // scheduler::progress()
 };
 
+/// What all blocks of the launch have in common.
+struct launch_state {
+  check_options options;
+  int           arch              = 90;
+  bool          alignment_matters = true;
+  numerics      sums              = numerics::hopper;
+  dim3          shape;  // of a block
+  std::size_t   shared_bytes = 0;
+  std::uint64_t seed         = 0;
+  site_number   without      = 0;  // of the operation that this launch leaves out
+  std::uint32_t generation   = 0;
+  collector     found;
+  std::map<site_number, std::map<char const*, std::uint64_t>> operations;  // executed, where they are listed
+
+  std::vector<uint3> block_index;      // by serial
+  std::uint32_t      barriers    = 1;  // intervals between barriers, of all blocks
+  std::uint32_t      generations = 0;  // launches and blocks so far
+  std::uint64_t      events      = 0;  // what waiting threads may wait for: grows
+};
+
+inline launch_state& the_launch() {
+  static auto* const l = new launch_state;
+  return *l;
+}
+
 struct block_state {
   // Agents of a block: its threads, the 16 named barriers, then memory barriers and threads that issue bulk stores.
   static constexpr std::uint32_t named_barriers = 16, engines = 112;
@@ -68,20 +93,43 @@ struct block_state {
   std::uint32_t first_agent = 0;
   thread_state* mine        = nullptr;
   epoch         now         = 0;  // mine
-  std::uint32_t barriers    = 1;  // barrier generation
+  std::uint32_t barriers    = 1;  // the interval between block barriers that runs
   clocks        base;             // of every agent, what every thread of the block knows
 
-  std::uint32_t launch_generation = 0, block_generation = 0, generations = 0;
-  std::size_t   shared_bytes      = 0;
-  bool          alignment_matters = true;
-  numerics      sums              = numerics::hopper;
-  check_options options;
-  collector     found;
-  site_number   without = 0;  // of the operation that this launch leaves out
-  std::map<site_number, std::map<char const*, std::uint64_t>> operations;  // executed, where they are listed
+  std::uint32_t  launch_generation = 0, block_generation = 0;
+  std::size_t    shared_bytes      = 0;
+  bool           alignment_matters = true;
+  launch_state&  launch            = the_launch();
+  check_options& options           = launch.options;
+  collector&     found             = launch.found;
 
   std::vector<thread_state> thread;
-  std::vector<uint3>        block_index;  // by serial
+
+  /// A new block of the launch.
+  void begin() {
+    launch_generation = launch.generation;
+    block_generation  = ++launch.generations;
+    shared_bytes      = launch.shared_bytes;
+    alignment_matters = launch.alignment_matters;
+    threads           = static_cast<std::uint32_t>(launch.shape.count());
+    agents            = threads + named_barriers + engines;
+    serial            = static_cast<std::uint32_t>(launch.block_index.size());
+    first_agent       = serial * agents;
+    live              = threads;
+    launch.block_index.push_back(blockIdx);
+    base.assign(agents, 0);
+    next_interval();
+    thread.resize(threads);
+    for (std::uint32_t u = 0; u < threads; ++u) {
+      auto& t      = thread[u];
+      auto  copies = std::move(t.copies);  // keeps its memory
+      copies.clear();
+      t        = thread_state{};
+      t.copies = std::move(copies);
+      t.index  = {u % launch.shape.x, u / launch.shape.x % launch.shape.y, u / launch.shape.x / launch.shape.y};
+    }
+  }
+  void next_interval() { barriers = ++launch.barriers; }
 
   void become(std::uint32_t t) {
     me   = t;
@@ -115,7 +163,7 @@ struct block_state {
 
   std::string name_of(std::uint32_t agent) const {
     std::uint32_t const t = agent % agents, b = agent / agents;
-    uint3 const         i = b < block_index.size() ? block_index[b] : uint3{};
+    uint3 const         i = b < launch.block_index.size() ? launch.block_index[b] : uint3{};
     if (t >= threads) return "an asynchronous copy";
     return "thread " + std::to_string(t) + " (warp " + std::to_string(t / 32) + ", lane " + std::to_string(t % 32) +
            ") of block (" + std::to_string(i.x) + ", " + std::to_string(i.y) + ", " + std::to_string(i.z) + ")";
@@ -129,7 +177,7 @@ struct block_state {
   std::string my_name() const { return name_of(first_agent + me); }
 };
 
-inline constinit block_state* current = nullptr;  // made by the first launch
+inline constinit block_state* current = nullptr;  // set by residents.hpp
 
 inline block_state& running() { return *current; }
 

@@ -51,10 +51,8 @@ struct engine_state {
   void                        begin_block() { loads.clear(), copies.clear(), stores.clear(); }
 };
 
-inline engine_state& engines() {
-  static auto* const e = new engine_state;
-  return *e;
-}
+inline constinit engine_state* engines_now = nullptr;  // set by residents.hpp
+inline engine_state&           engines() { return *engines_now; }
 
 /// Whether what is issued now arrives at once.
 inline bool arrives_at_once() {
@@ -150,7 +148,7 @@ inline void start_load(void* shared, void const* global, std::size_t bytes, void
 }
 
 inline void arrive_after_copies(void* barrier, site_number at) {
-  auto& b = running();
+  auto&       b = running();
   auto* const m = barrier_at(barrier, "mbarrier_arrive_after_copies", at);
   if (!m) return;
   m->known.add();  // what the copies came after, those who wait for them come after as well

@@ -1,8 +1,7 @@
 #pragma once
 //  The checked machine: every operation of simt/machine.hpp, judged. Part of checked_runtime.cpp only.
 #include <tenon/simt/buffer.hpp>
-#include <tenon/simt/checked/counters.hpp>
-#include <tenon/simt/checked/engines.hpp>
+#include <tenon/simt/checked/residents.hpp>
 #include <tenon/simt/machine.hpp>
 
 #include <algorithm>
@@ -63,8 +62,8 @@ struct step {
   /// Whether this run leaves the operation out; notes it where operations are listed.
   bool left_out(char const* name) const {
     auto& b = running();
-    if (b.options.list_operations) ++b.operations[at][name];
-    return b.without && b.without == at;
+    if (b.options.list_operations) ++b.launch.operations[at][name];
+    return b.launch.without && b.launch.without == at;
   }
 };
 
@@ -262,7 +261,7 @@ void mma(mma_operation const& what, void* d, std::uint32_t const* a, std::uint32
   scheduler::instance().meet({warp_operation::mma, qualifier, true, what.name}, ~0u, now.at, &mine,
                              [](void* const* lanes, unsigned here) {
                                auto const& first = *static_cast<mma_lane const*>(lanes[0]);
-                               if (here == ~0u) mma_warp(*first.what, running().sums, lanes);
+                               if (here == ~0u) mma_warp(*first.what, running().launch.sums, lanes);
                              });
 }
 

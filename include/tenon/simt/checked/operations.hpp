@@ -142,17 +142,27 @@ inline void notice_polling(void const* address, std::size_t bytes, site_number a
   if (++t.polls < 4) return;
   if (t.polls > enough) {
     if (!b.found.again(kind::deadlock, at, 0)) {
-      t.wait_site = at, t.wait_for = "a loop on an atomic";
+      t.wait_site = at, t.wait_for = "a loop on a value";
       b.found.add(
           kind::deadlock, level::error, {at, "polls a value that nobody changes", b.my_name()}, {},
           where_is(address, bytes),
-          "Blocks run one after the other in a checked run: a thread can wait for its own block, and for blocks "
-          "that have run, only." +
+          (b.options.resident_blocks > 1
+               ? "Blocks that run at a time: " + std::to_string(b.options.resident_blocks) + "."
+               : "Blocks run one after the other here, so a thread can wait only for its own block and for blocks "
+                 "that have run. With check_options::resident_blocks several run at a time.") +
               scheduler::instance().who_waits());
     }
     scheduler::instance().give_up();
   }
   scheduler::instance().give_way();
+  if (t.polls % 16 == 0 && b.options.resident_blocks > 1) scheduler::instance().let_blocks_run();
+}
+
+/// Where left_at() keeps what was left at an address: shared memory is another for each block.
+inline std::uintptr_t key_of(void const* address) {
+  auto const        a = reinterpret_cast<std::uintptr_t>(address);
+  std::size_t const o = memory.find(address);
+  return o == arena::nowhere || !in_shared(o) ? a : a ^ (std::uintptr_t{running().serial} + 1) << 48;
 }
 
 inline void atomic_step(void* address, std::size_t bytes, atomic_access how, memory_order order, scope how_far,
@@ -165,7 +175,7 @@ inline void atomic_step(void* address, std::size_t bytes, atomic_access how, mem
     judge_cells(a);
   }
   auto&      left    = left_at();
-  auto const key     = reinterpret_cast<std::uintptr_t>(address);
+  auto const key     = key_of(address);
   bool const acquire = order == memory_order::acquire || order == memory_order::acquire_release;
   bool const release = order == memory_order::release || order == memory_order::acquire_release;
   if (how != atomic_access::store) {
@@ -175,6 +185,7 @@ inline void atomic_step(void* address, std::size_t bytes, atomic_access how, mem
     }
   }
   if (how == atomic_access::load) return;
+  ++b.launch.events;
   if (!release && b.mine->released.empty()) {
     if (how == atomic_access::store) left.erase(key);
     return;

@@ -32,18 +32,24 @@ bool        only_bytes_are_wrong(thread_state const&);
 
 class scheduler {
  public:
-  static scheduler& instance() { return *the_; }
-  static void       make() { the_ = new scheduler; }  // by the first launch
+  static scheduler&                  instance() { return *now; }
+  static inline constinit scheduler* now = nullptr;  // the running block's; set by residents.hpp
 
-  /// Runs the current block's threads to their end; false where the launch had to be given up.
-  bool run(void (*body)(void const*), void const* argument, std::uint64_t seed) {
+  /// How a block comes back to who started it.
+  enum class outcome {
+    finished,
+    stuck,    // nothing of it can go on, unless another block does something
+    gave_up,  // the finding that explains it has been made
+  };
+
+  /// Runs the running block's threads from their begin.
+  outcome start(void (*body)(void const*), void const* argument, std::uint64_t seed) {
     auto& b   = running();
     body_     = body;
     argument_ = argument;
     random_   = seed * 0x9e3779b97f4a7c15u + 0x1234567;
     arrived_  = 0;
     yes_      = 0;
-    given_up_ = false;
     warps_.resize((b.threads + 31) / 32);
     lowest_ = 0;
     for (auto& w : warps_) w.ready = w.alive = 0, w.priority = static_cast<std::int64_t>(random() >> 2), w.open.clear();
@@ -62,16 +68,24 @@ class scheduler {
     ahead_ = static_cast<std::uint32_t>((seed + b.serial) % warps_.size());
     b.me   = b.options.schedule == schedule::reversed ? 0 : b.threads - 1;
     place(pick());
-    b.mine->context.resume_from(main_);
-    return !given_up_;
+    return resume();
+  }
+
+  /// Lets the block go on where it was stuck.
+  outcome resume() {
+    place(running().me);
+    running().mine->context.resume_from(main_);
+    return outcome_;
   }
 
   /// Ends the launch without running the rest of it; the finding that explains it has been made.
   [[noreturn]] void give_up() {
-    given_up_ = true;
-    main_.resume_from(running().mine->context);
+    come_back(outcome::gave_up);
     std::abort();
   }
+
+  /// Lets other blocks run, if there are any; returns when it is this block's turn again.
+  void let_blocks_run() { come_back(outcome::stuck); }
 
   void sync_block(site_number at) {
     auto& b           = running();
@@ -140,8 +154,7 @@ class scheduler {
       if (engine_step()) {
         ++progress_;
       } else if (!let_tests_end()) {
-        report_deadlock();
-        give_up();
+        let_blocks_run();
       }
       next = pick();
     }
@@ -164,7 +177,7 @@ class scheduler {
   template <class Over>
   void wake(waiting kind, Over const& over) {
     auto& b = running();
-    ++progress_;
+    ++progress_, ++b.launch.events;
     for (std::uint32_t t = 0; t < b.threads; ++t) {
       auto& s = b.thread[t];
       if (s.state != kind || !over(s)) continue;
@@ -197,6 +210,36 @@ class scheduler {
   }
 
   unsigned alive_lanes() const { return warps_[running().me / 32].alive; }
+
+  /// No thread of the block can go on, and no other block helps.
+  void report_deadlock() {
+    auto&                    b    = running();
+    site_number              here = 0, there = 0;
+    char const*              here_for    = "";
+    char const*              there_for   = "";
+    std::uint32_t            here_thread = 0, there_thread = 0;
+    std::vector<site_number> wanted;
+    for (std::uint32_t t = 0; t < b.threads; ++t) {
+      auto const& s = b.thread[t];
+      if (s.state == waiting::gone) continue;
+      wanted.push_back(s.wait_site);
+      if (!here) here = s.wait_site, here_thread = t, here_for = s.wait_for;
+      else if (!there && s.wait_site != here) there = s.wait_site, there_thread = t, there_for = s.wait_for;
+    }
+    sites().resolve(wanted);
+    bool bytes = false;
+    for (auto const& t : b.thread) bytes |= only_bytes_are_wrong(t);
+    kind const what = bytes ? kind::transaction_mismatch : kind::deadlock;
+    if (b.found.again(what, here, there)) return;
+    side other;
+    if (there) other = {there, std::string("waits in ") + there_for, b.name_of(b.first_agent + there_thread)};
+    b.found.add(
+        what, level::error, {here, std::string("waits in ") + here_for, b.name_of(b.first_agent + here_thread)},
+        std::move(other), {},
+        (bytes ? "The bytes expected of a barrier and those copied do not agree, and no thread of the block can go on:"
+               : "No thread of the block can go on:") +
+            who_waits());
+  }
 
   /// What has happened that others may wait for; a number that grows.
   std::uint64_t progress() const { return progress_; }
@@ -257,6 +300,11 @@ class scheduler {
     std::vector<rendezvous> open;
   };
 
+  void come_back(outcome how) {
+    outcome_ = how;
+    main_.resume_from(running().mine->context);
+  }
+
   static void enter() {
     auto& s = instance();
     doing   = activity::kernel;
@@ -274,8 +322,9 @@ class scheduler {
     w.ready &= ~(1u << (b.me % 32));
     w.alive &= ~(1u << (b.me % 32));
     --b.live;
+    ++b.launch.events;
     if (b.live == 0) {
-      main_.resume_from(b.mine->context);
+      come_back(outcome::finished);
     } else {
       for (auto& r : w.open)
         if (r.here && (r.here & w.alive) == (r.mask & w.alive)) complete(w, r);
@@ -337,7 +386,8 @@ class scheduler {
       warps_[t / 32].ready |= 1u << (t % 32);
     }
     if (handover) share_knowledge();
-    ++b.barriers;
+    b.next_interval();
+    ++b.launch.events;
     b.now = make_epoch(b.first_agent + b.me, b.mine->clock);
     return true;
   }
@@ -487,36 +537,8 @@ class scheduler {
         "Threads of one block meet at different barriers, which is undefined. Move the barrier out of the branch.");
   }
 
-  void report_deadlock() {
-    auto&                    b    = running();
-    site_number              here = 0, there = 0;
-    char const*              here_for    = "";
-    char const*              there_for   = "";
-    std::uint32_t            here_thread = 0, there_thread = 0;
-    std::vector<site_number> wanted;
-    for (std::uint32_t t = 0; t < b.threads; ++t) {
-      auto const& s = b.thread[t];
-      if (s.state == waiting::gone) continue;
-      wanted.push_back(s.wait_site);
-      if (!here) here = s.wait_site, here_thread = t, here_for = s.wait_for;
-      else if (!there && s.wait_site != here) there = s.wait_site, there_thread = t, there_for = s.wait_for;
-    }
-    sites().resolve(wanted);
-    bool bytes = false;
-    for (auto const& t : b.thread) bytes |= only_bytes_are_wrong(t);
-    kind const what = bytes ? kind::transaction_mismatch : kind::deadlock;
-    if (b.found.again(what, here, there)) return;
-    side other;
-    if (there) other = {there, std::string("waits in ") + there_for, b.name_of(b.first_agent + there_thread)};
-    b.found.add(
-        what, level::error, {here, std::string("waits in ") + here_for, b.name_of(b.first_agent + here_thread)},
-        std::move(other), {},
-        (bytes ? "The bytes expected of a barrier and those copied do not agree, and no thread of the block can go on:"
-               : "No thread of the block can go on:") +
-            who_waits());
-  }
-
-  static inline constinit scheduler* the_ = nullptr;
+  static inline fiber   main_;  // who starts blocks
+  static inline outcome outcome_ = outcome::finished;
 
   void (*body_)(void const*)  = nullptr;
   void const*       argument_ = nullptr;
@@ -525,9 +547,7 @@ class scheduler {
   std::int64_t      lowest_   = 0;  // the priority given last
   std::uint32_t     arrived_  = 0;
   std::uint32_t     yes_ = 0, voted_ = 0, voters_ = 0;  // of block barriers that vote
-  std::uint32_t     ahead_    = 0;
-  bool              given_up_ = false;
-  fiber             main_;
+  std::uint32_t     ahead_ = 0;
   std::vector<warp> warps_;
   stack_pool        stacks_{256 * 1024}, lone_stack_{8 * 1024 * 1024};
 };

@@ -75,11 +75,11 @@ class reader_list {
 /// bit set per reader.
 class reader_pool {
  public:
-  void clear() {
+  void clear(std::uint32_t threads) {
     used_ = 0;
     free_.clear();
     lists_used_ = 0;
-    stride_     = (head_words + (running().threads + 63) / 64 + 3) / 4 * 4;
+    stride_     = (head_words + (threads + 63) / 64 + 3) / 4 * 4;
   }
 
   /// The epoch that stands for a new set of this one reader.
@@ -235,7 +235,7 @@ struct overflow {
   reader_pool             readers;
   std::vector<split_cell> splits;
 
-  void clear() { readers.clear(), splits.clear(); }
+  void clear(std::uint32_t threads) { readers.clear(threads), splits.clear(); }
   void drop(epoch& e) {
     if (agent_of(e) == many) readers.drop(e);
     e = 0;
@@ -253,14 +253,21 @@ struct copy_record {
 };
 
 struct shadow_state {
-  overflow                 of_shared, of_heap;
+  overflow                 of_shared;
   std::vector<copy_record> copies;  // of this block, by number
+
+  void begin_block() { of_shared.clear(running().threads), copies.clear(); }
 };
-inline constinit shadow_state* shadow_now = nullptr;  // made by the first launch
+inline constinit shadow_state* shadow_now = nullptr;  // set by residents.hpp
 inline shadow_state&           shadows() { return *shadow_now; }
 
-inline bool      in_shared(std::size_t offset) { return offset < arena::heap_begin; }
-inline overflow& overflow_of(std::size_t offset) { return in_shared(offset) ? shadows().of_shared : shadows().of_heap; }
+inline overflow& of_heap() {
+  static auto* const o = new overflow;
+  return *o;
+}
+
+inline bool          in_shared(std::size_t offset) { return offset < arena::heap_begin; }
+inline overflow&     overflow_of(std::size_t offset) { return in_shared(offset) ? shadows().of_shared : of_heap(); }
 inline std::uint32_t generation_of(std::size_t offset) {
   return in_shared(offset) ? running().block_generation : running().launch_generation;
 }
