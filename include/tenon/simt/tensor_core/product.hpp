@@ -49,9 +49,9 @@ inline words narrow_f16(floats const& v) {
   words const u = (words)v, magnitude = u & 0x7fffffffu, sign = u >> 16 & 0x8000u;
   words const normal    = ((magnitude + 0xfffu + (magnitude >> 13 & 1u)) >> 13) - (112u << 10);
   words const subnormal = (words)((floats)magnitude + 0.5f) - 0x3f000000u;  // the last bit of 0.5 is f16's smallest
-  words const small = (words)(magnitude < 0x38800000u), over = (words)(magnitude >= 0x477ff000u);
+  words const low_end = (words)(magnitude < 0x38800000u), over = (words)(magnitude >= 0x477ff000u);
   words const nan    = (words)(magnitude > 0x7f800000u);
-  words const finite = (subnormal & small) | (normal & ~small);
+  words const finite = (subnormal & low_end) | (normal & ~low_end);
   return (((finite & ~over) | (over & 0x7c00u) | sign) & ~nan) | (nan & canonical_nan_f16);
 }
 inline floats round_f16(floats const& v) { return widen_f16(narrow_f16(v)); }
