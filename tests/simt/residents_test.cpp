@@ -103,6 +103,59 @@ TEST(residents, a_chain_of_blocks) {
   }
 }
 
+/// As older code has it: a volatile flag, and a fence on both sides or not.
+template <bool Fenced>
+__global__ void hand_over(float* y, float* value, unsigned volatile* flag) {
+  if (blockIdx.x == 0) {
+    *value = 3;
+    if (Fenced) __threadfence();
+    *flag = 1;
+  } else {
+    while (*flag == 0) {
+    }
+    if (Fenced) __threadfence();
+    *y = *value;
+  }
+}
+template <bool Fenced>
+simt::report run_hand_over(schedule order, float* y = nullptr) {
+  simt::buffer<float>    out(1), value(1);
+  simt::buffer<unsigned> flag(1, 0u);
+  auto const found = simt::check({.seed = 2, .schedule = order, .resident_blocks = 2}, hand_over<Fenced>, 2, 1, 0,
+                                 out.data(), value.data(), flag.data());
+  if (y) *y = out.values()[0];
+  return found;
+}
+TEST(residents, a_volatile_flag_needs_fences) {
+  for (auto const order : {schedule::in_order, schedule::reversed, schedule::random}) {
+    float y = 0;
+    EXPECT_TRUE(is_clean(run_hand_over<true>(order, &y)));
+    EXPECT_EQ(y, 3.f);
+    EXPECT_TRUE(run_hand_over<false>(order).has(kind::read_after_write));
+  }
+}
+
+/// A spin in shared memory ends, one way or the other.
+__global__ void spin(unsigned* y, bool set) {
+  __shared__ unsigned volatile flag;
+  if (threadIdx.x == 0) flag = 0;
+  __syncthreads();
+  if (threadIdx.x == 33) {
+    while (flag == 0) {
+    }
+    *y = 1;
+  } else if (threadIdx.x == 0 && set) {
+    flag = 1;
+  }
+}
+TEST(residents, a_spin_that_nobody_ends_is_a_deadlock) {
+  simt::buffer<unsigned> y(1);
+  EXPECT_TRUE(simt::check({}, spin, 1, 64, 0, y.data(), false).has(kind::deadlock));
+  auto const found = simt::check({}, spin, 1, 64, 0, y.data(), true);
+  EXPECT_FALSE(found.has(kind::deadlock)) << found;
+  EXPECT_TRUE(found.has(kind::read_after_write)) << "nothing orders the flag in shared memory";
+}
+
 /// Two blocks wait for each other at barriers of their own.
 __global__ void crossed(unsigned* flag) {
   while (arch::load_acquire(&flag[1 - blockIdx.x]) == 0) {

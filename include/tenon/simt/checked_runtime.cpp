@@ -261,9 +261,26 @@ template <bool Write, std::size_t Alignment = 1>
   look_closely<Write>(offset, bytes, at);
 }
 
+/// In global memory a volatile access is a relaxed atomic one (PTX ISA, "volatile operations"); a loop around it waits for
+/// somebody. In shared memory it orders nothing and is judged as a plain one, or code that trusts lanes to run in
+/// lock-step would pass.
+template <bool Write>
+static void volatile_hook(void* address, std::size_t bytes, void const* return_address) {
+  std::size_t const offset = memory.find(address);
+  if (offset == arena::nowhere || doing != activity::kernel) return hook<Write>(address, bytes, return_address);
+  site_number const at = site_of(return_address);
+  if (in_shared(offset)) hook<Write>(address, bytes, return_address);
+  runtime_scope const scope;
+  if (!in_shared(offset))
+    atomic_step(address, bytes, Write ? atomic_access::store : atomic_access::load, memory_order::relaxed,
+                simt::scope::device, at);
+  else if (!Write) notice_polling(address, bytes, at);
+}
+
 }  // namespace tenon::simt
 
 using tenon::simt::hook;
+using tenon::simt::volatile_hook;
 
 // Where the name does not say unaligned, the compiler has taken the address for a multiple of the size, or of 8.
 #define TENON_SIMT_HOOK(BYTES)                                                                                      \
@@ -271,12 +288,8 @@ using tenon::simt::hook;
   void __tsan_write##BYTES(void* p) { hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); } \
   void __tsan_unaligned_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }                \
   void __tsan_unaligned_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }                \
-  void __tsan_volatile_read##BYTES(void* p) {                                                                       \
-    hook<false, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0));                                    \
-  }                                                                                                                 \
-  void __tsan_volatile_write##BYTES(void* p) {                                                                      \
-    hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0));                                     \
-  }                                                                                                                 \
+  void __tsan_volatile_read##BYTES(void* p) { volatile_hook<false>(p, BYTES, __builtin_return_address(0)); }        \
+  void __tsan_volatile_write##BYTES(void* p) { volatile_hook<true>(p, BYTES, __builtin_return_address(0)); }        \
   void __tsan_unaligned_volatile_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }       \
   void __tsan_unaligned_volatile_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }       \
   void __tsan_read_write##BYTES(void* p) {                                                                          \

@@ -48,6 +48,8 @@ TENON_SIMT_MACHINE void sync_warp(unsigned mask, site at);
 /// Barrier `id` (0 to 15) of `threads` threads, whole warps; arrive_named does not wait.
 TENON_SIMT_MACHINE void sync_named(int id, int threads, site at);
 TENON_SIMT_MACHINE void arrive_named(int id, int threads, site at);
+/// Lets others run.
+TENON_SIMT_MACHINE void give_way(site at);
 TENON_SIMT_MACHINE void fence(scope how_far, site at);
 /// Orders this thread's plain accesses before it against asynchronous copies after it.
 TENON_SIMT_MACHINE void fence_proxy_async(site at);

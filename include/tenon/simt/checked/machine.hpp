@@ -106,6 +106,13 @@ void sync_warp(unsigned mask, site at) {
   scheduler::instance().meet({warp_operation::sync, 0, false, "sync_warp"}, mask, now.at, nullptr, nullptr);
 }
 
+void give_way(site) {
+  if (!in_kernel()) return;
+  runtime_scope const scope;
+  scheduler::instance().give_way();
+  if (running().options.resident_blocks > 1) scheduler::instance().let_blocks_run();
+}
+
 void fence(simt::scope how_far, site at) {
   if (!in_kernel()) return;
   step const now(at);

@@ -21,11 +21,9 @@ inline long long clock64() {
       .count();
 }
 
-/// Lets the block's other threads run. No time passes.
-inline void __nanosleep(unsigned) {
-#if !TENON_CHECKED
-  if (tenon::simt::block::current) tenon::simt::block::current->give_way();
-#endif
+/// Lets others run. No time passes.
+inline void __nanosleep(unsigned, tenon::simt::site at = tenon::simt::site::here()) {
+  tenon::simt::machine::give_way(at);
 }
 
 /// Ends the program, and says where: on a device the launch fails.

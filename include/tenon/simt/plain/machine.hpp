@@ -29,6 +29,9 @@ inline void sync_named(int id, int threads, site) {
 inline void arrive_named(int id, int threads, site) {
   if (block::current) block::current->sync_named(id, threads, false);
 }
+inline void give_way(site) {
+  if (block::current) block::current->give_way();
+}
 inline void fence(scope, site) { std::atomic_thread_fence(std::memory_order_seq_cst); }
 inline void fence_proxy_async(site) {}
 
