@@ -8,7 +8,9 @@
 //
 //  Multiplications and additions are never fused, so that every machine gives the same `fast` result.
 #if !defined(TENON_SIMT_LANES)
-#  pragma once
+// clang-format off
+#pragma once
+// clang-format on
 #else
 
 namespace tenon::simt::tensor_core::TENON_SIMT_ISA {
