@@ -68,7 +68,10 @@ inline scientific split(float v, int least) {
   std::int64_t significand = u & 0x7fffff;
   if (exponent == -127) ++exponent;
   else significand |= 0x800000;
-  if (exponent < least) significand >>= least - exponent, exponent = least;  // the format's own subnormals: exact
+  if (exponent < least) {  // zero, or one of the format's own subnormals: exact
+    significand >>= least - exponent < 24 ? least - exponent : 24;
+    exponent = least;
+  }
   return {u >> 31 ? -significand : significand, exponent};
 }
 

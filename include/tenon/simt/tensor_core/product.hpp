@@ -191,29 +191,30 @@ inline bool sum_step(float (*d)[8], decoded<128>& a, decoded<64>& b, places cons
         for (int r = 0; r < block; ++r) largest[r] = larger(largest[r], row[8 * r] * column);
       }
       floats scale[block];
-      ints   even[block], odd[block] = {};
+      words  even[block], odd[block] = {};  // elements that do not fit may wrap: they are not used
       TENON_UNROLL
       for (int r = 0; r < block; ++r) {
         words const nothing = tiny ? words{} : (words)(largest[r] == 0);
         fits &= ((words)(largest[r] >= 0x1p-100f) | nothing) & (words)(largest[r] <= 0x1p127f);
         scale[r] = (floats)((254u << 23) + shift - (words)largest[r]);
-        even[r]  = __builtin_convertvector(c[r] * scale[r], ints);
+        even[r]  = (words) __builtin_convertvector(c[r] * scale[r], ints);
       }
       for (int k = 0; k < at.count; k += 2) {
         floats const       first = load(b.value + at.b[k] + j), second = load(b.value + at.b[k + 1] + j);
         float const *const row = a.value + at.a[k] + 8 * i, *const next = a.value + at.a[k + 1] + 8 * i;
         TENON_UNROLL
         for (int r = 0; r < block; ++r) {
-          even[r] += __builtin_convertvector(row[8 * r] * first * scale[r], ints);
-          odd[r] += __builtin_convertvector(next[8 * r] * second * scale[r], ints);
+          even[r] += (words) __builtin_convertvector(row[8 * r] * first * scale[r], ints);
+          odd[r] += (words) __builtin_convertvector(next[8 * r] * second * scale[r], ints);
         }
       }
       TENON_UNROLL
       for (int r = 0; r < block; ++r) {
         floats const  unit = (floats)((words)largest[r] - shift);
-        doubles const sum  = __builtin_convertvector(even[r], doubles) + __builtin_convertvector(odd[r], doubles);
-        longs const   v    = (longs)(sum * __builtin_convertvector(unit, doubles) + 0.0);  // -0 + 0 is +0
-        longs         kept = v & ~below;
+        doubles const sum =
+            __builtin_convertvector((ints)even[r], doubles) + __builtin_convertvector((ints)odd[r], doubles);
+        longs const v    = (longs)(sum * __builtin_convertvector(unit, doubles) + 0.0);  // -0 + 0 is +0
+        longs       kept = v & ~below;
         if (s.half) kept |= (longs)((v & below) != 0) & bit;  // to odd, so that the next rounding is the only one
         floats const result = __builtin_convertvector((doubles)kept, floats);
         store(&d[i + r][j], s.half ? round_f16(result) : result);
