@@ -1,4 +1,4 @@
-// Blocks that wait for each other: several on their way at a time.
+// What blocks have in common: several on their way at a time, that wait for each other; the program's __device__ variables.
 #include <tenon/arch/arch.cuh>
 #include <tenon/simt/check.hpp>
 #include <tenon/simt/cuda.hpp>
@@ -165,6 +165,32 @@ __global__ void crossed(unsigned* flag) {
 TEST(residents, a_deadlock_between_blocks_is_told) {
   simt::buffer<unsigned> flag(2, 0u);
   EXPECT_TRUE(reports(simt::check({.resident_blocks = 2}, crossed, 2, 32, 0, flag.data()), kind::deadlock));
+}
+
+}  // namespace
+
+namespace counted {
+struct tally {
+  unsigned calls, last[2];
+};
+__device__ tally      seen;
+__constant__ unsigned weight = 2;
+}  // namespace counted
+
+namespace {
+
+template <bool Atomic>
+__global__ void count_calls() {
+  if (Atomic) atomicAdd(&counted::seen.calls, counted::weight);
+  else counted::seen.last[1] += counted::weight;
+}
+TEST(variables, of_the_device_are_watched) {
+  EXPECT_TRUE(is_clean(simt::check({}, count_calls<true>, 3, 64, 0)));
+  EXPECT_EQ(counted::seen.calls, 3u * 64 * 2);
+  auto const found = simt::check({}, count_calls<false>, 3, 64, 0);
+  ASSERT_FALSE(found.clean());
+  EXPECT_EQ(found.findings[0].what, kind::read_after_write);
+  EXPECT_NE(found.findings[0].bytes.find("seen.last[1]"), std::string::npos) << found;
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #endif
 #define TENON_CHECKED 1
 #include <tenon/simt/buffer.hpp>
-#include <tenon/simt/checked/machine.hpp>
+#include <tenon/simt/checked/machine.cpp>
 #include <tenon/simt/checked/report_files.hpp>
 #include <tenon/simt/launch.hpp>
 #include <tenon/simt/machine.hpp>
@@ -94,10 +94,45 @@ static void find_statics() {
   memory.statics_bytes = found.bytes;
 }
 
+/// Global variables of the program that kernels may share, as __device__ ones are: those of namespaces that are not the
+/// machine's or the standard library's, in writable memory.
+static void find_globals() {
+  if (memory.program_bytes) return;
+  struct segment {
+    std::uintptr_t base = 0, begin = 0;
+    std::size_t    bytes = 0;
+  } found;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* to) {  // the program itself comes first
+        for (int i = 0; i < info->dlpi_phnum; ++i) {
+          auto const& h = info->dlpi_phdr[i];
+          if (h.p_type == PT_LOAD && (h.p_flags & PF_W))
+            *static_cast<segment*>(to) = {info->dlpi_addr, info->dlpi_addr + h.p_vaddr, h.p_memsz};
+        }
+        return 1;
+      },
+      &found);
+  static std::vector<char> shared;
+  std::size_t const        bytes = std::min(found.bytes, arena::program_span);
+  shared.assign(bytes / 4 + 2, 0);
+  for (auto const& v : debug_info::of_this_program().globals()) {
+    std::size_t const o = found.base + v.offset - found.begin;
+    if (o >= bytes || v.bytes > bytes - o) continue;
+    bool ours = false;
+    for (char const* const prefix : {"_ZN5tenon", "_ZNSt", "_ZSt", "_ZNK", "_ZN7testing", "_ZGV", "_ZZ", "_ZT", "__"})
+      ours |= v.name.starts_with(prefix);
+    for (std::size_t i = o / 4; !ours && i <= (o + v.bytes - 1) / 4; ++i) shared[i] = 1;
+  }
+  memory.program       = found.begin;
+  memory.is_variable   = reinterpret_cast<bool*>(shared.data());
+  memory.program_bytes = bytes;
+}
+
 static bool run_launch(void (*body)(void const*), void const* argument, dim3 grid, dim3 shape, std::size_t shared_bytes,
                        check_options const& options, int arch, numerics sums, std::uint64_t launch) {
   open();
   find_statics();
+  if (watch_statics) find_globals();
   auto& l             = the_launch();
   l.options           = options;
   l.arch              = arch;

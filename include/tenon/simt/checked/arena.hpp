@@ -2,10 +2,10 @@
 //  The address space that a checked run watches: static and dynamic shared memory and the heap of simt::buffer, each
 //  four bytes with a shadow cell. Offsets in it are:
 //
-//    | static shared | guard | dynamic shared | guard | heap: red zone, buffer, red zone, buffer, ... |
+//    | static shared | guard | dynamic shared | guard | heap: red zone, buffer, red zone, buffer, ... | program |
 //
-//  Static shared variables (simt/cuda.hpp) are thread-local variables of the program: they live elsewhere, only their
-//  shadow is here.
+//  Static shared variables (simt/cuda.hpp) are thread-local variables of the program, __device__ variables its global
+//  ones: they live elsewhere, only their shadow is here.
 #include <tenon/simt/checked/clock.hpp>
 #include <tenon/simt/checked/debug_info.hpp>
 
@@ -50,19 +50,25 @@ struct allocation {
 
 /// Constant-initialised, so that hooks may run before anything else does.
 struct arena {
-  static constexpr std::size_t guard        = std::size_t{1} << 20;
-  static constexpr std::size_t shared_span  = std::size_t{2} << 20;
-  static constexpr std::size_t static_span  = std::size_t{1} << 20;
-  static constexpr std::size_t shared_begin = static_span + guard;
-  static constexpr std::size_t heap_begin   = shared_begin + shared_span + guard;
-  static constexpr std::size_t red_zone     = 256;  // also the alignment of a buffer, as cudaMalloc's
-  static constexpr std::size_t whole        = std::size_t{8} << 30;
+  static constexpr std::size_t guard         = std::size_t{1} << 20;
+  static constexpr std::size_t shared_span   = std::size_t{2} << 20;
+  static constexpr std::size_t static_span   = std::size_t{1} << 20;
+  static constexpr std::size_t shared_begin  = static_span + guard;
+  static constexpr std::size_t heap_begin    = shared_begin + shared_span + guard;
+  static constexpr std::size_t red_zone      = 256;  // also the alignment of a buffer, as cudaMalloc's
+  static constexpr std::size_t whole         = std::size_t{8} << 30;
+  static constexpr std::size_t program_begin = whole;
+  static constexpr std::size_t program_span  = std::size_t{256} << 20;
 
   std::uintptr_t base   = 0;
   std::size_t    span   = 0;  // 0 until the first use
   cell*          shadow = nullptr;
   std::size_t    bump   = heap_begin + red_zone;
   std::uint32_t  count  = 0;
+
+  std::uintptr_t program       = 0;  // the program's global variables
+  std::size_t    program_bytes = 0;
+  bool const*    is_variable   = nullptr;  // of each four bytes of them: one that kernels may share
 
   std::uintptr_t statics       = 0;  // the program's thread-local variables, where static shared memory is watched
   std::size_t    statics_bytes = 0;  // 0 where it is not
@@ -80,7 +86,7 @@ struct arena {
     if (span) return;
     int const   flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     void* const m     = mmap(nullptr, whole, PROT_READ | PROT_WRITE, flags, -1, 0);
-    void* const s     = mmap(nullptr, whole / 4 * sizeof(cell), PROT_READ | PROT_WRITE, flags, -1, 0);
+    void* const s     = mmap(nullptr, (whole + program_span) / 4 * sizeof(cell), PROT_READ | PROT_WRITE, flags, -1, 0);
     if (m == MAP_FAILED || s == MAP_FAILED) throw std::bad_alloc{};
     base   = reinterpret_cast<std::uintptr_t>(m);
     shadow = static_cast<cell*>(s);
@@ -103,6 +109,8 @@ struct arena {
     if (o < span) return o;
     std::size_t const s = address - statics;
     if (s < statics_bytes && !not_shared[s / 4]) return s;
+    std::size_t const v = address - program;
+    if (v < program_bytes && is_variable[v / 4]) return program_begin + v;
     return nowhere;
   }
   std::byte* at(std::size_t offset) const { return reinterpret_cast<std::byte*>(base + offset); }

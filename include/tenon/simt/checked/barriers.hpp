@@ -189,7 +189,7 @@ inline void come_to_named(int id, int threads, bool wait, site_number at) {
 
 // ---- memory barriers -------------------------------------------------------------------------------------------------------
 
-inline std::string bytes_of_barrier(std::size_t offset) { return bytes_of(offset, 8); }
+inline region bytes_of_barrier(std::size_t offset) { return bytes_of(offset, 8); }
 
 /// What a barrier waits for, in words.
 inline std::string needs(memory_barrier const& m) {
@@ -366,7 +366,7 @@ inline std::string describe_wait(thread_state const& t) {
   }
   if (t.state == waiting::mbarrier) {
     auto const m = barriers().memory.find(t.wait_key);
-    return m == barriers().memory.end() ? "" : ", " + bytes_of_barrier(t.wait_key) + ": " + needs(m->second);
+    return m == barriers().memory.end() ? "" : ", " + std::string(bytes_of_barrier(t.wait_key)) + ": " + needs(m->second);
   }
   return "";
 }

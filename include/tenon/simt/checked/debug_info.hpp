@@ -273,6 +273,21 @@ class debug_info {
     return all;
   }
 
+  /// The program's global variables, at addresses as the linker counts them; none where it was stripped.
+  std::vector<thread_local_symbol> globals() const {
+    std::vector<thread_local_symbol> all;
+    for (dwarf::reader r(s_.symbols); r.more();) {
+      auto const b = r.take(sizeof(Elf64_Sym));
+      Elf64_Sym  one{};
+      if (b.size() != sizeof one) break;
+      std::memcpy(&one, b.data(), sizeof one);
+      if (ELF64_ST_TYPE(one.st_info) == STT_OBJECT && one.st_shndx != SHN_UNDEF && one.st_size > 0)
+        all.push_back({one.st_value, one.st_size, std::string(dwarf::reader(s_.symbol_names, one.st_name).text())});
+    }
+    std::sort(all.begin(), all.end(), [](auto const& a, auto const& b) { return a.offset < b.offset; });
+    return all;
+  }
+
   /// Whether a file of this name was compiled into the program; true where that cannot be told.
   bool mentions_file(std::string_view name) const {
     if (s_.info.empty() || name.empty()) return true;

@@ -68,6 +68,7 @@ class region {
   words in_words() const {
     if (offset_ == arena::nowhere) return {text_, "", ""};
     if (offset_ < arena::static_span) return of_static();
+    if (offset_ >= arena::program_begin) return of_program();
     return offset_ < arena::heap_begin ? of_shared() : of_buffer();
   }
   operator std::string() const { return in_words().text; }
@@ -136,6 +137,28 @@ class region {
     w.path           = inner.path;
     w.text           = with_type(known ? w.path : name, inner.type) + ": static shared memory" + of + ", bytes " +
              range(o, bytes_) + " of " + std::to_string(v->bytes);
+    return w;
+  }
+
+  words of_program() const {
+    auto&       info  = debug_info::of_this_program();
+    auto const& image = *reinterpret_cast<Elf64_Ehdr const*>(__executable_start);
+    auto const  base  = image.e_type == ET_DYN ? reinterpret_cast<std::uintptr_t>(__executable_start) : 0;
+    auto const  at    = memory.program + (offset_ - arena::program_begin) - base;
+    words       w;
+    w.memory = "global variable";
+    w.text   = w.memory;
+    for (auto const& v : info.globals()) {
+      if (at < v.offset || at >= v.offset + v.bytes) continue;
+      auto const known = info.at_address(v.offset);
+      auto const name  = known ? known.name : demangled(v.name);
+      auto const inner = known ? info.name(known.of, at - v.offset, bytes_, name) : debug_info::named{};
+      w.path           = inner.path.empty() ? name : inner.path;
+      w.memory += " " + name;
+      w.text = with_type(w.path, inner.type) + ": global variable, bytes " + range(at - v.offset, bytes_) + " of " +
+               std::to_string(v.bytes);
+      break;
+    }
     return w;
   }
 

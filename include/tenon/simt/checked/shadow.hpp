@@ -415,6 +415,7 @@ inline void forget(cell& c) {
 inline void refresh(cell& c, std::size_t offset, std::uint32_t generation) {
   c.generation = generation;
   forget(c);
+  if (offset >= arena::program_begin) c.valid = c.set = 15;
   if (!in_shared(offset)) return;
   c.set = 0;
   if (offset < arena::static_span) {
@@ -472,7 +473,7 @@ inline void split(cell& c, overflow& o) {
                         : "An index, an extent or a stride goes beyond the buffer; check the tail's guard.");
       return;
     }
-    if ((!a.writes || a.atomic) && (m & ~unsigned{c.set}) && agent_of(c.write) != in_flight)
+    if (a.reads && (m & ~unsigned{c.set}) && agent_of(c.write) != in_flight)
       report_access(kind::uninitialised_read, a,
                     in_shared(at)
                         ? "No thread of the block has written these bytes. Missing: a write before the read, and a "

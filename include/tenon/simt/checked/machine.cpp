@@ -1,5 +1,4 @@
-#pragma once
-//  The checked machine: every operation of simt/machine.hpp, judged. Part of checked_runtime.cpp only.
+//  The checked machine: every operation of simt/machine.hpp, judged. Not compiled by itself: checked_runtime.cpp includes it.
 #include <tenon/simt/buffer.hpp>
 #include <tenon/simt/checked/residents.hpp>
 #include <tenon/simt/machine.hpp>
