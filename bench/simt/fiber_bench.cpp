@@ -44,7 +44,7 @@ void block_barrier(benchmark::State& state) {
 BENCHMARK(block_barrier)->Arg(32)->Arg(128)->Arg(256)->Arg(1024);
 
 void gemm_tiles(benchmark::State& state, simt::numerics sums) { bench::gemm_tiles(state, sums); }
-BENCHMARK_CAPTURE(gemm_tiles, plain_fast, simt::numerics::fast);
+BENCHMARK_CAPTURE(gemm_tiles, plain_f32, simt::numerics::f32);
 BENCHMARK_CAPTURE(gemm_tiles, plain_ampere, simt::numerics::ampere);
 BENCHMARK_CAPTURE(gemm_tiles, plain_hopper, simt::numerics::hopper);
 

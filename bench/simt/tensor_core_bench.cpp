@@ -69,10 +69,10 @@ void mma_tiles(benchmark::State& state) {
       benchmark::Counter(2e-9 * 16 * 8 * k * 8 * steps * (threads / 32), benchmark::Counter::kIsIterationInvariantRate);
 }
 void blocks(benchmark::internal::Benchmark* b) { b->ArgName("threads")->Arg(32)->Arg(128)->Arg(256); }
-BENCHMARK_TEMPLATE(mma_tiles, bf16, simt::numerics::fast)->Apply(blocks);
+BENCHMARK_TEMPLATE(mma_tiles, bf16, simt::numerics::f32)->Apply(blocks);
 BENCHMARK_TEMPLATE(mma_tiles, bf16, simt::numerics::ampere)->Apply(blocks);
 BENCHMARK_TEMPLATE(mma_tiles, bf16, simt::numerics::hopper)->Apply(blocks);
-BENCHMARK_TEMPLATE(mma_tiles, f16, simt::numerics::fast)->Apply(blocks);
+BENCHMARK_TEMPLATE(mma_tiles, f16, simt::numerics::f32)->Apply(blocks);
 BENCHMARK_TEMPLATE(mma_tiles, f16, simt::numerics::hopper)->Apply(blocks);
 BENCHMARK_TEMPLATE(mma_tiles, tf32, simt::numerics::hopper)->Apply(blocks);
 BENCHMARK_TEMPLATE(mma_tiles, e4m3, simt::numerics::ada)->Apply(blocks);

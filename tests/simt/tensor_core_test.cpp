@@ -353,7 +353,7 @@ TEST_P(every_float, cancellation) {  // the second half of k undoes the first bu
     expect_model(w);
   }
 }
-TEST_P(every_float, at_once_is_a_sum_in_the_order_of_k) {  // numerics::fast
+TEST_P(every_float, at_once_is_a_sum_in_the_order_of_k) {  // numerics::f32
   warp   w(GetParam());
   source from;
   from.spread             = 0.1;
@@ -364,7 +364,7 @@ TEST_P(every_float, at_once_is_a_sum_in_the_order_of_k) {  // numerics::fast
   };
   for (int n = 0; n < 4; ++n) {
     fill(w, from);
-    auto const d = w.run(numerics::fast);
+    auto const d = w.run(numerics::f32);
     for (std::size_t i = 0; i < 16; ++i)
       for (std::size_t j = 0; j < 8; ++j) {
         std::uint32_t const c = w.c[i * 8 + j];
@@ -399,7 +399,7 @@ TEST(integers, every_shape_wraps_or_saturates) {
         w.c[i] = i % 2 ? 0x7ffffff0u : 0x80000010u;
         if (i < 4) w.c[i + 8] = w.c[i];
       }
-      auto const d     = w.run(numerics::fast);
+      auto const d     = w.run(numerics::f32);
       auto const value = [&](std::uint32_t v, bool is_signed) {
         return is_signed && v >> (bits - 1) ? static_cast<std::int64_t>(v) - (1 << bits) : static_cast<std::int64_t>(v);
       };
@@ -422,7 +422,7 @@ TEST(generations, keep_different_bits_of_small_terms) {
   for (auto& e : w.b) e = 0x0c00;
   for (auto& e : w.c) e = 0x3f800000;
   float const ulp = 0x1p-23f;
-  EXPECT_EQ(tenon::bit_cast<float>(w.run(numerics::fast)[0]), 1.f);  // each addition rounds it away, to even
+  EXPECT_EQ(tenon::bit_cast<float>(w.run(numerics::f32)[0]), 1.f);  // each addition rounds it away, to even
   EXPECT_EQ(tenon::bit_cast<float>(w.run(numerics::ampere)[0]), 1.f + 8 * ulp);
   EXPECT_EQ(tenon::bit_cast<float>(w.run(numerics::hopper)[0]), 1.f + 8 * ulp);
   for (auto& e : w.b) e = 0x0800;  // 2^-13: terms of 2^-25

@@ -79,7 +79,7 @@ void shared_access(benchmark::State& state) {
 BENCHMARK(shared_access);
 
 void gemm_tiles(benchmark::State& state, simt::numerics sums) { bench::gemm_tiles(state, sums); }
-BENCHMARK_CAPTURE(gemm_tiles, checked_fast, simt::numerics::fast);
+BENCHMARK_CAPTURE(gemm_tiles, checked_f32, simt::numerics::f32);
 BENCHMARK_CAPTURE(gemm_tiles, checked_hopper, simt::numerics::hopper);
 
 }  // namespace

@@ -218,7 +218,7 @@ void detail::prove_alive(void (*racy)(void const*)) {
   std::lock_guard const lock(one_launch());
   open();
   std::byte* const word = memory.allocate(sizeof(int), sizeof(int));
-  bool const       done = run_launch(racy, &word, 1u, 64u, 0, {}, 90, numerics::fast, 0);
+  bool const       done = run_launch(racy, &word, 1u, 64u, 0, {}, 90, numerics::f32, 0);
   if (!done || !the_launch().found.has(kind::write_after_write)) {
     std::fputs(
         "tenon: the checker of this program is dead: a planted race was not noticed.\n"

@@ -30,7 +30,7 @@ struct run_options {
 /// How a run's tensor cores sum.
 inline numerics numerics_of(run_options const& o) {
   if (o.session && o.session->options().numerics) return *o.session->options().numerics;
-  if (!TENON_CHECKED) return numerics::fast;
+  if (!TENON_CHECKED) return numerics::f32;
   return o.arch == 89 ? numerics::ada : o.arch > 0 && o.arch < 89 ? numerics::ampere : numerics::hopper;
 }
 

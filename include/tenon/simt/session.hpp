@@ -15,15 +15,18 @@
 namespace tenon::simt {
 
 struct check_options {
-  std::uint64_t  seed                   = 0;
-  simt::schedule schedule               = simt::schedule::in_order;
-  simt::delivery delivery               = simt::delivery::late;
-  int            resident_blocks        = 1;  // that are on their way at a time; more where blocks wait for each other
-  bool           count_wavefronts       = false;  // bank conflicts and sectors; about twice the time
-  bool           list_operations        = false;  // report.operations: barriers, waits, fences, atomics
-  std::optional<simt::site>     without = {};     // leaves out the operation at this place (simt/mutate.hpp)
-  std::optional<simt::numerics> numerics =
-      {};  // of the tensor core; unset: the acted architecture's, fast in a plain build
+  std::uint64_t  seed             = 0;
+  simt::schedule schedule         = simt::schedule::in_order;
+  simt::delivery delivery         = simt::delivery::late;
+  int            resident_blocks  = 1;      // on their way at a time; more where blocks wait for each other
+  bool           count_wavefronts = false;  // bank conflicts and sectors; about twice the time
+  bool           list_operations  = false;  // report.operations: barriers, waits, fences, atomics
+
+  /// The operation at this place is left out (simt/mutate.hpp).
+  std::optional<simt::site> without = {};
+  /// Of the tensor core; unset: as the acted architecture's, f32 in a plain build.
+  std::optional<simt::numerics> numerics = {};
+};
 };
 
 /// Collects the findings of every launch that names it. Not for concurrent use.

@@ -48,7 +48,7 @@ struct movmatrix_lane {
 };
 
 /// Of the plain runs of this OS thread.
-inline thread_local numerics tensor_core_numerics = numerics::fast;
+inline thread_local numerics tensor_core_numerics = numerics::f32;
 
 /// Rows of eight 16-bit elements, four words each.
 typedef std::uint16_t matrix_row __attribute__((vector_size(16)));

@@ -38,12 +38,12 @@ double odd_double(T v) {
 }
 
 struct half_format {
-  static std::uint16_t           bits(float v) { return tenon::detail::float_to_f16(v); }
-  static float                   value(std::uint16_t b) { return tenon::detail::f16_to_float(b); }
+  static std::uint16_t           bits(float v) { return f16(v).bits; }
+  static float                   value(std::uint16_t b) { return static_cast<float>(bit_cast<f16>(b)); }
   static constexpr std::uint16_t infinity = 0x7c00;
 };
 struct bfloat16_format {
-  static std::uint16_t           bits(float v) { return tenon::detail::float_to_bf16(v); }
+  static std::uint16_t           bits(float v) { return bf16(v).bits; }
   static float                   value(std::uint16_t b) { return bit_cast<float>(std::uint32_t{b} << 16); }
   static constexpr std::uint16_t infinity = 0x7f80;
 };

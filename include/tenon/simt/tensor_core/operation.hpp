@@ -16,9 +16,9 @@ struct mma_operation {
   char const* name;
 };
 
-/// How the tensor core sums floating-point products: `fast` in fp32 in the order of k, the others bit for bit as that
+/// How the tensor core sums floating-point products: `f32` in fp32 in the order of k, the others bit for bit as that
 /// generation does (tensor_core/model.hpp).
-enum class numerics { fast, ampere, ada, hopper };
+enum class numerics { f32, ampere, ada, hopper };
 
 struct mma_lane {
   mma_operation const* what;

@@ -254,7 +254,7 @@ inline void sum_exactly(mma_operation const& what, summation const& s, float (*d
 inline void multiply(mma_operation const& what, numerics how, operands& o) {
   int const         planes = 32 / operand_bits(what.a), along_k = what.k / planes;
   bool const        integers = what.d == accumulator::s32, half = what.d == accumulator::f16;
-  bool const        exact = !integers && how != numerics::fast;
+  bool const        exact = !integers && how != numerics::f32;
   decoded<128>      a;
   decoded<64>       b;
   alignas(32) float d[16][8];
