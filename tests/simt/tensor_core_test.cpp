@@ -430,4 +430,31 @@ TEST(generations, keep_different_bits_of_small_terms) {
   EXPECT_EQ(tenon::bit_cast<float>(w.run(numerics::hopper)[0]), 1.f + 4 * ulp);
 }
 
+// Terms are aligned to 2^floor at least: below its last bit they are lost even beside nothing larger. A first term in the
+// middle between two results, or on one, makes the second visible.
+TEST(generations, lose_what_is_far_below_the_range) {
+  auto const element = [](mma_operation const& what, numerics how, std::uint32_t a0, std::uint32_t b0, std::uint32_t a1,
+                          std::uint32_t b1) {
+    warp w(what);
+    w.a[0] = a0, w.a[1] = a1, w.b[0] = b0, w.b[8] = b1;
+    return w.run(how)[0];
+  };
+  auto const bits    = [](float v) { return tenon::f16(v).bits; };
+  auto const to_half = [&](numerics how, float second) {  // 2^-25 + second, rounded to units of 2^-24
+    return element(floats[3], how, bits(0x1p-13f), bits(0x1p-12f), bits(0x1p-24f), bits(second * 0x1p24f));
+  };
+  EXPECT_EQ(to_half(numerics::hopper, 0x1p-46f), 1u);
+  EXPECT_EQ(to_half(numerics::hopper, 0x1p-47f), 0u);
+  EXPECT_EQ(to_half(numerics::ampere, 0x1p-44f), 1u);
+  EXPECT_EQ(to_half(numerics::ampere, 0x1p-45f), 0u);
+  auto const brain     = [](float v) { return tenon::bf16(v).bits; };
+  auto const to_single = [&](numerics how, float second) {  // 2^-149 - 2^-80 second, truncated
+    return element(floats[5], how, brain(0x1p-75f), brain(0x1p-74f), brain(-0x1p-80f), brain(second));
+  };
+  EXPECT_EQ(to_single(numerics::hopper, 0x1p-78f), 0u);
+  EXPECT_EQ(to_single(numerics::hopper, 0x1p-79f), 1u);
+  EXPECT_EQ(to_single(numerics::ampere, 0x1p-76f), 0u);
+  EXPECT_EQ(to_single(numerics::ampere, 0x1p-77f), 1u);
+}
+
 }  // namespace
