@@ -27,7 +27,6 @@ struct check_options {
   /// Of the tensor core; unset: as the acted architecture's, f32 in a plain build.
   std::optional<simt::numerics> numerics = {};
 };
-};
 
 /// Collects the findings of every launch that names it. Not for concurrent use.
 class session {
