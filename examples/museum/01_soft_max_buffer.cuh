@@ -2,8 +2,8 @@
 //
 //  ggml-org/llama.cpp#5853, March 2024. Soft max reduces twice over the block, the maximum and then the sum, through one
 //  small buffer in shared memory. The second reduction begins by clearing it, while slower warps still read the maximum
-//  from it. Two months before, a commenter had described equal seeds with different results (#4742); compute-sanitizer's
-//  racecheck, run by hand, showed why.
+//  from it. Two months before, a commenter had described equal seeds with different results and suspected soft max
+//  (#4742); then compute-sanitizer pointed at this buffer.
 #pragma once
 #include "exhibit.hpp"
 
