@@ -58,4 +58,3 @@ inline exhibit const shown{"The buffer that was still being read",
 //    partial[22] (float): static shared memory of soft_max<false>, bytes [88, 92) of 128
 //    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
 //    __syncthreads) after the read of line 23 and before line 30 writes again.
-//

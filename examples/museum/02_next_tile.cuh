@@ -48,4 +48,3 @@ inline exhibit const shown{"The next tile's rows",
 //    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
 //    __syncthreads) after the read of line 21 and before line 18 writes again.
 //    Also: race: read after write, 96 times.
-//

@@ -81,4 +81,3 @@ inline exhibit const shown{"The barrier for some",
 //      30 | __syncthreads();
 //         | by thread 64 (warp 2, lane 0) of block (0, 0, 0)
 //    Threads of one block meet at different barriers, which is undefined. Move the barrier out of the branch.
-//

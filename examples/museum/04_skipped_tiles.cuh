@@ -52,4 +52,3 @@ inline exhibit const shown{"A decision that changed while it was taken",
 //    hidden[31] (float): static shared memory of attend<false>, bytes [124, 128) of 256
 //    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
 //    __syncthreads) after the read of line 22 and before line 19 writes again.
-//

@@ -63,4 +63,3 @@ inline exhibit const shown{"The barrier that was tidied away",
 //    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
 //    __syncthreads) after the read of line 24 and before line 19 writes again.
 //    Also: race: read after write, 976 times; race: read after write within a warp, 240 times.
-//

@@ -51,4 +51,3 @@ inline exhibit const shown{"The reduction that was no barrier",
 //    store[23] (int): static shared memory of gather<false>, bytes [92, 96) of 512
 //    Lanes of a warp do not run in lock-step, and shuffles, votes, ldmatrix and mma order no memory. Missing: a
 //    warp barrier (sync_warp, __syncwarp) after line 20 and before line 26, or a block barrier.
-//

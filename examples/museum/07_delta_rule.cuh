@@ -53,4 +53,3 @@ inline exhibit const shown{"\"I don't understand why we need this sync\"",
 //    __syncthreads) after the read of line 25 and before line 19 writes again.
 //    Also: race: write after read within a warp, 4 times; race: read after write, 2048 times; race: read after
 //    write within a warp, 1984 times.
-//

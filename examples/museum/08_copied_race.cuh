@@ -50,4 +50,3 @@ inline exhibit const shown{"The race that was copied",
 //    partial[0] (float): static shared memory of normalise<false>, bytes [0, 4) of 16
 //    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
 //    __syncthreads) after the read of line 25 and before line 21 writes again.
-//

@@ -44,4 +44,3 @@ inline exhibit const shown{"The third of three siblings",
 //    Lanes of a warp do not run in lock-step, and shuffles, votes, ldmatrix and mma order no memory. Missing: a
 //    warp barrier (sync_warp, __syncwarp) after line 17 and before line 20, or a block barrier.
 //    Also: race: write after read, 62 times; uninitialised read, 62 times.
-//

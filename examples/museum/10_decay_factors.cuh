@@ -49,4 +49,3 @@ inline exhibit const shown{"NaN beyond 32 thousand tokens",
 //    __syncthreads) after the read of line 22 and before line 19 writes again.
 //    Also: race: write after read within a warp, 61 times; race: read after write, 1952 times; race: read after
 //    write within a warp, 1893 times.
-//

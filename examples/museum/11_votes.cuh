@@ -68,4 +68,3 @@ inline exhibit const shown{"A vote is not a fence",
 //    Lanes of a warp do not run in lock-step, and shuffles, votes, ldmatrix and mma order no memory. Missing: a
 //    warp barrier (sync_warp, __syncwarp) after the read of line 29 and before line 20 writes again, or a block
 //    barrier.
-//

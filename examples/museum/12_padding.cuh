@@ -49,4 +49,3 @@ inline exhibit const shown{"Zeros on top of the scales",
 //    words[16] (int): static shared memory of quantise<false>, bytes [64, 68) of 128
 //    Lanes of a warp do not run in lock-step, and shuffles, votes, ldmatrix and mma order no memory. Missing: a
 //    warp barrier (sync_warp, __syncwarp) between the writes of line 25 and line 24, or a block barrier.
-//

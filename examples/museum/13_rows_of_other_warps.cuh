@@ -47,4 +47,3 @@ inline exhibit const shown{"Each warp waited for its own rows",
 //    cp_async_wait makes the copied bytes visible to the thread that issued the copy only. Missing: a block
 //    barrier (or a warp barrier within the warp) after the wait and before line 22.
 //    Also: race: write after read, 3 times; uninitialised read, 6 times.
-//

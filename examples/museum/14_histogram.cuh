@@ -52,4 +52,3 @@ inline exhibit const shown{"The histogram of the next round",
 //    Nothing orders the two threads, which are of different warps. Missing: a block barrier (sync_block,
 //    __syncthreads) after the read of line 24 and before line 17 writes again.
 //    Also: race: read after write, 55 times; race: read after write within a warp, 46 times.
-//

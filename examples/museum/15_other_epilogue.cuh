@@ -45,4 +45,3 @@ inline exhibit const shown{"The other way out",
 //    __syncthreads) after line 16 and before line 20.
 //    Also: race: read after write (line 17), 12 times; race: read after write within a warp (line 17), 16 times;
 //    race: read after write within a warp, 14 times; race: write after read, 16 times; 4 more.
-//

@@ -51,4 +51,3 @@ inline exhibit const shown{"The empty sequence",
 //    state (float[64]): static shared memory of final_state<false>, bytes [0, 256) of 256
 //    Bulk copies go through the async proxy, which need not see plain writes, even behind a barrier. Missing:
 //    fence_proxy_async() by the writing threads after the write and before the barrier.
-//

@@ -81,4 +81,3 @@ inline exhibit const shown{"One bit for two buffers",
 //        1 thread(s) (0) wait in mbarrier_wait at 17_one_barrier_for_two.cuh:25, empty[0] (mbarrier): static shared memory of pipeline<false>, bytes [0, 8) of 16: phase 0 (parity 0) has 1 of 32 arrivals
 //        31 thread(s) (1, 2, 3, 4, ...) have returned
 //        32 thread(s) (32, 33, 34, 35, ...) wait in mbarrier_wait at 17_one_barrier_for_two.cuh:34, full[0] (mbarrier): static shared memory of pipeline<false>, bytes [0, 8) of 16: phase 2 (parity 0) has 0 of 1 arrivals
-//

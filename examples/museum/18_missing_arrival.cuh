@@ -45,4 +45,3 @@ inline exhibit const shown{"The arrival that was optimised away",
 //         | waits in mbarrier_wait by thread 0 (warp 0, lane 0) of block (0, 0, 0)
 //    No thread of the block can go on:
 //        64 thread(s) (0, 1, 2, 3, ...) wait in mbarrier_wait at 18_missing_arrival.cuh:25, full (mbarrier): static shared memory of one_tile<false>, bytes [0, 8) of 8: phase 0 (parity 0) has 0 of 1 arrivals
-//

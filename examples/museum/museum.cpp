@@ -60,7 +60,8 @@ std::string const page   = folder + "../../docs/museum.md";
 std::string text_of(report const& found) {
   std::ostringstream out;
   out << found << '\n';
-  std::string       text = out.str();
+  std::string text = out.str();
+  while (text.ends_with("\n\n")) text.pop_back();
   std::string const name = "museum/";  // of this folder: what is before it, and it, goes
   for (auto at = text.find(name); at != std::string::npos; at = text.find(name, at)) {
     auto const begin = text.find_last_of(" \n(", at) + 1;
