@@ -96,7 +96,7 @@ class block {
       }
     }
     state_[running_] = state::at_warp;
-    if (!meet(w, mask)) yield();
+    if (!meet(w, mask)) yield_in_warp();
   }
 
   /// Waits until over(argument), which other threads of the block bring about.
@@ -188,8 +188,24 @@ class block {
     return true;
   }
 
-  void yield(bool for_good = false) {
-    for (unsigned k = 0, next = running_; k < threads_; ++k) {
+  /// Goes on with another lane of this warp, whose stacks the cache still holds. Every so often the next warp has its turn,
+  /// so that one that polls with warp operations does not keep out those it waits for.
+  void yield_in_warp() {
+    unsigned const first = running_ & ~31u, lanes = std::min(threads_ - first, 32u);
+    if (++stayed_ % 1024 == 0) return yield(false, first + lanes - 1);
+    for (unsigned k = 1, l = running_ - first; k < lanes; ++k) {
+      l = l + 1 == lanes ? 0 : l + 1;
+      if (state_[first + l] != state::ready) continue;
+      unsigned const me = running_;
+      place(first + l);
+      return fibers_[running_].resume_from(fibers_[me]);
+    }
+    yield();
+  }
+
+  void yield(bool for_good = false) { yield(for_good, running_); }
+  void yield(bool for_good, unsigned after) {
+    for (unsigned k = 0, next = after; k < threads_; ++k) {
       next = next + 1 == threads_ ? 0 : next + 1;
       if (state_[next] == state::waiting && waits_[next].over(waits_[next].argument)) state_[next] = state::ready;
       if (state_[next] != state::ready) continue;
@@ -211,6 +227,7 @@ class block {
   }
 
   unsigned threads_ = 0, live_ = 0, arrived_ = 0, running_ = 0;
+  unsigned stayed_ = 0;
   unsigned yes_ = 0, counted_ = 0;  // of the block barrier that counts
   bool     given_up_           = false;
   void (*body_)(void const*)   = nullptr;
