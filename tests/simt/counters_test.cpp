@@ -1,6 +1,7 @@
 // Bank conflicts and global sectors of accesses whose numbers are known.
 #include <tenon/arch/arch.cuh>
 #include <tenon/simt/check.hpp>
+#include <tenon/simt/cuda.hpp>
 #include <tenon/simt/expect.hpp>
 
 #include <gtest/gtest.h>
@@ -32,6 +33,20 @@ TEST(wavefronts, a_padded_column_has_no_conflicts) {
   EXPECT_EQ(bad.bank_conflicts(), 31u);
   EXPECT_EQ(good.bank_conflicts(), 0u);
   EXPECT_EQ(bad.ideal, 33u);  // 32 stores, one load
+}
+
+// The same with a static tile.
+template <int Pitch>
+void static_column(float* y) {
+  __shared__ float s[32][Pitch];
+  for (unsigned i = 0; i < 32; ++i) s[i][threadIdx.x] = 1;
+  arch::sync_block();
+  y[threadIdx.x] = s[threadIdx.x][0];
+}
+TEST(wavefronts, static_tiles_count_too) {
+  simt::buffer<float> y(32);
+  EXPECT_EQ(simt::check({.count_wavefronts = true}, static_column<32>, 1, 32, 0, y.data()).bank_conflicts(), 31u);
+  EXPECT_EQ(simt::check({.count_wavefronts = true}, static_column<33>, 1, 32, 0, y.data()).bank_conflicts(), 0u);
 }
 
 // Rows of 64 bytes: eight of them lie in two banks' groups of 16 bytes, unless the chunk is exclusive-ored with the row.

@@ -20,7 +20,7 @@ namespace checked {
 static site_number number(site const& at) { return sites().of(at); }
 
 [[gnu::noinline]] static void count(std::size_t offset, std::size_t bytes, site_number at) {
-  if (offset >= arena::shared_begin && bytes <= 16) counters().access(offset, bytes, at);
+  if (bytes <= 16) counters().access(offset, bytes, at);
 }
 
 }  // namespace checked
