@@ -2,10 +2,7 @@
 //  kernel as it stands. (Built with tenon_add_checked_test; `std::cout << found` prints lines, threads and advice.)
 //  $ ./04_test_your_kernel          prints:
 //    with the barrier: clean; y = 63 ... 0
-//    without it:
-//      uninitialised read
-//      race: write after read
-//      race: read after write
+//    without it: race: read after write, at tile[31] (float)
 #include <tenon/simt/check.hpp>
 #include <tenon/simt/cuda.hpp>
 
@@ -32,6 +29,7 @@ int main() {
               static_cast<double>(y.values().front()), static_cast<double>(y.values().back()));
 
   tenon::simt::report const found = tenon::simt::check({.seed = 1}, reverse<false>, 1, 64, 0, y.data(), x.data());
-  std::printf("without it:\n");
-  for (auto const& finding : found.findings) std::printf("  %s\n", to_string(finding.what));
+  for (auto const& finding : found.findings)
+    std::printf("without it: %s, at %s\n", to_string(finding.what),
+                finding.bytes.substr(0, finding.bytes.find(':')).c_str());
 }

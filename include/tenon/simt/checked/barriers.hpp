@@ -366,7 +366,8 @@ inline std::string describe_wait(thread_state const& t) {
   }
   if (t.state == waiting::mbarrier) {
     auto const m = barriers().memory.find(t.wait_key);
-    return m == barriers().memory.end() ? "" : ", " + std::string(bytes_of_barrier(t.wait_key)) + ": " + needs(m->second);
+    return m == barriers().memory.end() ? ""
+                                        : ", " + std::string(bytes_of_barrier(t.wait_key)) + ": " + needs(m->second);
   }
   return "";
 }
