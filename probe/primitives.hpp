@@ -55,6 +55,8 @@ inline constexpr primitive primitives[] = {
     {"mma_m16n8k4", "mma.sync", "sums: the published models (simt/tensor_core/model.hpp)"},
     {"mma_m16n8k8", "mma.sync", "the same"},
     {"mma_m16n8k16", "mma.sync", "the same; fp8 on sm_90 as the two f16 products that ptxas makes of it"},
+    {"mma_m16n8k16_tiles", "mma.sync", "several mma_m16n8k16"},
+    {"mma_m16n8k16_pair", "mma.sync", "two mma_m16n8k16"},
     {"mma_m16n8k32", "mma.sync", "the same; fp8 on sm_90 as the two f16 products that ptxas makes of it"},
     {"mma_m16n8k64", "mma.sync", ""},
     {"mma_m8n8k16", "mma.sync", ""},

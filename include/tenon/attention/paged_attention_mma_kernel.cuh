@@ -136,8 +136,7 @@ __global__ __launch_bounds__(Policy::value.threads_per_block()) void paged_atten
         for (int j = 0; j < keys / 16; ++j) {
           tile::fragment_b b[2];
           tile::load_b(b, s.k[stage], 16 * j, k);
-          tile::mma<T>(score[2 * j], a, b[0]);
-          tile::mma<T>(score[2 * j + 1], a, b[1]);
+          tile::mma<T>(score[2 * j], score[2 * j + 1], a, b);
         }
       }
 
@@ -196,8 +195,7 @@ __global__ __launch_bounds__(Policy::value.threads_per_block()) void paged_atten
         for (int d = 0; d < steps; ++d) {
           tile::fragment_b b[2];
           tile::load_b_transposed(b, s.v[stage], 16 * j, d);
-          tile::mma<T>(o[2 * d], a, b[0]);
-          tile::mma<T>(o[2 * d + 1], a, b[1]);
+          tile::mma<T>(o[2 * d], o[2 * d + 1], a, b);
         }
       }
     }

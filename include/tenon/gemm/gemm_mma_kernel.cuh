@@ -109,11 +109,7 @@ __global__ __launch_bounds__(Policy::value.threads) void gemm_mma(
     TENON_UNROLL_DEVICE
     for (int s = 0; s < steps; ++s) {
       if (s + 1 < steps) load(s + 1, (s + 1) % 2);
-      TENON_UNROLL_DEVICE
-      for (int i = 0; i < high; ++i) {
-        TENON_UNROLL_DEVICE
-        for (int j = 0; j < wide; ++j) tile::mma<T>(sum[i][j], a[s % 2][i], b[s % 2][j / 2][j % 2]);
-      }
+      tile::mma<T>(sum, a[s % 2], b[s % 2]);
     }
     stage = stage + 1 == stages ? 0 : stage + 1;
   }

@@ -16,9 +16,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <iostream>
 #include <mutex>
 #include <numeric>
+#include <string>
 #include <vector>
 
 #include <link.h>
@@ -128,6 +130,24 @@ static void find_globals() {
   memory.program_bytes = bytes;
 }
 
+/// TENON_SIMT_TRACE in the environment: timelines of all launches, on stderr or, where it names an .svg, as pictures.
+static char const* trace_target() {
+  static char const* const target = std::getenv("TENON_SIMT_TRACE");
+  return target;
+}
+static bool trace_wanted() { return trace_target() && *trace_target(); }
+static void show(timeline const& t) {
+  std::string const target = trace_target();
+  if (!target.ends_with(".svg")) {
+    std::cerr << t;
+    return;
+  }
+  static int  count = 0;
+  std::string path  = target;
+  if (++count > 1) path.insert(path.size() - 4, "." + std::to_string(count));
+  std::ofstream(path) << to_svg(t);
+}
+
 static bool run_launch(void (*body)(void const*), void const* argument, dim3 grid, dim3 shape, std::size_t shared_bytes,
                        check_options const& options, int arch, numerics sums, std::uint64_t launch) {
   open();
@@ -142,6 +162,7 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
   l.shared_bytes      = std::min(shared_bytes, arena::shared_span);
   l.seed              = options.seed + 0x51ed270b * launch;
   l.without           = options.without ? number(*options.without) : 0;
+  l.trace             = options.trace || trace_wanted();
   l.generation        = ++l.generations;
   l.found.clear();
   l.operations.clear();
@@ -191,6 +212,11 @@ outcome run_grid(void (*body)(void const*), void const* argument, dim3 grid, dim
   }
   bool const done = run_launch(body, argument, grid, shape, shared_bytes, session.options(), options.arch,
                                numerics_of(options), found.launches);
+  if (the_recorder().on()) {
+    auto t = the_recorder().take();
+    if (trace_wanted()) show(t);
+    if (session.options().trace) found.timelines.push_back(std::move(t));
+  }
   ++found.launches;
   found.accesses += counters().accesses;
   found.wavefronts += counters().wavefronts;

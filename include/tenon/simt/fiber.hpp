@@ -68,6 +68,7 @@ class fiber {
 #endif
 
 #if defined(__x86_64__) || defined(__aarch64__)
+  /// `colour` shifts the top by cache lines: fibers do the same things, and would all use the same sets of the cache.
   void prepare(std::byte* stack, std::size_t size, std::size_t colour, void (*entry)()) {
     remember(stack, size);
     auto top = (reinterpret_cast<std::uintptr_t>(stack) + size - colour * 64) & ~std::uintptr_t{63};

@@ -64,8 +64,9 @@ TENON_SIMT_MACHINE std::uint64_t shuffle(shuffle_mode mode, std::uint64_t v, int
 TENON_SIMT_MACHINE std::uint32_t vote(vote_mode mode, bool predicate, unsigned mask, site at);
 TENON_SIMT_MACHINE void          ldmatrix(int count, bool transposed, std::uint32_t* r, void const* row, site at);
 TENON_SIMT_MACHINE void          stmatrix(int count, bool transposed, std::uint32_t const* r, void* row, site at);
-TENON_SIMT_MACHINE void          mma(mma_operation const& what, void* d, std::uint32_t const* a, std::uint32_t const* b,
-                                     site at);
+/// One mma.sync, or several of one kind: the warp meets once for all of them.
+TENON_SIMT_MACHINE void mma(mma_operation const& what, mma_tiles const& tiles, void* d, std::uint32_t const* a,
+                            std::uint32_t const* b, site at);
 /// setmaxnreg: the warpgroup's registers per thread become n. An increase waits until the block's pool has them.
 TENON_SIMT_MACHINE void set_registers(int n, bool increase, site at);
 

@@ -1,6 +1,7 @@
 #pragma once
 //  What a checked run found, as values: print them, compare them, match them in a test.
 #include <tenon/simt/site.hpp>
+#include <tenon/simt/timeline.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -155,6 +156,8 @@ struct report {
   std::uint64_t        requests      = 0;  // warp-wide accesses of buffers counted; only with count_wavefronts
   std::uint64_t        sectors       = 0;  // 32-byte sectors that those move
   std::uint64_t        ideal_sectors = 0;  // sectors that their distinct bytes fill
+
+  std::vector<timeline> timelines;  // of each launch's first block; only with trace
 
   /// Barriers, waits, fences and atomics that ran, by place; only with list_operations.
   std::vector<operation> operations;

@@ -21,6 +21,7 @@ struct check_options {
   int            resident_blocks  = 1;      // on their way at a time; more where blocks wait for each other
   bool           count_wavefronts = false;  // bank conflicts and sectors; about twice the time
   bool           list_operations  = false;  // report.operations: barriers, waits, fences, atomics
+  bool           trace            = false;  // report.timelines: what the warps of each launch's first block did
 
   /// The operation at this place is left out (simt/mutate.hpp).
   std::optional<simt::site> without = {};

@@ -3,8 +3,10 @@
 #include <tenon/config.hpp>
 #include <tenon/simt/tensor_core/operation.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 namespace tenon::simt {
 
@@ -31,6 +33,27 @@ inline void mma_warp(mma_operation const& what, numerics how, void* const* lanes
 #undef TENON_SIMT_INSTRUMENTED
 
 namespace tenon::simt {
+
+/// The same for every a[i] and b[j].
+inline void mma_warp(mma_operation const& what, mma_tiles const& tiles, numerics how, void* const* lanes) {
+  if (tiles.high == 1 && tiles.wide == 1) return mma_warp(what, how, lanes);
+  mma_lane lane[32];
+  void*    pointers[32];
+  for (int l = 0; l < 32; ++l) pointers[l] = &lane[l];
+  auto const at = [](auto* p, std::ptrdiff_t bytes) {
+    using to = std::conditional_t<std::is_const_v<std::remove_pointer_t<decltype(p)>>, char const*, char*>;
+    return reinterpret_cast<decltype(p)>(reinterpret_cast<to>(p) + bytes);
+  };
+  for (int i = 0; i < tiles.high; ++i)
+    for (int j = 0; j < tiles.wide; ++j) {
+      for (int l = 0; l < 32; ++l) {
+        auto const& from = *static_cast<mma_lane const*>(lanes[l]);
+        lane[l]          = {from.what, static_cast<char*>(from.d) + i * tiles.d_down + j * tiles.d_across,
+                            at(from.a, i * tiles.a_down), at(from.b, j * tiles.b_across)};
+      }
+      mma_warp(what, how, pointers);
+    }
+}
 
 struct ldmatrix_lane {
   void const*    row;

@@ -82,6 +82,18 @@ __device__ inline void load_b_transposed(fragment_b& f, shared_tile<T, Rows, Col
   arch::ldmatrix_transposed(f.r, from.chunk(k + arch::lane() % 16, block));
 }
 
+/// d[i][j] += a[i] b[j] for a warp's whole tile, b in pairs of columns as load_b brings them.
+template <class T, int High, int Wide, int Pairs>
+__device__ inline void mma(accumulator (&d)[High][Wide], fragment_a const (&a)[High], fragment_b const (&b)[Pairs][2]) {
+  arch::mma_m16n8k16_tiles<T>(d, a, b);
+}
+
+/// first += a b[0], second += a b[1].
+template <class T>
+__device__ inline void mma(accumulator& first, accumulator& second, fragment_a const& a, fragment_b const (&b)[2]) {
+  arch::mma_m16n8k16_pair<T>(first, second, a, b);
+}
+
 /// d += a b for elements of T (f16 or bf16).
 template <class T>
 __device__ inline void mma(accumulator& d, fragment_a const& a, fragment_b const& b) {

@@ -314,4 +314,22 @@ __device__ inline void mma_m8n8k32(D (&d)[N], std::uint32_t const (&a)[detail::r
 #undef TENON_MMA_PAIRS
 #undef TENON_MMA_INTEGERS
 
+/// Several at a time, of T = f16 or bf16: d[i][j].v += a[i].r b[j / 2][j % 2].r, b in pairs as ldmatrix x4 brings them.
+template <class T, class D, class A, class B, int High, int Wide, int Pairs>
+__device__ inline void mma_m16n8k16_tiles(D (&d)[High][Wide], A const (&a)[High], B const (&b)[Pairs][2]) {
+  static_assert(Wide == 2 * Pairs, "tenon::arch::mma_m16n8k16_tiles: one fragment of b for each column of d");
+  TENON_UNROLL
+  for (int i = 0; i < High; ++i) {
+    TENON_UNROLL
+    for (int j = 0; j < Wide; ++j) mma_m16n8k16<T>(d[i][j].v, a[i].r, b[j / 2][j % 2].r);
+  }
+}
+
+/// first.v += a.r b[0].r, second.v += a.r b[1].r.
+template <class T, class D, class A, class B>
+__device__ inline void mma_m16n8k16_pair(D& first, D& second, A const& a, B const (&b)[2]) {
+  mma_m16n8k16<T>(first.v, a.r, b[0].r);
+  mma_m16n8k16<T>(second.v, a.r, b[1].r);
+}
+
 }  // namespace tenon::inline cuda::arch

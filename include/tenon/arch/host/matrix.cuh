@@ -3,6 +3,7 @@
 #include <tenon/core/numeric.hpp>
 #include <tenon/simt/machine.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -152,8 +153,9 @@ constexpr bool is_mma() {
            N == M / 4;
 }
 
-template <int M, int K, class A, class B, overflow Overflow, class D, int N>
-inline void mma(D (&d)[N], std::uint32_t const* a, std::uint32_t const* b, simt::site at) {
+/// The operation of these types, one object for the whole program.
+template <int M, int K, class A, class B, overflow Overflow, class D>
+inline simt::mma_operation const& operation_of() {
   using simt::accumulator;
   static constexpr mma_name name =
       name_of(shape<M, K>::name, operand_of<A>::name, std::is_same_v<A, B> ? "" : operand_of<B>::name);
@@ -167,7 +169,19 @@ inline void mma(D (&d)[N], std::uint32_t const* a, std::uint32_t const* b, simt:
                                                                                : accumulator::s32,
                                             Overflow == overflow::saturate,
                                             name.text};
-  simt::machine::mma(what, d, a, b, at);
+  return what;
+}
+
+template <int M, int K, class A, class B, overflow Overflow, class D, int N>
+inline void mma(D (&d)[N], std::uint32_t const* a, std::uint32_t const* b, simt::site at) {
+  static constexpr simt::mma_tiles one;
+  simt::machine::mma(operation_of<M, K, A, B, Overflow, D>(), one, d, a, b, at);
+}
+
+/// Bytes from one object to another of the same array.
+template <class T>
+inline std::ptrdiff_t distance(T const& from, T const& to) {
+  return reinterpret_cast<char const*>(&to) - reinterpret_cast<char const*>(&from);
 }
 
 }  // namespace detail
@@ -227,6 +241,21 @@ inline void mma_m8n8k32(D (&d)[N], std::uint32_t const (&a)[detail::registers_of
   static_assert(detail::operand_of<A>::bits == 4 && detail::is_mma<8, A, B, D, N>(),
                 "tenon::arch::mma_m8n8k32: no such operands and accumulators");
   detail::mma<8, 32, A, B, Overflow>(d, a, b, at);
+}
+
+template <class T, class D, class A, class B, int High, int Wide, int Pairs>
+inline void mma_m16n8k16_tiles(D (&d)[High][Wide], A const (&a)[High], B const (&b)[Pairs][2],
+                               simt::site at = simt::site::here()) {
+  static_assert(Wide == 2 * Pairs, "tenon::arch::mma_m16n8k16_tiles: one fragment of b for each column of d");
+  static constexpr simt::mma_tiles tiles{High, Wide, sizeof(D[Wide]), sizeof(D), sizeof(A), sizeof(B)};
+  simt::machine::mma(detail::operation_of<16, 16, T, T, overflow::wrap, float>(), tiles, d[0][0].v, a[0].r, b[0][0].r,
+                     at);
+}
+
+template <class T, class D, class A, class B>
+inline void mma_m16n8k16_pair(D& first, D& second, A const& a, B const (&b)[2], simt::site at = simt::site::here()) {
+  simt::mma_tiles const tiles{1, 2, 0, detail::distance(first, second), 0, sizeof(B)};
+  simt::machine::mma(detail::operation_of<16, 16, T, T, overflow::wrap, float>(), tiles, first.v, a.r, b[0].r, at);
 }
 
 }  // namespace tenon::inline host::arch

@@ -159,6 +159,7 @@ inline void come_to_named(int id, int threads, bool wait, site_number at) {
             std::to_string(threads) +
             ") is smaller than the number of threads that come, or two groups of warps use one number at a time.",
         n.opened_at, "last turn", {});
+  if (!wait) note(deed::does, name, at);
   n.known.add();
   n.here.push_back(b.me);
   if (n.here.size() < static_cast<std::size_t>(n.count)) {
@@ -228,6 +229,7 @@ inline void init_barrier(void* address, int arrivals, site_number at) {
   memory_barrier m;
   m.agent = agent, m.phase = 0, m.arrivals = m.pending = arrivals;
   m.made = b.now, m.made_at = at;
+  note(deed::does, "mbarrier_init", at);
   auto& slot = s.memory[o] = std::move(m);
   stamp(o, slot);
 }
@@ -302,6 +304,7 @@ inline void arrive_at_barrier(void* address, int count, int expected, char const
     report_barrier(at, what, "It expects " + std::to_string(expected) + " bytes; 0 to 1048575 are allowed.");
     expected = 0;
   }
+  note(deed::does, what, at);
   m->owed += expected;
   if (count > 0) {
     m->known.add();

@@ -68,6 +68,7 @@ struct launch_state {
   dim3          shape;  // of a block
   std::size_t   shared_bytes = 0;
   std::uint64_t seed         = 0;
+  bool          trace        = false;
   site_number   without      = 0;  // of the operation that this launch leaves out
   std::uint32_t generation   = 0;
   collector     found;
@@ -177,8 +178,18 @@ struct block_state {
   std::string my_name() const { return name_of(first_agent + me); }
 };
 
+/// Writes down what lanes of a warp do, where the block is recorded.
+inline void note(deed what, std::uint32_t warp, unsigned lanes, char const* name, site_number at) {
+  if (recording) the_recorder().note(what, warp, lanes, name, at);
+}
+
 inline constinit block_state* current = nullptr;  // set by residents.hpp
 
 inline block_state& running() { return *current; }
+
+/// The same for the running thread.
+inline void note(deed what, char const* name, site_number at) {
+  if (recording) note(what, running().me / 32, 1u << running().me % 32, name, at);
+}
 
 }  // namespace tenon::simt::checked

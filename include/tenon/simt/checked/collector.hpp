@@ -2,6 +2,7 @@
 //  The findings of one launch, one per kind and pair of places, turned into a report when the launch is over.
 #include <tenon/simt/baseline.hpp>
 #include <tenon/simt/causes.hpp>
+#include <tenon/simt/checked/recorder.hpp>
 #include <tenon/simt/checked/regions.hpp>
 #include <tenon/simt/checked/sites.hpp>
 #include <tenon/simt/report.hpp>
@@ -52,6 +53,7 @@ class collector {
 
   void add(kind what, level severity, side here, side there, region bytes, std::string message,
            char const* missing = "", char const* edge = nullptr) {
+    if (recording) the_recorder().note_finding(to_string(what), here.at);
     seen_[key(what, here.at, there.at, edge)] = raw_.size();
     raw_.push_back(
         {what, severity, std::move(here), std::move(there), std::move(bytes), std::move(message), missing, 1});

@@ -115,6 +115,7 @@ inline void report_changed_source(void const* from, std::size_t bytes, char cons
 }
 
 inline void finish(bulk_load_job const& j) {
+  note(deed::arrives, 0, 0, bulk_load_name, j.at);
   if (std::memcmp(j.snapshot.data(), j.from, j.bytes)) report_changed_source(j.from, j.bytes, bulk_load_name, j.at);
   std::memcpy(memory.at(j.to), j.from, j.bytes);
   take_from_flight(j.to, j.bytes, j.number, phase_epoch(j.barrier), j.at);
@@ -140,6 +141,7 @@ inline void start_load(void* shared, void const* global, std::size_t bytes, void
   bulk_load_job j{static_cast<std::uint32_t>(shadows().copies.size()), to, memory.find(barrier), global, bytes, at, {}};
   auto const*   source = static_cast<std::byte const*>(global);
   j.snapshot.assign(source, source + bytes);
+  note(deed::does, bulk_load_name, at);
   shadows().copies.push_back({b.me, at, bulk_load_name});
   put_in_flight(to, bytes, j.number);
   if (arrives_at_once()) return finish(j);
@@ -158,6 +160,7 @@ inline void arrive_after_copies(void* barrier, site_number at) {
 }
 
 inline void finish(copies_job& j) {
+  note(deed::arrives, 0, 0, cp_async_name, j.at);
   auto const found = barriers().memory.find(j.barrier);
   if (found == barriers().memory.end()) return complete_on(j.barrier, 0, j.at);
   auto& m = found->second;
@@ -246,6 +249,7 @@ inline void start_store(void* global, void const* shared, std::size_t bytes, sit
     judge_cells(writes);
     if (writes.reported && b.found.has(kind::out_of_bounds)) return;
   }
+  note(deed::does, bulk_store_name, at);
   shadows().copies.push_back({b.me, at, bulk_store_name});
   keep_reading(from, bytes, store_epoch(b.me, j.group, at), at);
   if (j.to != arena::nowhere) put_in_flight(j.to, bytes, j.number);

@@ -258,16 +258,21 @@ void meet(collective const& what, unsigned mask, void* mine, void (*execute)(voi
   scheduler::instance().meet(what, mask, now.at, mine, execute);
 }
 
-void mma(mma_operation const& what, void* d, std::uint32_t const* a, std::uint32_t const* b, site at) {
+struct mma_request : mma_lane {
+  mma_tiles const* tiles;
+};
+void mma(mma_operation const& what, mma_tiles const& tiles, void* d, std::uint32_t const* a, std::uint32_t const* b,
+         site at) {
   if (!in_kernel()) return;
-  step const now(at);
-  mma_lane   mine{&what, d, a, b};
-  int const  qualifier = ((what.m * 32 + what.n) * 128 + what.k) * 1024 + static_cast<int>(what.a) * 64 +
-                        static_cast<int>(what.b) * 4 + static_cast<int>(what.d);
-  scheduler::instance().meet({warp_operation::mma, qualifier, true, what.name}, ~0u, now.at, &mine,
-                             [](void* const* lanes, unsigned here) {
-                               auto const& first = *static_cast<mma_lane const*>(lanes[0]);
-                               if (here == ~0u) mma_warp(*first.what, running().launch.sums, lanes);
+  step const  now(at);
+  mma_request mine{{&what, d, a, b}, &tiles};
+  int const   qualifier = ((what.m * 32 + what.n) * 128 + what.k) * 1024 + static_cast<int>(what.a) * 64 +
+                        static_cast<int>(what.b) * 4 + static_cast<int>(what.d) + (tiles.high * 64 + tiles.wide) * 7919;
+  scheduler::instance().meet({warp_operation::mma, qualifier, true, what.name}, ~0u, now.at,
+                             static_cast<mma_lane*>(&mine), [](void* const* lanes, unsigned here) {
+                               auto const& any =
+                                   *static_cast<mma_request const*>(static_cast<mma_lane const*>(lanes[0]));
+                               if (here == ~0u) mma_warp(*any.what, *any.tiles, running().launch.sums, lanes);
                              });
 }
 

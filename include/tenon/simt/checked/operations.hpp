@@ -170,6 +170,11 @@ inline void atomic_step(void* address, std::size_t bytes, atomic_access how, mem
   auto& b = running();
   if (reinterpret_cast<std::uintptr_t>(address) % bytes) report_misaligned(address, bytes, bytes, "atomic", at);
   notice_polling(address, bytes, at);
+  note(deed::does,
+       how == atomic_access::load    ? "atomic load"
+       : how == atomic_access::store ? "atomic store"
+                                     : "atomic",
+       at);
   if (std::size_t const o = memory.find(address); o != arena::nowhere) {
     access a{how != atomic_access::store, how != atomic_access::load, true, at, o, bytes};
     judge_cells(a);

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,7 @@ class resident {
     engines_now    = &engines_;
     scheduler::now = &scheduler_;
     blockIdx       = index_;
+    the_recorder().turn(&state_.me);
     exchange();
   }
   /// Puts it aside.
@@ -42,6 +44,11 @@ class resident {
     barriers_.begin_block();
     engines_.begin_block();
     std::memset(memory.shared(), 0xff, state_.shared_bytes);
+    if (the_launch().trace && state_.serial == 0)
+      the_recorder().begin(
+          (state_.threads + 31) / 32,
+          "(" + std::to_string(index.x) + ", " + std::to_string(index.y) + ", " + std::to_string(index.z) + ")",
+          &state_.me);
     return scheduler_.start(body, argument, seed);
   }
   scheduler::outcome go_on() { return scheduler_.resume(); }

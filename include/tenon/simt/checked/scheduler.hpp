@@ -63,7 +63,8 @@ class scheduler {
     } else {
       stacks_.reserve(b.threads);
       for (std::uint32_t t = 0; t < b.threads; ++t)
-        b.thread[t].context.prepare(stacks_.stack(t), stacks_.usable_bytes(), t % 32, &scheduler::enter);
+        b.thread[t].context.prepare(stacks_.stack(t), stacks_.usable_bytes(), t % 32 * 2 + t / 32 % 2,
+                                    &scheduler::enter);
     }
     ahead_ = static_cast<std::uint32_t>((seed + b.serial) % warps_.size());
     b.me   = b.options.schedule == schedule::reversed ? 0 : b.threads - 1;
@@ -93,6 +94,7 @@ class scheduler {
     b.mine->wait_site = at;
     b.mine->wait_for  = "sync_block";
     warps_[b.me / 32].ready &= ~(1u << (b.me % 32));
+    note(deed::waits, "sync_block", at);
     if (++arrived_ == 1) b.found.note_barrier(at, true);
     if (!release_barrier()) yield();
   }
@@ -169,6 +171,7 @@ class scheduler {
     b.mine->wait_for  = what;
     b.mine->wait_key  = key;
     b.mine->wait_turn = turn;
+    note(deed::waits, what, at);
     warps_[b.me / 32].ready &= ~(1u << (b.me % 32));
     yield();
   }
@@ -183,6 +186,7 @@ class scheduler {
       if (s.state != kind || !over(s)) continue;
       s.state       = waiting::nothing;
       s.may_give_up = false;
+      note(deed::goes_on, t / 32, 1u << t % 32, s.wait_for, s.wait_site);
       warps_[t / 32].ready |= 1u << (t % 32);
     }
   }
@@ -317,6 +321,7 @@ class scheduler {
     auto& b = running();
     abandon_copies();
     leave_engines(b.live == 1);
+    note(deed::returns, "", 0);
     b.mine->state = waiting::gone;
     warp& w       = warps_[b.me / 32];
     w.ready &= ~(1u << (b.me % 32));
@@ -357,6 +362,7 @@ class scheduler {
       if (s.polled_at != progress_) s.polled_at = progress_, s.polls = 0;
       if (++s.polls > 3) continue;
       s.state = waiting::nothing;
+      note(deed::goes_on, t / 32, 1u << t % 32, s.wait_for, s.wait_site);
       warps_[t / 32].ready |= 1u << (t % 32);
       any = true;
     }
@@ -378,6 +384,7 @@ class scheduler {
       if (at == 0) at = s.wait_site, first = t;
       else if (s.wait_site != at) report_divergent_barrier(first, t);
       s.state = waiting::nothing;
+      note(deed::goes_on, t / 32, 1u << t % 32, s.wait_for, s.wait_site);
       ++s.clock;
       if (s.full)  // what it knows of barriers and engines outlives the clocks of threads
         for (std::uint32_t u = b.threads; u < b.agents; ++u) b.base[u] = std::max(b.base[u], (*s.full)[u]);
@@ -399,6 +406,7 @@ class scheduler {
     std::uint32_t const first = b.me / 32 * 32;
     if (!r.broken) {
       std::uint32_t const me = b.me;
+      note(deed::meets, first / 32, r.here, r.what.name, r.at);
       if (r.execute) r.execute(r.lane, r.here);
       if (r.what.operation == warp_operation::sync) join_lanes(first, r.here), b.found.note_barrier(r.at, false);
       b.become(me);

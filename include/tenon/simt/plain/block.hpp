@@ -44,7 +44,7 @@ class block {
     warps_.assign((threads_ + 31) / 32, {});
     stacks_.reserve(threads_);
     for (unsigned t = 0; t < threads_; ++t)
-      fibers_[t].prepare(stacks_.stack(t), stacks_.usable_bytes(), t % 32, &block::enter);
+      fibers_[t].prepare(stacks_.stack(t), stacks_.usable_bytes(), t % 32 * 2 + t / 32 % 2, &block::enter);
     current  = this;
     running_ = 0;
     place(0);

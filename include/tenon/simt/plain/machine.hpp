@@ -103,10 +103,17 @@ inline void stmatrix(int count, bool transposed, std::uint32_t const* r, void* r
   block::current->warp_collective(~0u, &mine, execute[transposed][count / 2]);
 }
 
-inline void mma(mma_operation const& what, void* d, std::uint32_t const* a, std::uint32_t const* b, site) {
-  mma_lane mine{&what, d, a, b};
-  block::current->warp_collective(~0u, &mine, [](void* const* lanes, unsigned) {
-    mma_warp(*static_cast<mma_lane const*>(lanes[0])->what, tensor_core_numerics, lanes);
+namespace detail {
+struct mma_request : mma_lane {
+  mma_tiles const* tiles;
+};
+}  // namespace detail
+inline void mma(mma_operation const& what, mma_tiles const& tiles, void* d, std::uint32_t const* a,
+                std::uint32_t const* b, site) {
+  detail::mma_request mine{{&what, d, a, b}, &tiles};
+  block::current->warp_collective(~0u, static_cast<mma_lane*>(&mine), [](void* const* lanes, unsigned) {
+    auto const& any = *static_cast<detail::mma_request const*>(static_cast<mma_lane const*>(lanes[0]));
+    mma_warp(*any.what, *any.tiles, tensor_core_numerics, lanes);
   });
 }
 

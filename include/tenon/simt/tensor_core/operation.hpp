@@ -1,5 +1,6 @@
 #pragma once
 //  One mma.sync as a value, and what a lane brings to it.
+#include <cstddef>
 #include <cstdint>
 
 namespace tenon::simt {
@@ -25,6 +26,12 @@ struct mma_lane {
   void*                d;  // float, half2 words or int32, as PTX lays fragments out
   std::uint32_t const* a;
   std::uint32_t const* b;
+};
+
+/// Several of one kind in one step: d[i][j] += a[i] b[j]. Distances in bytes, from one fragment of a lane to the next.
+struct mma_tiles {
+  int            high = 1, wide = 1;
+  std::ptrdiff_t d_down = 0, d_across = 0, a_down = 0, b_across = 0;
 };
 
 constexpr int operand_bits(operand o) {
