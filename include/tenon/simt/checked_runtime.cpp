@@ -80,7 +80,7 @@ static void find_statics() {
   };
   ignore(threadIdx), ignore(blockIdx), ignore(blockDim), ignore(gridDim), ignore(doing);
   // Symbols tell the extents of the variables: bytes between two of them are nobody's.
-  static std::vector<thread_local_symbol> const variables = debug_info::of_this_program().thread_locals();
+  static std::vector<data_symbol> const variables = debug_info::of_this_program().thread_locals();
   static std::vector<unsigned char>             valid(found.bytes / 4 + 2, variables.empty() ? 15 : 0);
   for (std::size_t k = 0; k < variables.size(); ++k) {
     auto const&       v    = variables[k];
@@ -119,7 +119,7 @@ static void find_globals() {
   shared.assign(bytes / 4 + 2, 0);
   for (auto const& v : debug_info::of_this_program().globals()) {
     std::size_t const o = found.base + v.offset - found.begin;
-    if (o >= bytes || v.bytes > bytes - o) continue;
+    if (v.bytes == 0 || o >= bytes || v.bytes > bytes - o) continue;
     bool ours = false;
     for (char const* const prefix : {"_ZN5tenon", "_ZNSt", "_ZSt", "_ZNK", "_ZN7testing", "_ZGV", "_ZZ", "_ZT", "__"})
       ours |= v.name.starts_with(prefix);

@@ -70,12 +70,12 @@ struct arena {
   std::size_t    program_bytes = 0;
   bool const*    is_variable   = nullptr;  // of each four bytes of them: one that kernels may share
 
-  std::uintptr_t statics       = 0;  // the program's thread-local variables, where static shared memory is watched
-  std::size_t    statics_bytes = 0;  // 0 where it is not
-  bool*          not_shared    = nullptr;  // of each four bytes of statics: the machine's own, as threadIdx
-  unsigned char* static_valid  = nullptr;  // of each four bytes of statics: those of a variable, a bit each
-  thread_local_symbol const* static_variables = nullptr;  // by offset; none where the program has no symbols
-  std::size_t                static_count     = 0;
+  std::uintptr_t     statics       = 0;  // the program's thread-local variables, where static shared memory is watched
+  std::size_t        statics_bytes = 0;  // 0 where it is not
+  bool*              not_shared    = nullptr;     // of each four bytes of statics: the machine's own, as threadIdx
+  unsigned char*     static_valid  = nullptr;     // of each four bytes of statics: those of a variable, a bit each
+  data_symbol const* static_variables = nullptr;  // by offset; none where the program has no symbols
+  std::size_t        static_count     = 0;
 
   std::map<std::size_t, allocation>& allocations() {
     static auto* const m = new std::map<std::size_t, allocation>;  // outlives every static buffer
@@ -96,8 +96,8 @@ struct arena {
   static constexpr std::size_t nowhere = ~std::size_t{0};
 
   /// The static variable that begins at `offset` or next before it; null where symbols do not tell.
-  thread_local_symbol const* static_variable(std::size_t offset) const {
-    thread_local_symbol const* found = nullptr;
+  data_symbol const* static_variable(std::size_t offset) const {
+    data_symbol const* found = nullptr;
     for (std::size_t i = 0; i < static_count && static_variables[i].offset <= offset; ++i) found = &static_variables[i];
     return found;
   }

@@ -172,9 +172,9 @@ struct sections {
 
 }  // namespace dwarf
 
-/// A thread-local variable as the symbol table knows it.
-struct thread_local_symbol {
-  std::uint64_t offset = 0, bytes = 0;  // in the program's thread-local block
+/// A variable as the symbol table knows it.
+struct data_symbol {
+  std::uint64_t offset = 0, bytes = 0;  // in the program's thread-local block, or its address
   std::string   name;                   // mangled
 };
 
@@ -256,36 +256,17 @@ class debug_info {
   }
 
   /// The program's thread-local variables, from its symbol table, by offset; none where local symbols were stripped.
-  std::vector<thread_local_symbol> thread_locals() const {
-    std::vector<thread_local_symbol> all;
-    bool                             local = false;
-    for (dwarf::reader r(s_.symbols); r.more();) {
-      auto const b = r.take(sizeof(Elf64_Sym));
-      Elf64_Sym  one{};
-      if (b.size() != sizeof one) break;
-      std::memcpy(&one, b.data(), sizeof one);
-      local |= ELF64_ST_TYPE(one.st_info) == STT_FILE;
-      if (ELF64_ST_TYPE(one.st_info) == STT_TLS && one.st_shndx != SHN_UNDEF)
-        all.push_back({one.st_value, one.st_size, std::string(dwarf::reader(s_.symbol_names, one.st_name).text())});
-    }
+  std::vector<data_symbol> thread_locals() const {
+    bool local = false;
+    auto all   = symbols(STT_TLS, local);
     if (!local) all.clear();
-    std::sort(all.begin(), all.end(), [](auto const& a, auto const& b) { return a.offset < b.offset; });
     return all;
   }
 
   /// The program's global variables, at addresses as the linker counts them; none where it was stripped.
-  std::vector<thread_local_symbol> globals() const {
-    std::vector<thread_local_symbol> all;
-    for (dwarf::reader r(s_.symbols); r.more();) {
-      auto const b = r.take(sizeof(Elf64_Sym));
-      Elf64_Sym  one{};
-      if (b.size() != sizeof one) break;
-      std::memcpy(&one, b.data(), sizeof one);
-      if (ELF64_ST_TYPE(one.st_info) == STT_OBJECT && one.st_shndx != SHN_UNDEF && one.st_size > 0)
-        all.push_back({one.st_value, one.st_size, std::string(dwarf::reader(s_.symbol_names, one.st_name).text())});
-    }
-    std::sort(all.begin(), all.end(), [](auto const& a, auto const& b) { return a.offset < b.offset; });
-    return all;
+  std::vector<data_symbol> globals() const {
+    bool local = false;
+    return symbols(STT_OBJECT, local);
   }
 
   /// Whether a file of this name was compiled into the program; true where that cannot be told.
@@ -297,6 +278,22 @@ class debug_info {
   }
 
  private:
+  /// Defined symbols of a type, in the order of their addresses or offsets; `local`: local ones are among all that there are.
+  std::vector<data_symbol> symbols(unsigned kind, bool& local) const {
+    std::vector<data_symbol> all;
+    for (dwarf::reader r(s_.symbols); r.more();) {
+      auto const b = r.take(sizeof(Elf64_Sym));
+      Elf64_Sym  one{};
+      if (b.size() != sizeof one) break;
+      std::memcpy(&one, b.data(), sizeof one);
+      local |= ELF64_ST_TYPE(one.st_info) == STT_FILE;
+      if (ELF64_ST_TYPE(one.st_info) == kind && one.st_shndx != SHN_UNDEF)
+        all.push_back({one.st_value, one.st_size, std::string(dwarf::reader(s_.symbol_names, one.st_name).text())});
+    }
+    std::sort(all.begin(), all.end(), [](auto const& a, auto const& b) { return a.offset < b.offset; });
+    return all;
+  }
+
   static constexpr int         deepest      = 48;
   static constexpr std::size_t most_members = 4096, most_names = 3;
 
