@@ -81,7 +81,7 @@ static void find_statics() {
   ignore(threadIdx), ignore(blockIdx), ignore(blockDim), ignore(gridDim), ignore(doing);
   // Symbols tell the extents of the variables: bytes between two of them are nobody's.
   static std::vector<data_symbol> const variables = debug_info::of_this_program().thread_locals();
-  static std::vector<unsigned char>             valid(found.bytes / 4 + 2, variables.empty() ? 15 : 0);
+  static std::vector<unsigned char>     valid(found.bytes / 4 + 2, variables.empty() ? 15 : 0);
   for (std::size_t k = 0; k < variables.size(); ++k) {
     auto const&       v    = variables[k];
     std::size_t const next = k + 1 < variables.size() ? variables[k + 1].offset : found.bytes;
