@@ -367,6 +367,36 @@ TEST(findings, a_flag_that_nobody_sets) {
   });
 }
 
+// ---- faults: the launch ends, the program goes on -----------------------------------------------------------------
+
+template <bool Bug>
+void far_away(int* out, std::size_t stride) {
+  out[Bug ? threadIdx.x * stride : threadIdx.x] = 1;  // [far_away: write]
+}
+TEST(findings, memory_that_does_not_exist) {
+  planted(kind::out_of_bounds, "far_away: write", "", [](auto const& o, auto bug) {
+    buffer<int> out(64);
+    return check(o, far_away<bug()>, 1, 64, 0, out.data(), std::size_t{1} << 42);
+  });
+}
+
+[[gnu::noinline]] int deep(int volatile* at, int depth) {
+  int volatile local[1024] = {depth};
+  if (depth > 0) local[1] = deep(local, depth - 1);  // [deep: call]
+  return local[0] + local[1] + (at ? at[0] : 0);
+}
+template <bool Bug>
+void recursive(int* out) {
+  out[threadIdx.x] = deep(nullptr, Bug ? 1000 : 3);
+}
+TEST(findings, a_stack_that_is_too_small) {
+  for (auto const& options : runs()) {
+    buffer<int> out(32);
+    EXPECT_TRUE(check(options, recursive<true>, 1, 32, 0, out.data()).has(kind::out_of_bounds));
+    EXPECT_TRUE(is_clean(check(options, recursive<false>, 1, 32, 0, out.data())));
+  }
+}
+
 }  // namespace
 
 #else

@@ -5,6 +5,7 @@
 #endif
 #define TENON_CHECKED 1
 #include <tenon/simt/buffer.hpp>
+#include <tenon/simt/checked/faults.hpp>
 #include <tenon/simt/checked/machine.cpp>
 #include <tenon/simt/checked/report_files.hpp>
 #include <tenon/simt/launch.hpp>
@@ -181,7 +182,8 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
                       static_cast<unsigned>(i / grid.x / grid.y)});
     seeds.push_back(l.seed + 0x2545f491 * i);
   }
-  auto const was  = doing;
+  auto const        was = doing;
+  fault_watch const watch;
   doing           = activity::runtime;
   bool const done = residents::instance().run(blocks, seeds, body, argument);
   doing           = was;
