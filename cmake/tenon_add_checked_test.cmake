@@ -15,8 +15,8 @@
 #
 # Without the -fno-builtin-* the compiler expands copies of odd sizes in line, where nothing sees them. Instead of the
 # params, clang++ takes `-mllvm -tsan-instrument-func-entry-exit=0 -mllvm -tsan-instrument-read-before-write=1
-# -mllvm -tsan-distinguish-volatile=1`. The link
-# step must not have -fsanitize=thread. Every file of the program that contains kernels or launches must be instrumented.
+# -mllvm -tsan-distinguish-volatile=1`. The link step must not have -fsanitize=thread. Every file of the program that
+# contains kernels or launches must be instrumented.
 
 # The runtime stands beside the headers: in a source tree, under an install prefix, or where tenon::tenon says.
 function(tenon_find_checked_runtime result)
@@ -58,9 +58,11 @@ function(tenon_add_checked_program name)
   target_link_libraries(${name} PRIVATE ${checked_LIBRARIES} tenon_checked_runtime)
   target_compile_options(${name} PRIVATE
     -O1 -g -fsanitize=thread -U_FORTIFY_SOURCE -fno-builtin-memcpy -fno-builtin-memmove -fno-builtin-memset
-    $<$<CXX_COMPILER_ID:GNU>:SHELL:--param tsan-instrument-func-entry-exit=0 --param tsan-distinguish-volatile=1>
+    $<$<CXX_COMPILER_ID:GNU>:--param=tsan-instrument-func-entry-exit=0;--param=tsan-distinguish-volatile=1>
     $<$<CXX_COMPILER_ID:GNU>:-Wno-unknown-pragmas>  # unroll
-    $<$<CXX_COMPILER_ID:Clang>:SHELL:-mllvm -tsan-instrument-func-entry-exit=0 -mllvm -tsan-instrument-read-before-write=1 -mllvm -tsan-distinguish-volatile=1>)
+    "$<$<CXX_COMPILER_ID:Clang>:SHELL:-mllvm -tsan-instrument-func-entry-exit=0>"
+    "$<$<CXX_COMPILER_ID:Clang>:SHELL:-mllvm -tsan-instrument-read-before-write=1>"
+    "$<$<CXX_COMPILER_ID:Clang>:SHELL:-mllvm -tsan-distinguish-volatile=1>")
 endfunction()
 
 function(tenon_add_checked_test name)

@@ -125,7 +125,9 @@ inline void finish(bulk_load_job const& j) {
 inline void start_load(void* shared, void const* global, std::size_t bytes, void* barrier, site_number at) {
   auto& b = running();
   if (!barrier_at(barrier, bulk_load_name, at)) return;
-  bool const        regular = is_bulk(shared, bytes, bulk_load_name, at) & is_bulk(global, bytes, bulk_load_name, at);
+  bool const to_fits        = is_bulk(shared, bytes, bulk_load_name, at),
+             from_fits      = is_bulk(global, bytes, bulk_load_name, at);
+  bool const        regular = to_fits && from_fits;
   std::size_t const to      = shared_offset(shared, bulk_load_name, at);
   if (!regular || to == arena::nowhere) return complete_on(memory.find(barrier), bytes, at);
   if (std::size_t const from = memory.find(global); from != arena::nowhere) {
@@ -225,8 +227,10 @@ inline void hand_over(bulk_store_job& j, epoch as) {
 }
 
 inline void start_store(void* global, void const* shared, std::size_t bytes, site_number at) {
-  auto&             b       = running();
-  bool const        regular = is_bulk(shared, bytes, bulk_store_name, at) & is_bulk(global, bytes, bulk_store_name, at);
+  auto&      b              = running();
+  bool const from_fits      = is_bulk(shared, bytes, bulk_store_name, at),
+             to_fits        = is_bulk(global, bytes, bulk_store_name, at);
+  bool const        regular = from_fits && to_fits;
   std::size_t const from    = shared_offset(shared, bulk_store_name, at);
   if (!regular || from == arena::nowhere) return;
   access reads{true, false, false, at, from, bytes};

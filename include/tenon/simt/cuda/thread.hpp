@@ -1,6 +1,7 @@
 #pragma once
 //  What one thread does by itself: clocks, sleep, traps, hints; printf and assert are the C library's.
 #include <tenon/config.hpp>
+#include <tenon/simt/machine.hpp>
 #include <tenon/simt/site.hpp>
 #include <tenon/simt/vocabulary.hpp>
 #if !TENON_CHECKED
