@@ -188,33 +188,21 @@ struct tf32 {
   TENON_HD static constexpr tf32 from_bits(std::uint32_t b) { return bit_cast<tf32>(b); }
 };
 
-// The formats below eight bits lie in the lower bits of a byte.
-struct e3m2 {
+/// A format below eight bits, in the lower bits of a byte: a sign, Exponent and Mantissa bits, no infinities, no NaN.
+template <int Exponent, int Mantissa>
+struct tiny_float {
   std::uint8_t bits;
 
-  e3m2() = default;
-  TENON_HD explicit constexpr e3m2(float v) : bits(detail::float_to_tiny<3, 2>(v)) {}
-  TENON_HD explicit constexpr    operator float() const { return detail::expand_small_float<3, 2>(bits & 0x3f); }
-  TENON_HD static constexpr e3m2 from_bits(std::uint8_t b) { return bit_cast<e3m2>(b); }
+  tiny_float() = default;
+  TENON_HD explicit constexpr tiny_float(float v) : bits(detail::float_to_tiny<Exponent, Mantissa>(v)) {}
+  TENON_HD explicit constexpr operator float() const {
+    return detail::expand_small_float<Exponent, Mantissa>(bits & ((2 << (Exponent + Mantissa)) - 1));
+  }
+  TENON_HD static constexpr tiny_float from_bits(std::uint8_t b) { return bit_cast<tiny_float>(b); }
 };
-
-struct e2m3 {
-  std::uint8_t bits;
-
-  e2m3() = default;
-  TENON_HD explicit constexpr e2m3(float v) : bits(detail::float_to_tiny<2, 3>(v)) {}
-  TENON_HD explicit constexpr    operator float() const { return detail::expand_small_float<2, 3>(bits & 0x3f); }
-  TENON_HD static constexpr e2m3 from_bits(std::uint8_t b) { return bit_cast<e2m3>(b); }
-};
-
-struct e2m1 {
-  std::uint8_t bits;
-
-  e2m1() = default;
-  TENON_HD explicit constexpr e2m1(float v) : bits(detail::float_to_tiny<2, 1>(v)) {}
-  TENON_HD explicit constexpr    operator float() const { return detail::expand_small_float<2, 1>(bits & 0xf); }
-  TENON_HD static constexpr e2m1 from_bits(std::uint8_t b) { return bit_cast<e2m1>(b); }
-};
+using e3m2 = tiny_float<3, 2>;
+using e2m3 = tiny_float<2, 3>;
+using e2m1 = tiny_float<2, 1>;
 
 /// The power of two at or above |v|, at most 2^127 (how a block's scale is chosen: nothing overflows).
 struct ue8m0 {

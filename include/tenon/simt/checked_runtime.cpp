@@ -71,6 +71,7 @@ static void find_statics() {
       &found);
   memory.statics = found.begin;  // another one in every OS thread, of the same layout
   if (memory.static_valid) return;
+  if (memory.statics == found.begin && memory.statics_bytes) return;  // this OS thread launched last, too
   static std::vector<char> ignored;
   found.bytes = std::min(found.bytes, arena::static_span);
   ignored.assign(found.bytes / 4 + 2, 0);
@@ -156,7 +157,6 @@ static bool run_launch(void (*body)(void const*), void const* argument, dim3 gri
   if (watch_statics) find_globals();
   auto& l             = the_launch();
   l.options           = options;
-  l.arch              = arch;
   l.alignment_matters = arch != 0;  // arch 0 reads and writes vectors with plain instructions
   l.sums              = sums;
   l.shape             = shape;
@@ -327,12 +327,13 @@ template <bool Write, std::size_t Alignment = 1>
 /// In global memory a volatile access is a relaxed atomic one (PTX ISA, "volatile operations"); a loop around it waits for
 /// somebody. In shared memory it orders nothing and is judged as a plain one, or code that trusts lanes to run in
 /// lock-step would pass.
-template <bool Write>
+template <bool Write, std::size_t Alignment>
 static void volatile_hook(void* address, std::size_t bytes, void const* return_address) {
   std::size_t const offset = memory.find(address);
-  if (offset == arena::nowhere || doing != activity::kernel) return hook<Write>(address, bytes, return_address);
+  if (offset == arena::nowhere || doing != activity::kernel)
+    return hook<Write, Alignment>(address, bytes, return_address);
   site_number const at = site_of(return_address);
-  if (in_shared(offset)) hook<Write>(address, bytes, return_address);
+  if (in_shared(offset)) hook<Write, Alignment>(address, bytes, return_address);
   runtime_scope const scope;
   if (!in_shared(offset))
     atomic_step(address, bytes, Write ? atomic_access::store : atomic_access::load, memory_order::relaxed,
@@ -351,8 +352,12 @@ using tenon::simt::volatile_hook;
   void __tsan_write##BYTES(void* p) { hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0)); } \
   void __tsan_unaligned_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }                \
   void __tsan_unaligned_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }                \
-  void __tsan_volatile_read##BYTES(void* p) { volatile_hook<false>(p, BYTES, __builtin_return_address(0)); }        \
-  void __tsan_volatile_write##BYTES(void* p) { volatile_hook<true>(p, BYTES, __builtin_return_address(0)); }        \
+  void __tsan_volatile_read##BYTES(void* p) {                                                                       \
+    volatile_hook<false, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0));                           \
+  }                                                                                                                 \
+  void __tsan_volatile_write##BYTES(void* p) {                                                                      \
+    volatile_hook<true, (BYTES < 8 ? BYTES : 8)>(p, BYTES, __builtin_return_address(0));                            \
+  }                                                                                                                 \
   void __tsan_unaligned_volatile_read##BYTES(void* p) { hook<false>(p, BYTES, __builtin_return_address(0)); }       \
   void __tsan_unaligned_volatile_write##BYTES(void* p) { hook<true>(p, BYTES, __builtin_return_address(0)); }       \
   void __tsan_read_write##BYTES(void* p) {                                                                          \

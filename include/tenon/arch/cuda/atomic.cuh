@@ -7,6 +7,7 @@
 //    atomic_add<memory_order::release, scope::block>(p, 1u)           to threads of its own block only
 //  A release orders what this thread did before it (and, after a block barrier, what its block did); an acquire that
 //  reads the released value sees that. The red_ forms return nothing and so need no acquire.
+#include <tenon/core/atomic_operand.hpp>
 #include <tenon/core/bit_cast.hpp>
 #include <tenon/core/numeric.hpp>
 #include <tenon/core/vec.hpp>
@@ -75,18 +76,6 @@ struct type_bf16x2 { static constexpr char text[] = ".bf16x2"; };
 // clang-format on
 
 template <class T>
-concept word = std::is_trivially_copyable_v<T> &&(sizeof(T) == 4 || sizeof(T) == 8);
-template <class T>
-concept integer = word<T> && std::integral<T>;
-
-template <class T>
-constexpr bool is_pair = std::is_same_v<T, vec<f16, 2>> || std::is_same_v<T, vec<bf16, 2>>;
-
-/// What atomic_add adds: integers of 4 or 8 bytes, float, double, pairs of f16 or bf16.
-template <class T>
-concept summand = integer<T> || std::is_same_v<T, float> || std::is_same_v<T, double> || is_pair<T>;
-
-template <class T>
 using bits_word = std::conditional_t<sizeof(T) == 4, type_b32, type_b64>;
 template <class T>
 using ordered_word = std::conditional_t<sizeof(T) == 4, std::conditional_t<std::is_signed_v<T>, type_s32, type_u32>,
@@ -99,7 +88,7 @@ using sum_word = std::conditional_t<
                                           std::conditional_t<std::is_same_v<T, vec<bf16, 2>>, type_bf16x2,
                                                              std::conditional_t<sizeof(T) == 4, type_u32, type_u64>>>>>;
 template <class T>
-using sum_op = std::conditional_t<is_pair<T>, op_add_half, op_add>;
+using sum_op = std::conditional_t<is_half_pair<T>, op_add_half, op_add>;
 
 template <memory_order Order, scope Scope, class Op, class Type, class T>
 __device__ inline T atom(T* p, T v) {
@@ -136,9 +125,6 @@ __device__ inline void red(T* p, T v) {
                  : "memory");
 }
 
-}  // namespace detail
-
-namespace detail {
 template <memory_order Order, scope Scope, class T>
 __device__ inline T load_ordered(T const* p) {
   if constexpr (sizeof(T) == 4) {
@@ -171,26 +157,26 @@ __device__ inline void store_ordered(T* p, T v) {
 }  // namespace detail
 
 /// Accesses of flags: 4 or 8 bytes.
-template <scope Scope = scope::device, detail::word T>
+template <scope Scope = scope::device, atomic_word T>
 __device__ inline T load_acquire(T const* p) {
   return detail::load_ordered<memory_order::acquire, Scope>(p);
 }
-template <scope Scope = scope::device, detail::word T>
+template <scope Scope = scope::device, atomic_word T>
 __device__ inline void store_release(T* p, std::type_identity_t<T> v) {
   detail::store_ordered<memory_order::release, Scope>(p, v);
 }
 /// Without order, but never torn and never out of a stale line.
-template <scope Scope = scope::device, detail::word T>
+template <scope Scope = scope::device, atomic_word T>
 __device__ inline T load_relaxed(T const* p) {
   return detail::load_ordered<memory_order::relaxed, Scope>(p);
 }
-template <scope Scope = scope::device, detail::word T>
+template <scope Scope = scope::device, atomic_word T>
 __device__ inline void store_relaxed(T* p, std::type_identity_t<T> v) {
   detail::store_ordered<memory_order::relaxed, Scope>(p, v);
 }
 
 /// Stores v where *p is `expected`; the value before.
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::word T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_word T>
 __device__ inline T atomic_compare_exchange(T* p, T expected, T v) {
   if constexpr (sizeof(T) == 4) {
     std::uint32_t before;
@@ -211,14 +197,14 @@ __device__ inline T atomic_compare_exchange(T* p, T expected, T v) {
   }
 }
 
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::word T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_word T>
 __device__ inline T atomic_exchange(T* p, T v) {
   return detail::atom<Order, Scope, detail::op_exchange, detail::bits_word<T>>(p, v);
 }
 
 /// *p += v; the value before. Sums round to nearest even; those of pairs keep subnormals, those of float flush them to
 /// zero in global memory. Pairs of bf16 are a loop before sm_90.
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::summand T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_summand T>
 __device__ inline T atomic_add(T* p, T v) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
   if constexpr (std::is_same_v<T, vec<bf16, 2>>) {
@@ -234,23 +220,23 @@ __device__ inline T atomic_add(T* p, T v) {
 #endif
     return detail::atom<Order, Scope, detail::sum_op<T>, detail::sum_word<T>>(p, v);
 }
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::integer T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_integer T>
 __device__ inline T atomic_max(T* p, T v) {
   return detail::atom<Order, Scope, detail::op_max, detail::ordered_word<T>>(p, v);
 }
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::integer T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_integer T>
 __device__ inline T atomic_min(T* p, T v) {
   return detail::atom<Order, Scope, detail::op_min, detail::ordered_word<T>>(p, v);
 }
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::integer T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_integer T>
 __device__ inline T atomic_and(T* p, T v) {
   return detail::atom<Order, Scope, detail::op_and, detail::bits_word<T>>(p, v);
 }
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::integer T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_integer T>
 __device__ inline T atomic_or(T* p, T v) {
   return detail::atom<Order, Scope, detail::op_or, detail::bits_word<T>>(p, v);
 }
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::integer T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_integer T>
 __device__ inline T atomic_xor(T* p, T v) {
   return detail::atom<Order, Scope, detail::op_xor, detail::bits_word<T>>(p, v);
 }
@@ -267,7 +253,7 @@ __device__ inline unsigned atomic_decrement(unsigned* p, unsigned last) {
 }
 
 /// The same without the value before, which costs a round trip.
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::summand T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_summand T>
 __device__ inline void red_add(T* p, T v) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
   if constexpr (std::is_same_v<T, vec<bf16, 2>>) atomic_add<Order, Scope>(p, v);
@@ -275,23 +261,23 @@ __device__ inline void red_add(T* p, T v) {
 #endif
     detail::red<Order, Scope, detail::sum_op<T>, detail::sum_word<T>>(p, v);
 }
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::integer T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_integer T>
 __device__ inline void red_max(T* p, T v) {
   detail::red<Order, Scope, detail::op_max, detail::ordered_word<T>>(p, v);
 }
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::integer T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_integer T>
 __device__ inline void red_min(T* p, T v) {
   detail::red<Order, Scope, detail::op_min, detail::ordered_word<T>>(p, v);
 }
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::integer T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_integer T>
 __device__ inline void red_and(T* p, T v) {
   detail::red<Order, Scope, detail::op_and, detail::bits_word<T>>(p, v);
 }
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::integer T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_integer T>
 __device__ inline void red_or(T* p, T v) {
   detail::red<Order, Scope, detail::op_or, detail::bits_word<T>>(p, v);
 }
-template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, detail::integer T>
+template <memory_order Order = memory_order::relaxed, scope Scope = scope::device, atomic_integer T>
 __device__ inline void red_xor(T* p, T v) {
   detail::red<Order, Scope, detail::op_xor, detail::bits_word<T>>(p, v);
 }

@@ -62,7 +62,6 @@ struct thread_state {
 /// What all blocks of the launch have in common.
 struct launch_state {
   check_options options;
-  int           arch              = 90;
   bool          alignment_matters = true;
   numerics      sums              = numerics::hopper;
   dim3          shape;  // of a block

@@ -134,8 +134,7 @@ inline void start_load(void* shared, void const* global, std::size_t bytes, void
     access a{true, false, false, at, from, bytes};
     judge_proxy(a);
     judge_cells(a);
-    if (a.reported && from + bytes > 0 && running().found.has(kind::out_of_bounds))
-      return complete_on(memory.find(barrier), bytes, at);
+    if (a.outside) return complete_on(memory.find(barrier), bytes, at);
   }
   access a{false, true, false, at, to, bytes};
   judge_proxy(a);
@@ -251,7 +250,7 @@ inline void start_store(void* global, void const* shared, std::size_t bytes, sit
     access writes{false, true, false, at, j.to, bytes};
     judge_proxy(writes);
     judge_cells(writes);
-    if (writes.reported && b.found.has(kind::out_of_bounds)) return;
+    if (writes.outside) return;
   }
   note(deed::does, bulk_store_name, at);
   shadows().copies.push_back({b.me, at, bulk_store_name});

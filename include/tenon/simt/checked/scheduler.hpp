@@ -213,8 +213,6 @@ class scheduler {
     return random_;
   }
 
-  unsigned alive_lanes() const { return warps_[running().me / 32].alive; }
-
   /// No thread of the block can go on, and no other block helps.
   void report_deadlock() {
     auto&                    b    = running();

@@ -17,6 +17,7 @@ struct access {
   site_number at;
   std::size_t offset, bytes;  // in the arena
   bool        reported = false;
+  bool        outside  = false;  // of what may be accessed: it must not be made
 };
 
 struct reader {
@@ -46,9 +47,6 @@ class reader_list {
     for (auto& x : readers_)
       if (agent_of(x.e) == agent_of(r.e)) return void(x = r);
     readers_.push_back(r);
-  }
-  bool holds(epoch e) const {
-    return std::any_of(readers_.begin(), readers_.end(), [&](auto& r) { return r.e == e; });
   }
   /// `threads_too`: no barrier has passed since the threads in it were noted.
   reader unordered(bool threads_too) const {
@@ -134,15 +132,6 @@ class reader_pool {
     bits_of(h)[b.me / 64] |= std::uint64_t{1} << (b.me % 64);
     h.last = b.me + 1, h.last_clock = clock_of(b.now), h.last_site = site;
     return true;
-  }
-
-  /// Whether e, the running thread's present, is in it.
-  [[gnu::always_inline]] bool holds(epoch set, epoch e) const {
-    auto const& b = running();
-    head const& h = at(clock_of(set));
-    if (h.barriers != b.barriers) return false;
-    if (clock_of(e) == b.base[b.me] + 1) return bits_of(h)[b.me / 64] >> (b.me % 64) & 1;
-    return h.list && lists_[h.list - 1]->holds(e);
   }
 
   /// One that does not happen before the running thread's present, of another warp if there is one.
@@ -465,6 +454,7 @@ inline void split(cell& c, overflow& o) {
     cell&             c = memory.shadow[at / 4];
     if (c.generation != generation) refresh(c, at & ~std::size_t{3}, generation);
     if (m & ~unsigned{c.valid}) {
+      a.outside = true;
       report_access(kind::out_of_bounds, a,
                     in_shared(a.offset)
                         ? a.offset < arena::static_span
