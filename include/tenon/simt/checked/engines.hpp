@@ -106,14 +106,6 @@ inline epoch phase_epoch(std::size_t barrier) {
   return make_epoch(running().first_agent + found->second.agent, found->second.phase + 1);
 }
 
-inline void report_changed_source(void const* from, std::size_t bytes, char const* name, site_number at) {
-  auto& b = running();
-  if (b.found.again(kind::unwaited_copy, at, 1)) return;
-  b.found.add(kind::unwaited_copy, level::error,
-              {at, std::string(name) + " whose source changed on its way", b.my_name()}, {1, "", ""},
-              where_is(from, bytes), "The source was written between the copy and its wait.");
-}
-
 inline void finish(bulk_load_job const& j) {
   note(deed::arrives, 0, 0, bulk_load_name, j.at);
   if (std::memcmp(j.snapshot.data(), j.from, j.bytes)) report_changed_source(j.from, j.bytes, bulk_load_name, j.at);
@@ -125,11 +117,10 @@ inline void finish(bulk_load_job const& j) {
 inline void start_load(void* shared, void const* global, std::size_t bytes, void* barrier, site_number at) {
   auto& b = running();
   if (!barrier_at(barrier, bulk_load_name, at)) return;
-  bool const to_fits        = is_bulk(shared, bytes, bulk_load_name, at),
-             from_fits      = is_bulk(global, bytes, bulk_load_name, at);
-  bool const        regular = to_fits && from_fits;
-  std::size_t const to      = shared_offset(shared, bulk_load_name, at);
-  if (!regular || to == arena::nowhere) return complete_on(memory.find(barrier), bytes, at);
+  bool const        to_fits   = is_bulk(shared, bytes, bulk_load_name, at);
+  bool const        from_fits = is_bulk(global, bytes, bulk_load_name, at);
+  std::size_t const to        = shared_offset(shared, bulk_load_name, at);
+  if (!to_fits || !from_fits || to == arena::nowhere) return complete_on(memory.find(barrier), bytes, at);
   if (std::size_t const from = memory.find(global); from != arena::nowhere) {
     access a{true, false, false, at, from, bytes};
     judge_proxy(a);
@@ -139,6 +130,7 @@ inline void start_load(void* shared, void const* global, std::size_t bytes, void
   access a{false, true, false, at, to, bytes};
   judge_proxy(a);
   judge_cells(a);
+  if (a.outside) return complete_on(memory.find(barrier), bytes, at);
   bulk_load_job j{static_cast<std::uint32_t>(shadows().copies.size()), to, memory.find(barrier), global, bytes, at, {}};
   auto const*   source = static_cast<std::byte const*>(global);
   j.snapshot.assign(source, source + bytes);
@@ -226,15 +218,15 @@ inline void hand_over(bulk_store_job& j, epoch as) {
 }
 
 inline void start_store(void* global, void const* shared, std::size_t bytes, site_number at) {
-  auto&      b              = running();
-  bool const from_fits      = is_bulk(shared, bytes, bulk_store_name, at),
-             to_fits        = is_bulk(global, bytes, bulk_store_name, at);
-  bool const        regular = from_fits && to_fits;
-  std::size_t const from    = shared_offset(shared, bulk_store_name, at);
-  if (!regular || from == arena::nowhere) return;
+  auto&             b         = running();
+  bool const        from_fits = is_bulk(shared, bytes, bulk_store_name, at);
+  bool const        to_fits   = is_bulk(global, bytes, bulk_store_name, at);
+  std::size_t const from      = shared_offset(shared, bulk_store_name, at);
+  if (!from_fits || !to_fits || from == arena::nowhere) return;
   access reads{true, false, false, at, from, bytes};
   judge_proxy(reads);
   judge_cells(reads);
+  if (reads.outside) return;
   bulk_store_job j{static_cast<std::uint32_t>(shadows().copies.size()),
                    b.me,
                    b.mine->bulk_groups,

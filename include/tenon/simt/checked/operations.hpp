@@ -245,12 +245,20 @@ inline void issue_copy(void* shared, void const* global, unsigned bytes, unsigne
   b.mine->copies.push_back(c);
 }
 
+/// A copy whose source does not hold any more what it held when the copy was issued.
+inline void report_changed_source(void const* from, std::size_t bytes, char const* name, site_number at) {
+  auto& b = running();
+  if (b.found.again(kind::unwaited_copy, at, 1)) return;
+  b.found.add(kind::unwaited_copy, level::error,
+              {at, std::string(name) + " whose source changed on its way", b.my_name()}, {1, "", ""},
+              where_is(from, bytes),
+              "The source was written between the copy and its wait. Missing: the wait for the copy before the write.");
+}
+
 inline void finish_copy(copy& c) {
   auto& b = running();
-  if (std::memcmp(c.snapshot, c.from, c.source_bytes) != 0 && !b.found.again(kind::unwaited_copy, c.at, 1))
-    b.found.add(kind::unwaited_copy, level::error, {c.at, "cp.async whose source changed on its way", b.my_name()},
-                {1, "", ""}, where_is(c.from, c.source_bytes),
-                "The source was written between the copy and its wait. Missing: cp_async_wait<N>() before the write.");
+  if (std::memcmp(c.snapshot, c.from, c.source_bytes))
+    report_changed_source(c.from, c.source_bytes, cp_async_name, c.at);
   deliver(c);
   if (c.to % 4 == 0) take_from_flight(c.to, c.bytes, c.number, b.now, c.at);
 }
