@@ -96,13 +96,14 @@ status gemm(context const& where, tensor_view<D, 2> d, tensor_view<A, 2> a, tens
   static_assert(std::same_as<D, T> || std::same_as<D, float>,
                 "tenon::gemm: the elements of d must be those of a, or f32");
 
-  extent m{"m"}, n{"n"}, k{"k"}, b_rows{"n of b"};
+  constexpr bool paired = epilogue::pipeline_of<Epilogue>::paired;
+  extent         m{"m"}, n{"n"}, k{"k"}, b_rows{"n of b"};
   TENON_TRY(contract{"gemm"}
                 .shape(d, m, n)
                 .shape(a, m, k)
                 .shape(b, b_rows, k)
-                .require(b_rows.value == (pairwise<Epilogue> ? paired_rows(n.value) : n.value), errc::shape_mismatch,
-                         "n of b", b_rows.value, pairwise<Epilogue> ? paired_rows(n.value) : n.value)
+                .require(b_rows.value == (paired ? paired_rows(n.value) : n.value), errc::shape_mismatch, "n of b",
+                         b_rows.value, paired ? paired_rows(n.value) : n.value)
                 .addressable(d, "d")
                 .addressable(a, "a")
                 .addressable(b, "b")
