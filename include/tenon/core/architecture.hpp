@@ -24,6 +24,16 @@ struct architecture {
       default: return 227 * 1024;  // 90, 100, 103, 110
     }
   }
+  /// Multiprocessors of the card that plans are made for where the context does not say: A100, RTX 4090, H100 SXM.
+  TENON_HD constexpr int multiprocessors() const {
+    switch (number) {
+      case 0: return 1;
+      case 80: return 108;
+      case 86: return 84;
+      case 89: return 128;
+      default: return 132;
+    }
+  }
   TENON_HD constexpr bool is_host() const { return number == 0; }
 };
 

@@ -15,6 +15,13 @@ struct workspace {
   std::size_t size = 0;  // bytes
 };
 
+/// Words that are zero before a call and zero after it: with them the blocks of one launch find out which of them comes
+/// last. The caller clears them once; a launch that did not finish leaves them in any state.
+struct counters {
+  unsigned* data = nullptr;
+  int       size = 0;  // words; kernels that split K want one per tile of D, others work without
+};
+
 #if !TENON_CUDA
 namespace simt {
 class session;
@@ -30,6 +37,8 @@ namespace tenon::inline TENON_TARGET {
 struct context {
   int              arch      = 0;  // 0: the host's own policies; 80, 89, 90: act as that architecture, lane by lane
   tenon::workspace workspace = {};
+  tenon::counters  counters  = {};
+  int              multiprocessors = 0;        // to plan for; 0: those of the architecture's usual card
   bool             batch_invariant = true;     // choose kernels and splits without looking at the batch
   int              threads         = 0;        // cores to use; 0: all
   simt::session*   session         = nullptr;  // a checked run collects its findings here
@@ -39,9 +48,10 @@ struct context {
 struct context {
   int              arch            = 0;  // arch::built_for(), asked once when the context is made
   tenon::workspace workspace       = {};
+  tenon::counters  counters        = {};
+  int              multiprocessors = 0;  // of the device; 0: those of the architecture's usual card
   bool             batch_invariant = false;
   cudaStream_t     stream          = nullptr;
-  int              multiprocessors = 0;
 };
 #endif
 
