@@ -104,10 +104,10 @@ inline float stored(double scale, weight_scale_storage as) {
     case weight_scale_storage::f32: break;
     case weight_scale_storage::f16: return static_cast<float>(f16(s));
     case weight_scale_storage::e4m3: return static_cast<float>(tenon::e4m3(s));
-    case weight_scale_storage::power_of_two: {
+    case weight_scale_storage::power_of_two: {  // at or below
       int exponent = 0;
       std::frexp(s, &exponent);
-      return s > 0 ? static_cast<float>(std::ldexp(1., exponent - 1)) : 0.f;
+      return s > 0 ? static_cast<float>(std::ldexp(1., max(exponent - 1, -126))) : 0.f;
     }
   }
   return s;
@@ -125,8 +125,9 @@ inline float largest_number(weight_code code) {
 
 /// Sizes that the search tries, as parts of absmax / 8 (/ 128): from all within the range to a third of it clipped.
 inline constexpr int weight_search_steps = 21;
-inline double        weight_search_size(int step, weight_code code) {
-         return code == weight_code::int4 ? 1.15 - 0.0275 * step : 1.01 - 0.02 * step;
+
+inline double weight_search_size(int step, weight_code code) {
+  return code == weight_code::int4 ? 1.15 - 0.0275 * step : 1.01 - 0.02 * step;
 }
 
 /// The grid of a cell under a method; a scale of 0 where the cell is all zeros, or too small for the scale's storage.
@@ -150,6 +151,8 @@ inline weight_grid choose_grid(weight_cell const& cell, weight_format const& for
     g.lowest = -zero, g.highest = 15 - zero;
     return g;
   };
+  // MX: the power of two below absmax becomes 4, the largest power of two among the codes, and up to 8 saturates to 6.
+  if (as == weight_scale_storage::power_of_two) return grid(absmax / 4, -highest, highest);
   bool const integer = format.code == weight_code::int4 || format.code == weight_code::int8;
   if (!integer || options.method == weight_scale_method::absmax)
     return format.zero_points ? with_zero_point(1) : grid(absmax / static_cast<double>(highest), -highest, highest);
@@ -164,7 +167,7 @@ inline weight_grid choose_grid(weight_cell const& cell, weight_format const& for
   double      least = std::numeric_limits<double>::infinity();
   auto const  offer = [&](weight_grid const& g) {
     if (g.scale == 0) return;
-    if (double const error = squared_error(cell, g); error < least) least = error, best = g;
+    if (double const error = squared_error(cell, g); best.scale == 0 || error < least) least = error, best = g;
   };
   if (format.zero_points) {
     for (int i = 0; i < weight_search_steps; ++i) offer(with_zero_point(1 - 0.02 * i));
@@ -188,25 +191,23 @@ inline float choose_factor(weight_format const& format, double largest, double l
       return max(static_cast<float>(largest / (6. * 448.)), std::numeric_limits<float>::min());
     case weight_scale_storage::f16: break;
   }
-  // f16 has eleven bits from 2^-14 on. Scales of 2^10 leave room for their products with codes.
+  // f16 has eleven bits from 2^-14 on, and the search takes up to a bit off. Scales of 2^10 leave room for their products with codes.
   double const codes = static_cast<double>(largest_number(format.code)) + 1;
   int          high = 0, low = 0;
   std::frexp(largest / codes, &high);
   std::frexp(max(least, largest * 0x1p-24) / codes, &low);
-  if (high <= 10 && low >= -11) return 1;
+  if (high <= 10 && low >= -12) return 1;
   return static_cast<float>(std::ldexp(1., max(high - 10, -126)));
 }
 
-inline std::uint8_t encoded(float w, weight_grid const& g, weight_code code) {
+/// The nearest code, before its offset.
+inline int integer_code(float w, weight_grid const& g) {
   float const v = g.scale == 0 ? 0.f : w / g.scale;
-  switch (code) {
-    case weight_code::fp8: return tenon::e4m3(v).bits;
-    case weight_code::fp4: return tenon::e2m1(v).bits;
-    case weight_code::int4:
-    case weight_code::int8: break;
-  }
-  auto const n = static_cast<int>(nearest_integer(clamp(v, g.lowest, g.highest)));
-  return static_cast<std::uint8_t>(n);
+  return static_cast<int>(nearest_integer(clamp(v, g.lowest, g.highest)));
+}
+inline std::uint8_t float_code(float w, weight_grid const& g, weight_code code) {
+  float const v = g.scale == 0 ? 0.f : w / g.scale;
+  return code == weight_code::fp8 ? tenon::e4m3(v).bits : tenon::e2m1(v).bits;
 }
 
 }  // namespace detail
@@ -265,50 +266,58 @@ status quantize_weight(quantized_weight& out, tensor_view<W, 2> w, weight_format
     importance.push_back(v);
   }
 
-  // The cell of a band of rows and a group of columns.
-  detail::weight_cell cell;
-  auto const          gather = [&](index_t band, index_t g) {
-    cell.values.clear(), cell.importance.clear();
-    cell.least = cell.greatest = 0;
-    index_t const first = g * group, last = min(first + group, q.columns);
-    for (index_t i = band * format.block_rows; i < min((band + 1) * format.block_rows, q.rows); ++i) {
-      for (index_t j = first; j < last; ++j) cell.values.push_back(static_cast<float>(w(i, j)));
-      if (!importance.empty())
-        cell.importance.insert(cell.importance.end(), importance.begin() + first, importance.begin() + last);
-    }
-    for (float const v : cell.values) cell.least = min(cell.least, v), cell.greatest = max(cell.greatest, v);
-  };
-
-  for (index_t i = 0; i < q.rows; ++i)
-    for (index_t j = 0; j < q.columns; ++j)
-      if (!std::isfinite(static_cast<float>(w(i, j)))) return {errc::out_of_range, "quantize_weight", "w", i, j};
+  // One pass over all: what is not finite, and the range of scales.
   double largest = 0, least = std::numeric_limits<double>::infinity();
-  for (index_t band = 0; band < bands; ++band)
-    for (index_t g = 0; g < groups; ++g) {
-      gather(band, g);
-      auto const absmax = static_cast<double>(cell.absmax());
-      largest           = max(largest, absmax);
-      if (absmax > 0) least = min(least, absmax);
+  for (index_t band = 0; band < bands; ++band) {
+    std::vector<float> absmax(static_cast<std::size_t>(groups));
+    for (index_t i = band * format.block_rows; i < min((band + 1) * format.block_rows, q.rows); ++i)
+      for (index_t g = 0; g < groups; ++g)
+        for (index_t j = g * group; j < min((g + 1) * group, q.columns); ++j) {
+          float const v = std::abs(static_cast<float>(w(i, j)));
+          if (!(v <= std::numeric_limits<float>::max())) return {errc::out_of_range, "quantize_weight", "w", i, j};
+          auto& m = absmax[static_cast<std::size_t>(g)];
+          m       = max(m, v);
+        }
+    for (float const m : absmax) {
+      largest = max(largest, static_cast<double>(m));
+      if (m > 0) least = min(least, static_cast<double>(m));
     }
+  }
   q.factor = detail::choose_factor(format, largest, least);
 
+  detail::weight_cell cell;
   for (index_t band = 0; band < bands; ++band)
     for (index_t g = 0; g < groups; ++g) {
-      gather(band, g);
+      index_t const row = band * format.block_rows, height = min(index_t{format.block_rows}, q.rows - row);
+      index_t const column = g * group, width = min(group, q.columns - column);
+      cell.values.resize(static_cast<std::size_t>(height * width));
+      cell.importance.resize(importance.empty() ? 0 : cell.values.size());
+      cell.least = cell.greatest = 0;
+      for (index_t i = 0; i < height; ++i)
+        for (index_t j = 0; j < width; ++j) {
+          auto const  n  = static_cast<std::size_t>(i * width + j);
+          float const v  = static_cast<float>(w(row + i, column + j));
+          cell.values[n] = v;
+          cell.least     = min(cell.least, v);
+          cell.greatest  = max(cell.greatest, v);
+          if (!importance.empty()) cell.importance[n] = importance[static_cast<std::size_t>(column + j)];
+        }
       if (options.per_tensor) cell.greatest = static_cast<float>(largest);
+
       auto const grid = detail::choose_grid(cell, format, static_cast<double>(q.factor), options);
-      q.scales[static_cast<std::size_t>(band * q.groups() + g)] = grid.stored;
-      int offset                                                = format.code == weight_code::int4 ? 8 : 0;
-      if (format.zero_points && grid.scale != 0) {
-        offset                                                   = static_cast<int>(-grid.lowest);
-        q.zeros[static_cast<std::size_t>(band * q.groups() + g)] = static_cast<std::uint8_t>(offset);
-      }
-      index_t const first = g * group, width = min(group, q.columns - first);
-      for (std::size_t n = 0; n < cell.values.size(); ++n) {
-        auto const i = band * format.block_rows + static_cast<index_t>(n) / width,
-                   j = first + static_cast<index_t>(n) % width;
-        q.codes[static_cast<std::size_t>(i * q.columns + j)] =
-            static_cast<std::uint8_t>(detail::encoded(cell.values[n], grid, format.code) + offset);
+      auto const at   = static_cast<std::size_t>(band * q.groups() + g);
+      q.scales[at]    = grid.stored;
+      int offset      = format.code == weight_code::int4 ? 8 : 0;
+      if (format.zero_points && grid.scale != 0) offset = static_cast<int>(-grid.lowest);
+      if (format.zero_points) q.zeros[at] = static_cast<std::uint8_t>(offset);
+      for (index_t i = 0; i < height; ++i) {
+        float const* const  from = cell.values.data() + i * width;
+        std::uint8_t* const to   = q.codes.data() + (row + i) * q.columns + column;
+        if (integer)
+          for (index_t j = 0; j < width; ++j)
+            to[j] = static_cast<std::uint8_t>(detail::integer_code(from[j], grid) + offset);
+        else
+          for (index_t j = 0; j < width; ++j) to[j] = detail::float_code(from[j], grid, format.code);
       }
     }
   out = std::move(q);
