@@ -1,0 +1,62 @@
+#pragma once
+//  How a product with packed weights is cut into blocks, warps and stages, as a value; and the menu of all that are compiled.
+#include <tenon/config.hpp>
+#include <tenon/core/architecture.hpp>
+#include <tenon/core/tensor_view.hpp>
+#include <tenon/quant/packed_weight.hpp>
+#if !defined(__CUDACC_RTC__)
+#  include <cstdio>
+#  include <string>
+#endif
+
+namespace tenon {
+
+/// What computes the products.
+enum class packed_gemm_kind {
+  lanes,   // blocks of one thread: the host (packed_gemm_lanes_kernel.cuh)
+  vector,  // CUDA cores on packed atoms: f32 inputs, any layout (packed_gemm_vector_kernel.cuh)
+  stream,  // few rows: weights as operand A, streamed through a ring, warps split K (packed_gemm_stream_kernel.cuh)
+  tile,    // many rows: weights as operand A, decoded in registers (packed_gemm_tile_kernel.cuh)
+};
+
+/// One point of the tuning space.
+struct packed_gemm_policy {
+  packed_gemm_kind kind    = packed_gemm_kind::lanes;
+  int              threads = 1;      // per block
+  int              tokens  = 32;     // rows of D that one block computes
+  int              rows    = 64;     // of B that one block computes, a multiple of 64
+  int              depth   = 64;     // columns of one stage, a multiple of 64
+  int              stages  = 0;      // in flight (stream, tile)
+  bool             bulk    = false;  // weights arrive by bulk copies (sm_90), not by cp.async
+  bool             wide    = true;   // rows of A are contiguous and start on 16 bytes
+
+  /// Made for the host's own kernel: blocks of one thread.
+  constexpr bool on_host() const { return kind == packed_gemm_kind::lanes; }
+
+  friend constexpr bool operator==(packed_gemm_policy const&, packed_gemm_policy const&) = default;
+};
+
+#if !defined(__CUDACC_RTC__)
+/// "stream 16 x 64 x 256, 6 stages, bulk, 288 threads"
+inline std::string to_string(packed_gemm_policy const& p) {
+  char const* const kinds[] = {"lanes", "vector", "stream", "tile"};
+  char              text[160];
+  std::snprintf(text, sizeof text, "%s %d x %d x %d, %d stages%s, %d threads%s", kinds[static_cast<int>(p.kind)],
+                p.tokens, p.rows, p.depth, p.stages, p.bulk ? ", bulk" : "", p.threads, p.wide ? "" : ", by elements");
+  return text;
+}
+#endif
+
+namespace packed_gemm_policies {
+// kind, threads, tokens, rows, depth, stages, bulk, wide
+inline constexpr packed_gemm_policy lanes{packed_gemm_kind::lanes, 1, 32, 64, 256, 0, false, false};
+// stream: see packed_gemm_stream_kernel.cuh
+// tile: see packed_gemm_tile_kernel.cuh
+}  // namespace packed_gemm_policies
+
+/// Every policy that a kernel is compiled for.
+inline constexpr packed_gemm_policy packed_gemm_menu[] = {
+    packed_gemm_policies::lanes,
+};
+
+}  // namespace tenon
