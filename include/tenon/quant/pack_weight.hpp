@@ -27,14 +27,14 @@ constexpr packed_layout packed_layout_of(weight_format const& format, index_t ro
   return l;
 }
 
-/// The scale of a whole row where int4 stores it as f16: the nearest power of two that brings the largest to [2^14, 2^15).
-namespace detail {
+namespace packed {
+/// The power of two whose division brings the largest group scale to [2^14, 2^15), so that f16 holds as many as it can.
 inline float group_factor(quantized_weight const& from) {
   float most = 0;
   for (float const s : from.scales) most = std::max(most, std::fabs(s));
   return most > 0 ? std::ldexp(1.f, std::ilogb(most) - 14) : 1.f;
 }
-}  // namespace detail
+}  // namespace packed
 
 /// to[...] = the packed form of `from`
 ///
@@ -79,7 +79,7 @@ inline status pack_weight(packed_layout& layout, tensor_view<std::byte, 1> to, q
           .result);
   for (float const s : from.scales)
     if (!std::isfinite(s)) return {errc::out_of_range, "pack_weight", "scales: not finite"};
-  float const power = l.scales == scale_kind::group ? detail::group_factor(from) : 1.f;
+  float const power = l.scales == scale_kind::group ? packed::group_factor(from) : 1.f;
   l.factor          = l.scales == scale_kind::group ? from.factor * power : 1.f;
 
   std::fill(to.data, to.data + to.extent[0], std::byte{0});
