@@ -29,6 +29,7 @@ struct packed_gemm_policy {
   int              stages  = 0;      // in flight (stream, tile)
   bool             bulk    = false;  // weights arrive by bulk copies (sm_90), not by cp.async
   bool             wide    = true;   // rows of A are contiguous and start on 16 bytes
+  bool             native  = true;   // e4m3 by e4m3 as the tensor core has it (sm_89 on), not widened to f16
 
   /// Made for the host's own kernel: blocks of one thread.
   constexpr bool on_host() const { return kind == packed_gemm_kind::lanes; }
@@ -41,22 +42,29 @@ struct packed_gemm_policy {
 inline std::string to_string(packed_gemm_policy const& p) {
   char const* const kinds[] = {"lanes", "vector", "stream", "tile"};
   char              text[160];
-  std::snprintf(text, sizeof text, "%s %d x %d x %d, %d stages%s, %d threads%s", kinds[static_cast<int>(p.kind)],
-                p.tokens, p.rows, p.depth, p.stages, p.bulk ? ", bulk" : "", p.threads, p.wide ? "" : ", by elements");
+  std::snprintf(text, sizeof text, "%s %d x %d x %d, %d stages%s, %d threads%s%s", kinds[static_cast<int>(p.kind)],
+                p.tokens, p.rows, p.depth, p.stages, p.bulk ? ", bulk" : "", p.threads, p.wide ? "" : ", by elements",
+                p.native ? "" : ", fp8 as f16");
   return text;
 }
 #endif
 
 namespace packed_gemm_policies {
-// kind, threads, tokens, rows, depth, stages, bulk, wide
+// kind, threads, tokens, rows, depth, stages, bulk, wide, native
 inline constexpr packed_gemm_policy lanes{packed_gemm_kind::lanes, 1, 32, 64, 256, 0, false, false};
 // stream: see packed_gemm_stream_kernel.cuh
 // tile: see packed_gemm_tile_kernel.cuh
+inline constexpr packed_gemm_policy tile_64x64{packed_gemm_kind::tile, 128, 64, 64, 64, 4, false, true};
+inline constexpr packed_gemm_policy tile_128x64{packed_gemm_kind::tile, 128, 128, 64, 64, 3, false, true};
+inline constexpr packed_gemm_policy tile_128x128{packed_gemm_kind::tile, 256, 128, 128, 64, 3, false, true};
+inline constexpr packed_gemm_policy tile_strided{packed_gemm_kind::tile, 128, 64, 64, 64, 2, false, false, false};
+inline constexpr packed_gemm_policy tile_widened{packed_gemm_kind::tile, 128, 64, 64, 64, 3, false, true, false};
 }  // namespace packed_gemm_policies
 
 /// Every policy that a kernel is compiled for.
 inline constexpr packed_gemm_policy packed_gemm_menu[] = {
-    packed_gemm_policies::lanes,
+    packed_gemm_policies::lanes,        packed_gemm_policies::tile_64x64,   packed_gemm_policies::tile_128x64,
+    packed_gemm_policies::tile_128x128, packed_gemm_policies::tile_strided, packed_gemm_policies::tile_widened,
 };
 
 }  // namespace tenon
