@@ -80,7 +80,7 @@ status packed_gemm(context const& where, packed_gemm_params<D, A, Weight, Epilog
                 .require(l.code == Weight::code && l.scales == Weight::scales && l.order == Weight::order,
                          errc::unsupported, "layout of b: not that of its type")
                 .require(l.rows == 0 || params.b.data != nullptr, errc::out_of_range, "b", 0, 1)
-                .require(address % 128 == 0, errc::misaligned, "b", static_cast<index_t>(address % 128), 0)
+                .require(address % 16 == 0, errc::misaligned, "b", static_cast<index_t>(address % 16), 0)
                 .addressable(params.d, "d")
                 .addressable(params.a, "a")
                 .result);
