@@ -34,6 +34,13 @@ struct packed_gemm_policy {
   /// Made for the host's own kernel: blocks of one thread.
   constexpr bool on_host() const { return kind == packed_gemm_kind::lanes; }
 
+  /// Bytes of the ring of stages in shared memory: codes of `rows` rows and inputs of `tokens` tokens.
+  constexpr std::size_t shared_bytes(weight_code code, int input_bytes) const {
+    if (kind != packed_gemm_kind::stream && kind != packed_gemm_kind::tile) return 0;
+    return static_cast<std::size_t>(stages) * static_cast<std::size_t>(depth) *
+           static_cast<std::size_t>(rows * bits_of(code) / 8 + tokens * input_bytes);
+  }
+
   friend constexpr bool operator==(packed_gemm_policy const&, packed_gemm_policy const&) = default;
 };
 

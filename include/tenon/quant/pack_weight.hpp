@@ -11,22 +11,6 @@
 
 namespace tenon {
 
-/// The layout that `format` of a rows x columns matrix packs into: pure, so sizes are known before anything is allocated.
-/// int4 and fp4 have group scales (a whole row is one group), 8-bit codes row scales, or group or block scales where the
-/// format has them. `factor` is filled in by pack_weight.
-constexpr packed_layout packed_layout_of(weight_format const& format, index_t rows, index_t columns, pack_order order) {
-  packed_layout l;
-  l.code = format.code, l.order = order, l.rows = rows, l.columns = columns, l.zero_points = format.zero_points;
-  if (format.block_rows > 1) {
-    l.scales = scale_kind::block, l.group = format.group, l.block_rows = format.block_rows;
-  } else if (format.group > 0) {
-    l.scales = scale_kind::group, l.group = format.group;
-  } else if (bits_of(format.code) == 4) {
-    l.scales = scale_kind::group, l.group = static_cast<int>(round_up(max<index_t>(columns, 1), packed::atom_columns));
-  }
-  return l;
-}
-
 namespace packed {
 /// The power of two whose division brings the largest group scale to [2^14, 2^15), so that f16 holds as many as it can.
 inline float group_factor(quantized_weight const& from) {

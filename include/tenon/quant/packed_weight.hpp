@@ -145,6 +145,22 @@ inline std::string to_string(packed_layout const& l) {
   return s + ", " + std::to_string(l.bytes()) + " bytes";
 }
 
+/// The layout that `format` of a rows x columns matrix packs into: pure, so sizes are known before anything is allocated.
+/// int4 and fp4 have group scales (a whole row is one group), 8-bit codes row scales, or group or block scales where the
+/// format has them. `factor` is filled in by pack_weight.
+constexpr packed_layout packed_layout_of(weight_format const& format, index_t rows, index_t columns, pack_order order) {
+  packed_layout l;
+  l.code = format.code, l.order = order, l.rows = rows, l.columns = columns, l.zero_points = format.zero_points;
+  if (format.block_rows > 1) {
+    l.scales = scale_kind::block, l.group = format.group, l.block_rows = format.block_rows;
+  } else if (format.group > 0) {
+    l.scales = scale_kind::group, l.group = format.group;
+  } else if (bits_of(format.code) == 4) {
+    l.scales = scale_kind::group, l.group = static_cast<int>(round_up(max<index_t>(columns, 1), packed::atom_columns));
+  }
+  return l;
+}
+
 /// A packed matrix in memory, as kernels take it: what the compiler must know is in the type.
 template <weight_code Code, scale_kind Scales, pack_order Order>
 struct packed_weight {
