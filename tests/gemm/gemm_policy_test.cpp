@@ -25,7 +25,7 @@ TEST(gemm_policy, is_legal_on_every_architecture) {
               EXPECT_NE(std::find(std::begin(tenon::gemm_menu), std::end(tenon::gemm_menu), p),
                         std::end(tenon::gemm_menu))
                   << to_string(p);
-              EXPECT_LE(p.shared_bytes(bytes), architecture{arch}.shared_bytes()) << to_string(p);
+              EXPECT_LE(p.ring_bytes(), architecture{arch}.shared_bytes()) << to_string(p);
               EXPECT_TRUE(!p.wide || aligned) << to_string(p);
               EXPECT_TRUE(p.kind != gemm_kind::mma || bytes == 2) << to_string(p);
               EXPECT_EQ(p.kind == gemm_kind::lanes, arch == 0) << to_string(p);
@@ -41,8 +41,9 @@ TEST(gemm_policy, menu_is_well_formed) {
       EXPECT_EQ(p.columns % 16, 0);
       continue;
     }
-    EXPECT_EQ(p.threads, 32 * (p.rows / p.tile_rows) * (p.columns / p.tile_columns));
-    EXPECT_LE(p.shared_bytes(2), architecture{89}.shared_bytes());
+    int const tiles = p.rows / p.tile_rows * (p.columns / p.tile_columns);
+    EXPECT_EQ(p.threads, p.kind == gemm_kind::tile ? tiles : 32 * tiles * p.split);
+    EXPECT_LE(p.ring_bytes(), architecture{89}.shared_bytes());
     EXPECT_EQ(std::count(std::begin(tenon::gemm_menu), std::end(tenon::gemm_menu), p), 1);
   }
 }
@@ -59,7 +60,7 @@ TEST(gemm_policy, kind_is_batch_invariant) {
 }
 
 TEST(gemm_policy, prints) {
-  EXPECT_EQ(to_string(tenon::gemm_policies::mma_64), "mma 64x64x64, 4 stages, tile 32x32, 128 threads");
+  EXPECT_EQ(to_string(tenon::gemm_policies::mma_64), "mma 64x64x64, 6 stages, tile 32x32, 128 threads");
   EXPECT_EQ(to_string(tenon::gemm_policies::mma_strided),
             "mma 64x64x64, 2 stages, tile 32x32, 128 threads, by elements");
 }
@@ -93,7 +94,8 @@ TEST(gemm_contract, names_what_is_wrong) {
   gemm_policy unknown = tenon::gemm_policies::vector_1;
   unknown.threads     = 96;
   check(tenon::gemm(where, dv, av, bv, {.policy = unknown}), errc::unsupported, "policy", 0, 0);
-  check(tenon::gemm(where, dv, av, bv, {.policy = tenon::gemm_policies::mma_64}), errc::unsupported, "policy", 0, 0);
+  check(tenon::gemm(where, dv, av, bv, {.policy = tenon::gemm_policies::mma_64}), errc::unsupported, "allow_tf32", 0,
+        1);
   tenon::context gpu;
   gpu.arch                             = 80;
   tenon::tensor_view<float, 2> shifted = av;

@@ -9,6 +9,7 @@
 #include <tenon/gemm/gemm_mma_kernel.cuh>
 #include <tenon/gemm/gemm_params.hpp>
 #include <tenon/gemm/gemm_policy.hpp>
+#include <tenon/gemm/gemm_tile_kernel.cuh>
 #include <tenon/gemm/gemm_vector_kernel.cuh>
 #include <tenon/op/epilogue.hpp>
 
@@ -18,7 +19,8 @@
 namespace tenon {
 
 struct gemm_options {
-  std::optional<gemm_policy> policy = {};  // instead of the one that choose_gemm_policy would choose
+  std::optional<gemm_policy> policy     = {};     // instead of the one that choose_gemm_policy would choose
+  bool                       allow_tf32 = false;  // f32 operands may be rounded to tf32, for tensor cores
 };
 
 /// Elements that gemm multiplies.
@@ -31,36 +33,59 @@ namespace tenon::inline TENON_TARGET {
 
 namespace detail {
 
-template <class Policy, class D, class T, class Epilogue>
-status launch_gemm(gemm_params<D, T, Epilogue> const& params, context const& where) {
+/// Tiles of one D: blocks, where none shares a sum with another.
+template <class Policy, class Pipeline>
+constexpr index_t gemm_tiles(index_t m, index_t n) {
   constexpr gemm_policy policy = Policy::value;
-  using shape                  = gemm_params<D, T, Epilogue>;
+  index_t const         down   = ceil_div(m, policy.rows);
+  if constexpr (policy.kind == gemm_kind::lanes)
+    return down * ceil_div(n, kernel::gemm_lanes_cover<Policy, Pipeline>::columns);
+  else if constexpr (policy.kind == gemm_kind::vector)
+    return down * ceil_div(n, kernel::gemm_vector_cover<Policy, Pipeline>::columns);
+  else return down * ceil_div(Pipeline::paired ? paired_rows(n) : n, policy.columns);
+}
 
-  // Blocks over D, in the units of `columns`: D's (lanes), else B's rows.
-  index_t const m = params.d.extent[0], n = params.d.extent[1], k = params.a.extent[1];
-  index_t const across = shape::paired && policy.kind != gemm_kind::lanes ? paired_rows(n) : n;
-  index_t const blocks = ceil_div(m, policy.rows) * ceil_div(across, policy.columns);
-  if (blocks >= index_t{1} << 31) return {errc::out_of_range, "gemm", "blocks", blocks, (index_t{1} << 31) - 1};
-  double const work = static_cast<double>(min<index_t>(m, policy.rows)) *
-                      static_cast<double>(min<index_t>(n, policy.columns)) * static_cast<double>(k) *
-                      (shape::paired && policy.kind == gemm_kind::lanes ? 2 : 1);
-  auto const launch = [&](void (*kernel)(shape const)) {
-    return arch::launch("gemm", where,
-                        {.grid           = static_cast<unsigned>(blocks),
-                         .block          = static_cast<unsigned>(policy.threads),
-                         .shared_bytes   = policy.shared_bytes(sizeof(T)),
-                         .work_per_block = work},
-                        kernel, params);
-  };
+/// Shared memory of a block.
+template <class Policy, class T, class Pipeline>
+constexpr std::size_t gemm_shared_bytes() {
+  constexpr gemm_policy policy = Policy::value;
   if constexpr (policy.kind == gemm_kind::lanes) {
-    return launch(kernel::gemm_lanes<Policy, D, T, Epilogue>);
+    return 0;
   } else if constexpr (policy.kind == gemm_kind::vector) {
-    return launch(kernel::gemm_vector<Policy, D, T, Epilogue>);
-  } else if constexpr (sizeof(T) == 2) {
-    static_assert(sizeof(kernel::gemm_mma_storage<Policy, T>) == policy.shared_bytes(sizeof(T)));
-    return launch(kernel::gemm_mma<Policy, D, T, Epilogue>);
+    if (kernel::gemm_vector_cover<Policy, Pipeline>::direct) return 0;
+    return sizeof(kernel::gemm_vector_storage<Policy, Pipeline>);
   } else {
-    return {errc::unsupported, "gemm", "policy"};  // tensor cores have no true fp32
+    static_assert(sizeof(kernel::gemm_ring<Policy, T>) == policy.ring_bytes());
+    static_assert(sizeof(kernel::gemm_end_storage<Policy, Pipeline>) <= policy.ring_bytes());
+    return policy.ring_bytes();
+  }
+}
+
+template <class Policy, class D, class T, class Pipeline>
+status launch_gemm(gemm_params<D, T, Pipeline> params, context const& where) {
+  constexpr gemm_policy policy = Policy::value;
+  if constexpr (!policy.runs(sizeof(T), Pipeline::segment, Pipeline::paired)) {
+    return {errc::unsupported, "gemm", "policy"};  // not with these elements, or not with this epilogue
+  } else {
+    index_t const m = params.d.extent[0], n = params.d.extent[1], k = params.a.extent[1];
+    params.tiles         = gemm_tiles<Policy, Pipeline>(m, n);
+    index_t const blocks = params.tiles;
+    if (blocks >= index_t{1} << 31) return {errc::out_of_range, "gemm", "blocks", blocks, (index_t{1} << 31) - 1};
+    double const work = static_cast<double>(min<index_t>(m, policy.rows)) *
+                        static_cast<double>(min<index_t>(n, policy.columns)) * static_cast<double>(k) *
+                        (Pipeline::paired && policy.kind == gemm_kind::lanes ? 2 : 1);
+    auto const launch = [&](void (*kernel)(gemm_params<D, T, Pipeline> const)) {
+      return arch::launch("gemm", where,
+                          {.grid           = static_cast<unsigned>(blocks),
+                           .block          = static_cast<unsigned>(policy.threads),
+                           .shared_bytes   = gemm_shared_bytes<Policy, T, Pipeline>(),
+                           .work_per_block = work},
+                          kernel, params);
+    };
+    if constexpr (policy.kind == gemm_kind::lanes) return launch(kernel::gemm_lanes<Policy, D, T, Pipeline>);
+    else if constexpr (policy.kind == gemm_kind::vector) return launch(kernel::gemm_vector<Policy, D, T, Pipeline>);
+    else if constexpr (policy.kind == gemm_kind::tile) return launch(kernel::gemm_tile<Policy, D, Pipeline>);
+    else return launch(kernel::gemm_mma<Policy, D, T, Pipeline>);
   }
 }
 
@@ -93,10 +118,11 @@ status gemm(context const& where, tensor_view<D, 2> d, tensor_view<A, 2> a, tens
   using T = std::remove_const_t<A>;
   static_assert(gemm_element<T>, "tenon::gemm: the elements of a must be f32, f16 or bf16");
   static_assert(std::same_as<T, std::remove_const_t<B>>, "tenon::gemm: a and b must have one element type");
-  static_assert(std::same_as<D, T> || std::same_as<D, float>,
-                "tenon::gemm: the elements of d must be those of a, or f32");
+  static_assert(std::same_as<D, T> || std::same_as<D, float> || std::same_as<D, std::int8_t> || std::same_as<D, e4m3>,
+                "tenon::gemm: the elements of d must be those of a, f32, int8_t or e4m3");
 
-  constexpr bool paired = epilogue::pipeline_of<Epilogue>::paired;
+  using pipeline        = epilogue::pipeline_of<Epilogue>;
+  constexpr bool paired = pipeline::paired;
   extent         m{"m"}, n{"n"}, k{"k"}, b_rows{"n of b"};
   TENON_TRY(contract{"gemm"}
                 .shape(d, m, n)
@@ -113,11 +139,14 @@ status gemm(context const& where, tensor_view<D, 2> d, tensor_view<A, 2> a, tens
   constexpr int     vector = 16 / static_cast<int>(sizeof(T));
   bool const        wide   = where.arch == 0 ? (a.stride[1] == 1 || k.value <= 1) && (b.stride[1] == 1 || k.value <= 1)
                                              : is_vectorised<vector>(a) && is_vectorised<vector>(b);
-  gemm_policy const policy = options.policy ? *options.policy
-                                            : choose_gemm_policy({where.arch}, m.value, n.value, k.value, sizeof(T),
-                                                                 wide, where.batch_invariant);
+  gemm_policy const policy = options.policy
+                                 ? *options.policy
+                                 : choose_gemm_policy({where.arch}, m.value, n.value, k.value, sizeof(T), wide,
+                                                      where.batch_invariant, pipeline::segment, paired);
+  if (sizeof(T) == 4 && policy.kind == gemm_kind::mma && !options.allow_tf32)
+    return {errc::unsupported, "gemm", "allow_tf32", 0, 1};
   if (policy.wide && !wide) return {errc::unsupported, "gemm", "policy.wide", 1, 0};
-  gemm_params<D, T, Epilogue> const params{d, as_const(a), as_const(b), epilogue};
+  gemm_params<D, T, pipeline> const params{d, as_const(a), as_const(b), epilogue::from(epilogue)};
   return dispatch_policy<gemm_menu>("gemm", policy,
                                     [&]<class Policy>(Policy) { return detail::launch_gemm<Policy>(params, where); });
 }

@@ -3,10 +3,12 @@
 //
 //  A block computes rows x columns of D, in register tiles of tile_rows x tile_columns dot products. Each dot product is
 //  one vector register along K (lane l sums k = l mod depth), then the lanes' sum by halving: the order depends on k
-//  alone, so a row has the same bits in every batch. Sixteen columns meet in a row buffer, over which the epilogue runs
-//  as one vectorised loop. B is read once per block of rows, A once per 16 columns, from cache.
+//  alone, so a row has the same bits in every batch. Sixteen columns, or as many as the epilogue looks along, meet in a row
+//  buffer, over which it runs as vectorised loops. B is read once per block of rows, A once per 16 columns, from cache.
 #include <tenon/arch/arch.cuh>
 #include <tenon/core/integer.hpp>
+#include <tenon/core/store_as.hpp>
+#include <tenon/gemm/gemm_block.cuh>
 #include <tenon/gemm/gemm_params.hpp>
 #include <tenon/gemm/gemm_policy.hpp>
 
@@ -86,17 +88,26 @@ __device__ inline void gemm_lanes_tile(float (&products)[R][C], T const* const (
   for (int r = 0; r < R; ++r) arch::sum(products[r], sums[r]);
 }
 
-template <class Policy, class D, class T, class Epilogue>
-struct gemm_lanes_block {
-  static constexpr bool paired    = gemm_params<D, T, Epilogue>::paired;
+/// Columns of D that go through the epilogue together, and that one block computes.
+template <class Policy, class Pipeline>
+struct gemm_lanes_cover {
+  static constexpr int group   = Pipeline::segment > 16 ? Pipeline::segment : 16;
+  static constexpr int columns = Policy::value.columns > group ? Policy::value.columns : group;
+};
+
+template <class Policy, class D, class T, class Pipeline>
+struct gemm_lanes_walk {
+  static constexpr bool paired    = Pipeline::paired;
   static constexpr int  tile_rows = Policy::value.tile_rows;
-  static constexpr int  group     = 16;  // columns of D that go through the epilogue together
+  static constexpr int  group     = gemm_lanes_cover<Policy, Pipeline>::group;
 
-  gemm_params<D, T, Epilogue> const& p;
-  float                              first[tile_rows][group];  // products, or those of the gate
-  float                              second[paired ? tile_rows : 1][group];
+  gemm_block<D, T> const& p;
+  Pipeline                stages_;
+  index_t                 first_row;                // of this matrix in p.d
+  float                   first[tile_rows][group];  // products, or those of the gate
+  float                   second[paired ? tile_rows : 1][group];
 
-  /// Rows row..row+R-1, columns column..column+15 of D.
+  /// Rows row..row+R-1, columns column..column+group-1 of D.
   template <int R>
   __device__ void run(index_t row, index_t column) {
     if constexpr (paired) {
@@ -105,7 +116,7 @@ struct gemm_lanes_block {
     } else {
       products<R>(first, row, column, [](index_t j) { return j; });
     }
-    finish(R, row, column);
+    finish(R, first_row + row, column);
   }
 
  private:
@@ -126,45 +137,50 @@ struct gemm_lanes_block {
   }
 
   /// One code for every number of rows, so that a row's bits do not depend on its neighbours.
-  __device__ void finish(int rows, index_t row, index_t column) const {
-    auto const epilogue = p.epilogue;
-    int const  count    = static_cast<int>(min<index_t>(group, p.d.extent[1] - column));
+  __device__ void finish(int rows, index_t row, index_t column) {
+    auto const stages = stages_;
+    int const  count  = static_cast<int>(min<index_t>(group, p.d.extent[1] - column));
     for (int r = 0; r < rows; ++r) {
-      float      results[group];
-      auto const one = [&](int c) {
-        if constexpr (paired) {
-          results[c] = epilogue(first[r][c], second[r][c], row + r, column + c);
-        } else {
-          results[c] = epilogue(first[r][c], row + r, column + c);
-        }
-      };
+      float values[Pipeline::row_values + 1] = {};
+      if constexpr (Pipeline::row_values > 0)
+        stages.each_row_value(
+            [&](auto const& stage, int v) { values[v] = stage.row_value(stage.row_term(row + r, 0, 1)); });
       D* const to = p.d.data + (row + r) * p.d.stride[0] + column * p.d.stride[1];
       if (count == group && p.d.stride[1] == 1) {
-        for (int c = 0; c < group; ++c) one(c);
-        for (int c = 0; c < group; ++c) to[c] = static_cast<D>(results[c]);
+        apply(stages, r, row + r, column, group, values);
+        for (int c = 0; c < group; ++c) to[c] = store_as<D>(first[r][c]);
       } else {
-        for (int c = 0; c < count; ++c) one(c);
-        for (int c = 0; c < count; ++c) to[c * p.d.stride[1]] = static_cast<D>(results[c]);
+        apply(stages, r, row + r, column, count, values);
+        for (int c = 0; c < count; ++c) to[c * p.d.stride[1]] = store_as<D>(first[r][c]);
       }
+    }
+  }
+  __device__ void apply(Pipeline const& stages, int r, index_t row, index_t column, int count, float const* values) {
+    if constexpr (paired) {
+      stages.run(epilogue::own_segment{}, first[r], second[r], row, column, count, values);
+    } else {
+      stages.run(epilogue::own_segment{}, first[r], row, column, count, values);
     }
   }
 };
 
-template <class Policy, class D, class T, class Epilogue>
+template <class Policy, class D, class T, class Pipeline>
 __global__ __launch_bounds__(Policy::value.threads) void gemm_lanes(
-    __grid_constant__ gemm_params<D, T, Epilogue> const p) {
-  constexpr gemm_policy policy = Policy::value;
-  using block                  = gemm_lanes_block<Policy, D, T, Epilogue>;
+    __grid_constant__ gemm_params<D, T, Pipeline> const p) {
+  constexpr gemm_policy policy  = Policy::value;
+  constexpr int         columns = gemm_lanes_cover<Policy, Pipeline>::columns;
+  using walk                    = gemm_lanes_walk<Policy, D, T, Pipeline>;
 
-  index_t const m = p.d.extent[0], n = p.d.extent[1];
-  index_t const across       = ceil_div(n, policy.columns);
-  index_t const first_row    = static_cast<index_t>(blockIdx.x) / across * policy.rows;
-  index_t const first_column = static_cast<index_t>(blockIdx.x) % across * policy.columns;
-  index_t const last_row     = min<index_t>(first_row + policy.rows, m);
-  index_t const last_column  = min<index_t>(first_column + policy.columns, n);
+  gemm_block<D, T> const block(p);
+  index_t const          m = p.d.extent[0], n = p.d.extent[1];
+  index_t const          across       = ceil_div(n, columns);
+  index_t const          first_row    = block.tile / across * policy.rows;
+  index_t const          first_column = block.tile % across * columns;
+  index_t const          last_row     = min<index_t>(first_row + policy.rows, m);
+  index_t const          last_column  = min<index_t>(first_column + columns, n);
 
-  block compute{p, {}, {}};
-  for (index_t column = first_column; column < last_column; column += block::group) {
+  walk compute{block, p.epilogue, block.first_row(m), {}, {}};
+  for (index_t column = first_column; column < last_column; column += walk::group) {
     index_t row = first_row;
     for (; row + policy.tile_rows <= last_row; row += policy.tile_rows)
       compute.template run<policy.tile_rows>(row, column);

@@ -36,20 +36,21 @@ struct accumulator {
 __device__ constexpr int accumulator_row(int lane, int v) { return lane / 4 + 8 * (v >> 1); }
 __device__ constexpr int accumulator_column(int lane, int v) { return 2 * (lane % 4) + (v & 1); }
 
-/// Rows row..row+15, columns 16 * step..16 * step + 15 of a tile stored (row, k). One ldmatrix.x4.
+/// Rows row..row+15, columns 16 * step..16 * step + 15 of a tile stored (row, k). One ldmatrix.x4. Of f32 tiles eight columns
+/// from 8 * step on, which m16n8k8 takes in the same registers.
 template <class T, int Rows, int Columns>
 __device__ inline fragment_a load_a(shared_tile<T, Rows, Columns> const& from, int row, int step) {
-  static_assert(sizeof(T) == 2, "tenon::tile::load_a: elements of 16 bits");
+  static_assert(sizeof(T) == 2 || sizeof(T) == 4, "tenon::tile::load_a: elements of 16 or 32 bits");
   fragment_a f;
   arch::ldmatrix(f.r, from.chunk(row + arch::lane() % 16, 2 * step + arch::lane() / 16));
   return f;
 }
 
 /// Two fragments, columns column..column+7 and column+8..column+15, k 16 * step..16 * step + 15 of a tile stored
-/// (column, k). One ldmatrix.x4.
+/// (column, k). One ldmatrix.x4. Of f32 tiles k from 8 * step on.
 template <class T, int Rows, int Columns>
 __device__ inline void load_b(fragment_b (&f)[2], shared_tile<T, Rows, Columns> const& from, int column, int step) {
-  static_assert(sizeof(T) == 2, "tenon::tile::load_b: elements of 16 bits");
+  static_assert(sizeof(T) == 2 || sizeof(T) == 4, "tenon::tile::load_b: elements of 16 or 32 bits");
   int const     lane = arch::lane();
   std::uint32_t r[4];
   arch::ldmatrix(r, from.chunk(column + lane % 8 + 8 * (lane / 16), 2 * step + lane / 8 % 2));
@@ -82,10 +83,25 @@ __device__ inline void load_b_transposed(fragment_b& f, shared_tile<T, Rows, Col
   arch::ldmatrix_transposed(f.r, from.chunk(k + arch::lane() % 16, block));
 }
 
-/// d[i][j] += a[i] b[j] for a warp's whole tile, b in pairs of columns as load_b brings them.
+/// d[i][j] += a[i] b[j] for a warp's whole tile, b in pairs of columns as load_b brings them. T = tf32: m16n8k8.
 template <class T, int High, int Wide, int Pairs>
 __device__ inline void mma(accumulator (&d)[High][Wide], fragment_a const (&a)[High], fragment_b const (&b)[Pairs][2]) {
-  arch::mma_m16n8k16_tiles<T>(d, a, b);
+  if constexpr (sizeof(T) == 2) {
+    arch::mma_m16n8k16_tiles<T>(d, a, b);
+  } else {
+    TENON_UNROLL_DEVICE
+    for (int i = 0; i < High; ++i) {
+      TENON_UNROLL_DEVICE
+      for (int j = 0; j < Wide; ++j) arch::mma_m16n8k8<T>(d[i][j].v, a[i].r, b[j / 2][j % 2].r);
+    }
+  }
+}
+
+/// A fragment of f32 elements rounded to tf32, to nearest, ties away from zero.
+template <int N>
+__device__ inline void round_to_tf32(std::uint32_t (&r)[N]) {
+  TENON_UNROLL_DEVICE
+  for (int i = 0; i < N; ++i) r[i] = arch::convert<tf32>(bit_cast<float>(r[i])).bits;
 }
 
 /// first += a b[0], second += a b[1].

@@ -1,0 +1,261 @@
+#pragma once
+//  D[i,j] = epilogue(a_scale[i] sum_k A[i,k] w[j,k]) for many rows of A, w packed (quant/packed_weight.hpp): tensor cores,
+//  weights decoded in registers.
+//
+//  A block computes `tokens` rows of D from `rows` rows of B. A ring of stages, 64 columns each, holds panel blocks of B as
+//  they lie in memory, the scales and zero points of their groups, and a swizzled tile of A; cp.async fills it. A lane reads
+//  16 bytes of an atom and has its fragments after a few instructions on registers, those of step s + 1 while step s
+//  multiplies. Rows of B are the rows of the tensor core's A operand, tokens the columns of its B operand; a warp multiplies
+//  32 rows by tokens / 2.
+//
+//  Sums     codes are exact in the operands. Where scales change along K, the products of a group are summed apart and
+//           total += scale (a_scale) part in fp32 at its end; int8 parts are integers. int8 by int8 with a scale per row and
+//           per token stays an integer to the end. e4m3 products are summed 128 columns at a time, because the sums of some
+//           tensor cores are short (simt/tensor_core/model.hpp). An element's sum has the same order in every tile.
+//  Traffic  B once per row of blocks, A once per column of blocks, through L2; blocks in bands as in gemm_tile_kernel.cuh.
+//
+//  Source: IST-DASLab/marlin, marlin/marlin_cuda_kernel.cu; InternLM/turbomind, src/turbomind/kernels/gemm (ideas).
+#include <tenon/arch/arch.cuh>
+#include <tenon/core/bit_cast.hpp>
+#include <tenon/core/integer.hpp>
+#include <tenon/gemm/packed_gemm_params.hpp>
+#include <tenon/gemm/packed_gemm_policy.hpp>
+#include <tenon/quant/decode.cuh>
+#include <tenon/tile/copy.cuh>
+#include <tenon/tile/finish.cuh>
+#include <tenon/tile/mma.cuh>
+#include <tenon/tile/split.cuh>
+#include <tenon/tile/swizzle.cuh>
+
+#include <cstdint>
+#include <type_traits>
+
+namespace tenon::inline TENON_TARGET::kernel {
+
+/// Which group a block of 64 columns begins in, and how many blocks are left of it. Small groups: several to a block.
+struct packed_group_walk {
+  int group;  // of the block's first column
+  int left;   // blocks up to the group's end, this one among them
+  int blocks, step;
+
+  /// At block `block`; group 0: the whole row.
+  __device__ packed_group_walk(int columns, int block) {
+    blocks = columns == 0 ? 0x7fffffff : columns < packed::atom_columns ? 1 : columns / packed::atom_columns;
+    step   = columns == 0 || columns >= packed::atom_columns ? 1 : packed::atom_columns / columns;
+    group  = block / blocks * step;
+    left   = blocks - block % blocks;
+  }
+  __device__ void next() {
+    if (--left == 0) left = blocks, group += step;
+  }
+};
+
+/// Stages of K in shared memory.
+template <class Policy, class A, class Weight>
+struct packed_gemm_tile_ring {
+  static constexpr int  stages = Policy::value.stages, tokens = Policy::value.tokens;
+  static constexpr int  panels = Policy::value.rows / packed::panel_rows;
+  static constexpr int  bytes  = 4 * packed::atom_bytes(Weight::code);  // of a panel's 64 columns
+  static constexpr bool groups = Weight::scales == scale_kind::group;
+  static constexpr bool zeros  = groups && Weight::code == weight_code::int4;
+  static constexpr int  slots  = 4;  // groups of 16 columns in 64
+
+  tile::shared_tile<A, tokens, packed::atom_columns> a[stages];
+  alignas(128) std::byte b[stages][panels][bytes];
+  alignas(16) f16 scale[stages][panels][groups ? slots * packed::panel_rows : 8];
+  alignas(16) std::uint8_t zero[stages][panels][zeros ? slots * packed::panel_rows : 16];
+  float block_scale[stages][panels];
+  float a_scale[stages][sizeof(A) == 1 ? tokens : 1];
+};
+
+template <class Policy, class A, class Weight, class Pipeline>
+struct packed_gemm_tile_storage {
+  union {
+    packed_gemm_tile_ring<Policy, A, Weight>                     ring;
+    tile::sums<Policy::value.tokens, Policy::value.rows, true> sums;
+  };
+  tile::row_values<Pipeline, Policy::value.tokens> values;
+  bool                                             last;
+};
+
+/// Sums of int8 products.
+struct integer_accumulator {
+  std::int32_t v[4] = {};
+};
+
+template <class Policy, class D, class A, class Weight, class Epilogue>
+__global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
+    __grid_constant__ packed_gemm_params<D, A, Weight, Epilogue> const p) {
+  using pipeline                    = typename packed_gemm_params<D, A, Weight, Epilogue>::pipeline;
+  using ring                        = packed_gemm_tile_ring<Policy, A, Weight>;
+  constexpr packed_gemm_policy policy = Policy::value;
+  constexpr int  threads = policy.threads, stages = policy.stages, tokens = policy.tokens, panels = ring::panels;
+  constexpr bool bytes = sizeof(A) == 1, integers = std::is_same_v<A, std::int8_t>;
+  constexpr bool grouped   = Weight::scales != scale_kind::row;
+  constexpr bool two_level = grouped || bytes;          // scales may change along K
+  constexpr int  across = bytes ? 32 : 16;              // columns of one step
+  constexpr int  steps  = packed::atom_columns / across;
+  constexpr int  high   = 2;                            // atoms of a warp
+  constexpr int  warps_down = policy.rows / (high * packed::atom_rows), warp_tokens = tokens / (threads / 32 / warps_down);
+  constexpr int  wide = warp_tokens / 8;
+  static_assert(policy.depth == packed::atom_columns && policy.rows % packed::panel_rows == 0 && stages >= 2);
+  static_assert(threads % (32 * warps_down) == 0 && wide % 2 == 0 && threads >= 48 * panels && threads >= tokens);
+  static_assert(Weight::order == (bytes ? pack_order::quads : pack_order::pairs));
+
+  auto&                shared = arch::shared<packed_gemm_tile_storage<Policy, A, Weight, pipeline>>();
+  int const            thread = static_cast<int>(threadIdx.x), lane = arch::lane(), warp = arch::warp();
+  packed_layout const& layout = p.b.layout;
+
+  // Index map: parts of K, then bands of `band` rows of blocks, down each column of a band, then across.
+  constexpr unsigned band   = 8;
+  unsigned const     down   = static_cast<unsigned>(ceil_div(p.d.extent[0], tokens));
+  unsigned const     along  = static_cast<unsigned>(ceil_div(layout.rows, policy.rows));
+  unsigned const     tile   = blockIdx.x % (down * along);
+  int const          split  = static_cast<int>(blockIdx.x / (down * along));
+  unsigned const     first  = tile / (band * along) * band;
+  unsigned const     height = min(band, down - first);
+  index_t const      row    = static_cast<index_t>(first + tile % (band * along) % height) * tokens;   // of D
+  index_t const      b_row  = static_cast<index_t>(tile % (band * along) / height) * policy.rows;
+  int const          warp_row = warp % warps_down * (high * packed::atom_rows), warp_token = warp / warps_down * warp_tokens;
+
+  // K: blocks [begin, end) of 64 columns.
+  index_t const all   = layout.blocks();
+  int const     begin = static_cast<int>(all * split / p.splits), end = static_cast<int>(all * (split + 1) / p.splits);
+
+  // Load: fills a stage with block `t` of K; one group of copies, empty past the end. Blocks come in order.
+  packed_group_walk fetched(grouped ? layout.group : 0, begin), fetched_a(p.a_group, begin);
+  auto const        fetch = [&](int t, int stage) {
+    if (t < end) {
+      index_t const column = static_cast<index_t>(t) * packed::atom_columns;
+      index_t const panel  = b_row / packed::panel_rows;
+      auto&         r      = shared.ring;
+      if constexpr (Policy::value.wide) tile::copy_async<threads>(r.a[stage], p.a, row, column, thread);
+      else tile::copy_elements<threads>(r.a[stage], p.a, row, column, thread);
+      std::byte const* const from = p.b.data + (panel * all + t) * ring::bytes;
+      TENON_UNROLL_DEVICE
+      for (int i = 16 * thread; i < panels * ring::bytes; i += 16 * threads) {
+        int const  which = i / ring::bytes, at = i % ring::bytes;
+        bool const alive = panels == 1 || panel + which < layout.panels();
+        arch::cp_async<16>(r.b[stage][which] + at, alive ? from + which * all * ring::bytes + at : from, alive ? 16 : 0);
+      }
+      if constexpr (Weight::scales == scale_kind::group) {
+        // 128 bytes of scales and 64 of zero points per group and panel, the groups of a panel side by side.
+        constexpr int  chunks = ring::slots * 8;  // of scales, per panel
+        int const      which = thread / chunks, slot = thread % chunks / 8;
+        index_t const  groups = layout.groups(), g = fetched.group + slot;
+        bool const     alive  = g < groups && panel + which < layout.panels();
+        index_t const  index  = ((panel + which) * groups + g) * packed::panel_rows + thread % 8 * 8;
+        f16 const*     scales = p.b.group_scales();
+        if (which < panels && slot < fetched.step)
+          arch::cp_async<16>(r.scale[stage][which] + thread % chunks * 8, alive ? scales + index : scales, alive ? 16 : 0);
+        if constexpr (ring::zeros) {
+          int const     other = thread / (chunks / 2), z_slot = thread % (chunks / 2) / 4;
+          index_t const z = fetched.group + z_slot, z_index = ((panel + other) * groups + z) * packed::panel_rows + thread % 4 * 16;
+          bool const    lives = z < groups && panel + other < layout.panels();
+          if (layout.zero_points && other < panels && z_slot < fetched.step)
+            arch::cp_async<16>(r.zero[stage][other] + thread % (chunks / 2) * 16, lives ? p.b.zeros() + z_index : p.b.zeros(),
+                               lives ? 16 : 0);
+        }
+      }
+      if constexpr (Weight::scales == scale_kind::block) {
+        index_t const at    = b_row + thread * packed::panel_rows;
+        bool const    alive = at < layout.rows;
+        if (thread < panels)
+          arch::cp_async<4>(&r.block_scale[stage][thread],
+                            p.b.row_scales() + (alive ? at / layout.block_rows * layout.groups() + fetched.group : 0),
+                            alive ? 4 : 0);
+      }
+      if constexpr (bytes) {
+        bool const alive = row + thread < p.d.extent[0];
+        if (p.a_group > 0 && thread < tokens)
+          arch::cp_async<4>(&r.a_scale[stage][thread], &p.a_scales(alive ? row + thread : 0, fetched_a.group), alive ? 4 : 0);
+      }
+      fetched.next(), fetched_a.next();
+    }
+    arch::cp_async_commit();
+  };
+  TENON_UNROLL_DEVICE
+  for (int s = 0; s < stages - 1; ++s) fetch(begin + s, s);
+
+  // Multiply.
+  using accumulator = std::conditional_t<integers, integer_accumulator, tile::accumulator>;
+  accumulator       part[high][wide];
+  tile::accumulator total[two_level ? high : 1][two_level ? wide : 1];
+  tile::fragment_a  w[2][high];
+  tile::fragment_b  a[2][wide / 2][2];
+  // An integer that starts as this is, read as a float, 1.5 * 2^23 more than its sum: a conversion by one subtraction, exact
+  // below 2^22, which 128 columns stay under.
+  constexpr std::int32_t magic    = 0x4b400000;
+  bool const             promotes = grouped || (bytes && p.a_group > 0) || (bytes && !integers);
+  packed_group_walk      walk(grouped ? layout.group : 0, begin), walk_a(p.a_group, begin);
+  int                    stage = 0;
+
+  auto const clear = [&] {
+    TENON_UNROLL_DEVICE
+    for (int i = 0; i < high; ++i) {
+      TENON_UNROLL_DEVICE
+      for (int j = 0; j < wide; ++j) {
+        TENON_UNROLL_DEVICE
+        for (int e = 0; e < 4; ++e) {
+          if constexpr (integers) part[i][j].v[e] = promotes ? magic : 0;
+          else part[i][j].v[e] = 0;
+        }
+      }
+    }
+  };
+  if constexpr (two_level) clear();
+
+  // total += scales * part, for group `slot` of the stage
+  auto const promote = [&](int slot) {
+    float scale[high][2];
+    TENON_UNROLL_DEVICE
+    for (int i = 0; i < high; ++i) {
+      int const at = warp_row + i * packed::atom_rows, panel = at / packed::panel_rows;
+      scale[i][0] = scale[i][1] = 1;
+      if constexpr (Weight::scales == scale_kind::group) {
+        f16 const* const of   = shared.ring.scale[stage][panel] + slot * packed::panel_rows + at % packed::panel_rows;
+        auto const       both = arch::load<2>(of + lane / 4 * 2);
+        scale[i][0] = static_cast<float>(both[0]), scale[i][1] = static_cast<float>(both[1]);
+      }
+      if constexpr (Weight::scales == scale_kind::block) scale[i][0] = scale[i][1] = shared.ring.block_scale[stage][panel];
+    }
+    auto const value = [&](int i, int j, int e) {
+      if constexpr (integers) return bit_cast<float>(part[i][j].v[e]) - 12582912.f;
+      else return part[i][j].v[e];
+    };
+    if (bytes && p.a_group > 0) {
+      TENON_UNROLL_DEVICE
+      for (int j = 0; j < wide; ++j) {
+        auto const token = arch::load<2>(shared.ring.a_scale[stage] + warp_token + 8 * j + lane % 4 * 2);
+        TENON_UNROLL_DEVICE
+        for (int i = 0; i < high; ++i) {
+          TENON_UNROLL_DEVICE
+          for (int e = 0; e < 4; ++e) total[i][j].v[e] += scale[i][e / 2] * (token[e % 2] * value(i, j, e));
+        }
+      }
+    } else {
+      TENON_UNROLL_DEVICE
+      for (int i = 0; i < high; ++i) {
+        TENON_UNROLL_DEVICE
+        for (int j = 0; j < wide; ++j) {
+          TENON_UNROLL_DEVICE
+          for (int e = 0; e < 4; ++e) total[i][j].v[e] += scale[i][e / 2] * value(i, j, e);
+        }
+      }
+    }
+    clear();
+  };
+  auto const multiply = [&](tile::fragment_a const(&left)[high], tile::fragment_b const(&right)[wide / 2][2]) {
+    if constexpr (bytes) {
+      TENON_UNROLL_DEVICE
+      for (int i = 0; i < high; ++i) {
+        TENON_UNROLL_DEVICE
+        for (int j = 0; j < wide; ++j) {
+          if constexpr (integers) arch::mma_m16n8k32<std::int8_t>(part[i][j].v, left[i].r, right[j / 2][j % 2].r);
+          else tile::mma_fp8<Policy::value.native>(part[i][j], left[i], right[j / 2][j % 2]);
+        }
+      }
+    } else {
+      tile::mma<A>(part, left, right);
+    }
+  };
