@@ -60,9 +60,28 @@ struct fused {
   }
 };
 
+template <class T, class Bits>
+struct pairs {
+  static constexpr char primitives[] = "fma_pair";
+  static constexpr int  inputs = 3, outputs = 1, items = probe::million;
+  static TENON_HD void  draw(words& w, uint32_t* in) {
+     auto const how = static_cast<probe::shape>(w.common() % static_cast<unsigned>(probe::shape::count));
+     for (int i = 0; i < 3; ++i) in[i] = Bits::packed(how, w.next());
+  }
+  static __device__ void apply(bench const&, uint32_t const* in, uint32_t* out) {
+    out[0] = arch::fma_pair<T>(in[0], in[1], in[2]);
+  }
+};
+struct pairs_f16 : pairs<tenon::f16, probe::f16_bits> {
+  static constexpr char name[] = "fma_pair_f16";
+};
+struct pairs_bf16 : pairs<tenon::bf16, probe::bf16_bits> {
+  static constexpr char name[] = "fma_pair_bf16";
+};
+
 }  // namespace
 
 std::vector<probe::entry> probe::math_cases() {
-  return make_all<approximated<power_of_two>, approximated<logarithm>, approximated<reciprocal_root>, reciprocal,
-                  fused>();
+  return make_all<approximated<power_of_two>, approximated<logarithm>, approximated<reciprocal_root>, reciprocal, fused,
+                  pairs_f16, pairs_bf16>();
 }

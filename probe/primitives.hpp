@@ -116,6 +116,7 @@ inline constexpr primitive primitives[] = {
     {"rsqrt", "rsqrt.approx", "a GPU is within 2^-22.9; here within 1 ulp"},
     {"reciprocal", "rcp.rn", ""},
     {"fma", "fma.rn", ""},
+    {"fma_pair", "fma.rn.f16x2, fma.rn.bf16x2", ""},
     {"convert", "cvt.rn, .rz, .rna, .satfinite", "of formats below eight bits only sm_100a has an instruction"},
     {"convert_pair", "cvt.rn.f16x2.f32 and the like", "the same"},
     {"convert_pair_relu", "cvt.rn.relu", ""},

@@ -11,6 +11,7 @@
 //    bulk     copies by the copy engine                              registers  handed between warpgroups
 //    integer  bit functions of registers                             convert  between number formats
 //    math     exp2, rsqrt, ... as the machine has them               launch   a kernel onto a context
+//    half     f16 and bf16 in pairs
 //    stripe   elements of a row in registers of one thread           run      what one load brings of a row, in stripes
 #include <tenon/config.hpp>
 #if TENON_CUDA
@@ -18,6 +19,7 @@
 #  include <tenon/arch/cuda/bulk.cuh>
 #  include <tenon/arch/cuda/convert.cuh>
 #  include <tenon/arch/cuda/cp_async.cuh>
+#  include <tenon/arch/cuda/half.cuh>
 #  include <tenon/arch/cuda/integer.cuh>
 #  include <tenon/arch/cuda/launch.cuh>
 #  include <tenon/arch/cuda/math.cuh>
@@ -36,6 +38,7 @@
 #  include <tenon/arch/host/bulk.cuh>
 #  include <tenon/arch/host/convert.cuh>
 #  include <tenon/arch/host/cp_async.cuh>
+#  include <tenon/arch/host/half.cuh>
 #  include <tenon/arch/host/integer.cuh>
 #  include <tenon/arch/host/launch.cuh>
 #  include <tenon/arch/host/math.cuh>
