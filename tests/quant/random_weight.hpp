@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <numeric>
 #include <random>
+#include <string>
 
 namespace test {
 
@@ -56,8 +57,11 @@ inline void expect_equal(tenon::quantized_weight const& a, tenon::quantized_weig
   EXPECT_EQ(a.input_scale, b.input_scale);
 }
 
+/// The subject and the primitive are read after the call, which must not have left them on its stack.
 inline void expect_error(tenon::status const& s, tenon::errc code, char const* subject) {
   EXPECT_EQ(s.code, code) << to_string(s.code) << " " << s.subject;
+  EXPECT_TRUE(std::string(s.primitive).rfind("import_", 0) == 0 || std::string(s.primitive).rfind("export_", 0) == 0)
+      << s.primitive;
   EXPECT_STREQ(s.subject, subject);
 }
 

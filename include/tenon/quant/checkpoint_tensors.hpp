@@ -306,5 +306,30 @@ inline int zero_of(quantized_weight const& w, index_t row, index_t group) {
   return w.format.zero_points ? w.zeros[static_cast<std::size_t>(row * w.groups() + group)] : 8;
 }
 
+/// Code less zero point of int4, the code of int8.
+inline int integer_of(quantized_weight const& w, index_t row, index_t column, index_t group) {
+  std::uint8_t const code = w.codes[static_cast<std::size_t>(row * w.columns + column)];
+  return w.format.code == weight_code::int4 ? code - zero_of(w, row, group)
+                                            : static_cast<int>(static_cast<std::int8_t>(code));
+}
+
+/// z = a zero point with which fields of `bits` bits hold a group: its own where the width is that of int4, else
+/// 2^(bits - 1) where the group fits around that, else the nearest to it.
+inline status zero_of_fields(char const* primitive, int& z, quantized_weight const& w, index_t row, index_t group,
+                             int bits) {
+  if (w.format.code == weight_code::int4 && bits == 4) return z = zero_of(w, row, group), status{};
+  index_t const columns = columns_per_scale(w.format.group, w.columns);
+  int const     top = (1 << bits) - 1, middle = 1 << (bits - 1);
+  int           lowest = 0, highest = 0;
+  for (index_t j = group * columns; j < min((group + 1) * columns, w.columns); ++j) {
+    int const v = integer_of(w, row, j, group);
+    lowest = min(lowest, v), highest = max(highest, v);
+  }
+  z = max(min(middle, top - highest), -lowest);
+  if (highest - lowest > top)
+    return {errc::unsupported, primitive, "bits: a group's codes span more", highest - lowest + 1, top + 1};
+  return {};
+}
+
 }  // namespace checkpoint
 }  // namespace tenon

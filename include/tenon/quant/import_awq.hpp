@@ -61,7 +61,7 @@ constexpr std::int32_t with_nibble(std::int32_t word, int n, std::uint8_t value)
 /// Source   casper-hansen/AutoAWQ, awq/modules/linear/gemm.py and gemv.py.
 /// Test     tests/quant/import_awq_test.cpp.   Page docs/operators/import_weights.md.
 inline status import_awq(quantized_weight& out, awq_tensors const& in, awq_options options = {}) {
-  constexpr char name[] = "import_awq";
+  constexpr char const* name = "import_awq";
   TENON_TRY(checkpoint::readable(name, "qweight", in.qweight));
   TENON_TRY(checkpoint::readable(name, "qzeros", in.qzeros));
   TENON_TRY(checkpoint::readable(name, "scales", in.scales));
@@ -147,7 +147,7 @@ struct awq_checkpoint {
 /// Test     tests/quant/import_awq_test.cpp.   Page docs/operators/import_weights.md.
 template <class Scale>
 status export_awq(awq_checkpoint<Scale>& out, quantized_weight const& w, awq_version version = awq_version::gemm) {
-  constexpr char name[] = "export_awq";
+  constexpr char const* name = "export_awq";
   TENON_TRY(checkpoint::well_formed(name, w));
   bool const    gemm   = version == awq_version::gemm;
   index_t const packed = gemm ? w.rows : w.columns;

@@ -22,10 +22,10 @@ struct gptq_options {
 };
 
 struct gptq_tensors {
-  tensor_view<std::int32_t const, 2> qweight;  // (k * bits / 32, n)
-  tensor_view<std::int32_t const, 2> qzeros;   // (groups, n * bits / 32); absent: 2^(bits - 1)
-  scale_view                         scales;   // (groups, n)
-  tensor_view<std::int32_t const, 1> g_idx;    // (k): the group of each input; absent: k / group_size
+  tensor_view<std::int32_t const, 2> qweight;     // (k * bits / 32, n)
+  tensor_view<std::int32_t const, 2> qzeros;      // (groups, n * bits / 32); absent: 2^(bits - 1)
+  scale_view                         scales;      // (groups, n)
+  tensor_view<std::int32_t const, 1> g_idx = {};  // (k): the group of each input; absent: k / group_size
 };
 
 namespace checkpoint {
@@ -69,8 +69,8 @@ inline status check_gptq_zeros(gptq_tensors const& in, gptq_options const& optio
 /// Source   ModelCloud/GPTQModel, gptqmodel/nn_modules/qlinear.
 /// Test     tests/quant/import_gptq_test.cpp.   Page docs/operators/import_weights.md.
 inline status import_gptq(quantized_weight& out, gptq_tensors const& in, gptq_options options = {}) {
-  constexpr char name[] = "import_gptq";
-  int const      bits   = options.bits;
+  constexpr char const* name = "import_gptq";
+  int const             bits = options.bits;
   if (bits != 2 && bits != 3 && bits != 4 && bits != 8) return {errc::unsupported, name, "bits", bits, 4};
   TENON_TRY(checkpoint::readable(name, "qweight", in.qweight));
   TENON_TRY(checkpoint::readable(name, "qzeros", in.qzeros));
@@ -170,7 +170,7 @@ struct gptq_export_options {
 /// Test     tests/quant/import_gptq_test.cpp.   Page docs/operators/import_weights.md.
 template <class Scale>
 status export_gptq(gptq_checkpoint<Scale>& out, quantized_weight const& w, gptq_export_options options = {}) {
-  constexpr char name[] = "export_gptq";
+  constexpr char const* name = "export_gptq";
   TENON_TRY(checkpoint::well_formed(name, w));
   bool const    four     = w.format.code == weight_code::int4;
   int const     bits     = options.bits != 0 ? options.bits : four ? 4 : 8;
@@ -185,7 +185,7 @@ status export_gptq(gptq_checkpoint<Scale>& out, quantized_weight const& w, gptq_
                 .result);
   index_t const group  = checkpoint::columns_per_scale(w.format.group, w.columns);
   index_t const groups = ceil_div(w.columns, group), zero_words = zero_bits / 32;
-  int const     middle = 1 << (bits - 1), top = (1 << bits) - 1;
+  int const     middle = 1 << (bits - 1);
 
   gptq_checkpoint<Scale> to;
   to.options = {.bits       = bits,
@@ -204,18 +204,8 @@ status export_gptq(gptq_checkpoint<Scale>& out, quantized_weight const& w, gptq_
   for (index_t i = 0; i < w.rows; ++i)
     for (index_t g = 0; g < groups; ++g) {
       index_t const first = g * group, last = min(first + group, w.columns);
-      auto const    number = [&](index_t j) {  // code less zero point
-        auto const code = w.codes[static_cast<std::size_t>(i * w.columns + j)];
-        return four ? code - checkpoint::zero_of(w, i, g) : static_cast<int>(static_cast<std::int8_t>(code));
-      };
-      int z = bits == 4 ? checkpoint::zero_of(w, i, g) : middle;
-      if (bits < 4) {
-        int lowest = 0, highest = 0;
-        for (index_t j = first; j < last; ++j) lowest = min(lowest, number(j)), highest = max(highest, number(j));
-        z = max(min(z, top - highest), -lowest);
-        if (z > top - highest || z < 0 || z > top)
-          return {errc::unsupported, name, "bits: a group's codes span more", highest - lowest + 1, top + 1};
-      }
+      int           z = 0;
+      TENON_TRY(checkpoint::zero_of_fields(name, z, w, i, g, bits));
       if (z != middle) to.options.sym = false;
       checkpoint::put_stream_field(
           [&](index_t word) -> std::int32_t& { return to.qzeros[static_cast<std::size_t>(g * zero_words + word)]; }, i,
@@ -225,7 +215,7 @@ status export_gptq(gptq_checkpoint<Scale>& out, quantized_weight const& w, gptq_
         index_t const k = w.order.empty() ? j : w.order[static_cast<std::size_t>(j)];
         checkpoint::put_stream_field(
             [&](index_t word) -> std::int32_t& { return to.qweight[static_cast<std::size_t>(word * w.rows + i)]; }, k,
-            bits, static_cast<std::uint32_t>(number(j) + z));
+            bits, static_cast<std::uint32_t>(checkpoint::integer_of(w, i, j, g) + z));
       }
     }
   out = std::move(to);
