@@ -47,10 +47,10 @@ __device__ inline fragment_a load_a(shared_tile<T, Rows, Columns> const& from, i
 }
 
 /// Two fragments, columns column..column+7 and column+8..column+15, k 16 * step..16 * step + 15 of a tile stored
-/// (column, k). One ldmatrix.x4. Of f32 tiles k from 8 * step on.
+/// (column, k). One ldmatrix.x4. Of f32 tiles k from 8 * step on, of 8-bit ones from 32 * step on (m16n8k32).
 template <class T, int Rows, int Columns>
 __device__ inline void load_b(fragment_b (&f)[2], shared_tile<T, Rows, Columns> const& from, int column, int step) {
-  static_assert(sizeof(T) == 2 || sizeof(T) == 4, "tenon::tile::load_b: elements of 16 or 32 bits");
+  static_assert(sizeof(T) <= 4, "tenon::tile::load_b: elements of 8, 16 or 32 bits");
   int const     lane = arch::lane();
   std::uint32_t r[4];
   arch::ldmatrix(r, from.chunk(column + lane % 8 + 8 * (lane / 16), 2 * step + lane / 8 % 2));
