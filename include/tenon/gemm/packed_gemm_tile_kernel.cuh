@@ -71,7 +71,7 @@ struct packed_gemm_tile_ring {
 template <class Policy, class A, class Weight, class Pipeline>
 struct packed_gemm_tile_storage {
   union {
-    packed_gemm_tile_ring<Policy, A, Weight>                     ring;
+    packed_gemm_tile_ring<Policy, A, Weight>                   ring;
     tile::sums<Policy::value.tokens, Policy::value.rows, true> sums;
   };
   tile::row_values<Pipeline, Policy::value.tokens> values;
@@ -86,18 +86,19 @@ struct integer_accumulator {
 template <class Policy, class D, class A, class Weight, class Epilogue>
 __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
     __grid_constant__ packed_gemm_params<D, A, Weight, Epilogue> const p) {
-  using pipeline                    = typename packed_gemm_params<D, A, Weight, Epilogue>::pipeline;
-  using ring                        = packed_gemm_tile_ring<Policy, A, Weight>;
+  using pipeline                      = typename packed_gemm_params<D, A, Weight, Epilogue>::pipeline;
+  using ring                          = packed_gemm_tile_ring<Policy, A, Weight>;
   constexpr packed_gemm_policy policy = Policy::value;
   constexpr int  threads = policy.threads, stages = policy.stages, tokens = policy.tokens, panels = ring::panels;
   constexpr bool bytes = sizeof(A) == 1, integers = std::is_same_v<A, std::int8_t>;
-  constexpr bool grouped   = Weight::scales != scale_kind::row;
-  constexpr bool two_level = grouped || bytes;          // scales may change along K
-  constexpr int  across = bytes ? 32 : 16;              // columns of one step
-  constexpr int  steps  = packed::atom_columns / across;
-  constexpr int  high   = 2;                            // atoms of a warp
-  constexpr int  warps_down = policy.rows / (high * packed::atom_rows), warp_tokens = tokens / (threads / 32 / warps_down);
-  constexpr int  wide = warp_tokens / 8;
+  constexpr bool grouped    = Weight::scales != scale_kind::row;
+  constexpr bool two_level  = grouped || bytes;  // scales may change along K
+  constexpr int  across     = bytes ? 32 : 16;   // columns of one step
+  constexpr int  steps      = packed::atom_columns / across;
+  constexpr int  high       = 2;  // atoms of a warp
+  constexpr int  warps_down = policy.rows / (high * packed::atom_rows),
+                warp_tokens = tokens / (threads / 32 / warps_down);
+  constexpr int wide        = warp_tokens / 8;
   static_assert(policy.depth == packed::atom_columns && policy.rows % packed::panel_rows == 0 && stages >= 2);
   static_assert(threads % (32 * warps_down) == 0 && wide % 2 == 0 && threads >= 48 * panels && threads >= tokens);
   static_assert(Weight::order == (bytes ? pack_order::quads : pack_order::pairs));
@@ -110,13 +111,13 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
   constexpr unsigned band   = 8;
   unsigned const     down   = static_cast<unsigned>(ceil_div(p.d.extent[0], tokens));
   unsigned const     along  = static_cast<unsigned>(ceil_div(layout.rows, policy.rows));
-  unsigned const     tile   = blockIdx.x % (down * along);
+  unsigned const     number = blockIdx.x % (down * along);
   int const          split  = static_cast<int>(blockIdx.x / (down * along));
-  unsigned const     first  = tile / (band * along) * band;
+  unsigned const     first  = number / (band * along) * band;
   unsigned const     height = min(band, down - first);
-  index_t const      row    = static_cast<index_t>(first + tile % (band * along) % height) * tokens;   // of D
-  index_t const      b_row  = static_cast<index_t>(tile % (band * along) / height) * policy.rows;
-  int const          warp_row = warp % warps_down * (high * packed::atom_rows), warp_token = warp / warps_down * warp_tokens;
+  index_t const      row    = static_cast<index_t>(first + number % (band * along) % height) * tokens;  // of D
+  index_t const      b_row  = static_cast<index_t>(number % (band * along) / height) * policy.rows;
+  int const warp_row = warp % warps_down * (high * packed::atom_rows), warp_token = warp / warps_down * warp_tokens;
 
   // K: blocks [begin, end) of 64 columns.
   index_t const all   = layout.blocks();
@@ -136,25 +137,28 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
       for (int i = 16 * thread; i < panels * ring::bytes; i += 16 * threads) {
         int const  which = i / ring::bytes, at = i % ring::bytes;
         bool const alive = panels == 1 || panel + which < layout.panels();
-        arch::cp_async<16>(r.b[stage][which] + at, alive ? from + which * all * ring::bytes + at : from, alive ? 16 : 0);
+        arch::cp_async<16>(r.b[stage][which] + at, alive ? from + which * all * ring::bytes + at : from,
+                           alive ? 16 : 0);
       }
       if constexpr (Weight::scales == scale_kind::group) {
         // 128 bytes of scales and 64 of zero points per group and panel, the groups of a panel side by side.
-        constexpr int  chunks = ring::slots * 8;  // of scales, per panel
-        int const      which = thread / chunks, slot = thread % chunks / 8;
-        index_t const  groups = layout.groups(), g = fetched.group + slot;
-        bool const     alive  = g < groups && panel + which < layout.panels();
-        index_t const  index  = ((panel + which) * groups + g) * packed::panel_rows + thread % 8 * 8;
-        f16 const*     scales = p.b.group_scales();
+        constexpr int chunks = ring::slots * 8;  // of scales, per panel
+        int const     which = thread / chunks, slot = thread % chunks / 8;
+        index_t const groups = layout.groups(), g = fetched.group + slot;
+        bool const    alive  = g < groups && panel + which < layout.panels();
+        index_t const index  = ((panel + which) * groups + g) * packed::panel_rows + thread % 8 * 8;
+        f16 const*    scales = p.b.group_scales();
         if (which < panels && slot < fetched.step)
-          arch::cp_async<16>(r.scale[stage][which] + thread % chunks * 8, alive ? scales + index : scales, alive ? 16 : 0);
+          arch::cp_async<16>(r.scale[stage][which] + thread % chunks * 8, alive ? scales + index : scales,
+                             alive ? 16 : 0);
         if constexpr (ring::zeros) {
           int const     other = thread / (chunks / 2), z_slot = thread % (chunks / 2) / 4;
-          index_t const z = fetched.group + z_slot, z_index = ((panel + other) * groups + z) * packed::panel_rows + thread % 4 * 16;
-          bool const    lives = z < groups && panel + other < layout.panels();
+          index_t const z       = fetched.group + z_slot,
+                        z_index = ((panel + other) * groups + z) * packed::panel_rows + thread % 4 * 16;
+          bool const lives      = z < groups && panel + other < layout.panels();
           if (layout.zero_points && other < panels && z_slot < fetched.step)
-            arch::cp_async<16>(r.zero[stage][other] + thread % (chunks / 2) * 16, lives ? p.b.zeros() + z_index : p.b.zeros(),
-                               lives ? 16 : 0);
+            arch::cp_async<16>(r.zero[stage][other] + thread % (chunks / 2) * 16,
+                               lives ? p.b.zeros() + z_index : p.b.zeros(), lives ? 16 : 0);
         }
       }
       if constexpr (Weight::scales == scale_kind::block) {
@@ -168,7 +172,8 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
       if constexpr (bytes) {
         bool const alive = row + thread < p.d.extent[0];
         if (p.a_group > 0 && thread < tokens)
-          arch::cp_async<4>(&r.a_scale[stage][thread], &p.a_scales(alive ? row + thread : 0, fetched_a.group), alive ? 4 : 0);
+          arch::cp_async<4>(&r.a_scale[stage][thread], &p.a_scales(alive ? row + thread : 0, fetched_a.group),
+                            alive ? 4 : 0);
       }
       fetched.next(), fetched_a.next();
     }
@@ -217,7 +222,8 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
         auto const       both = arch::load<2>(of + lane / 4 * 2);
         scale[i][0] = static_cast<float>(both[0]), scale[i][1] = static_cast<float>(both[1]);
       }
-      if constexpr (Weight::scales == scale_kind::block) scale[i][0] = scale[i][1] = shared.ring.block_scale[stage][panel];
+      if constexpr (Weight::scales == scale_kind::block)
+        scale[i][0] = scale[i][1] = shared.ring.block_scale[stage][panel];
     }
     auto const value = [&](int i, int j, int e) {
       if constexpr (integers) return bit_cast<float>(part[i][j].v[e]) - 12582912.f;
@@ -259,3 +265,144 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
       tile::mma<A>(part, left, right);
     }
   };
+
+  using decoder            = packed_decoder<Weight::code, A>;
+  constexpr int per_load   = bits_of(Weight::code) == 4 ? steps : steps / 2;  // steps that 16 bytes of a lane serve
+  constexpr int atom_bytes = packed::atom_bytes(Weight::code);
+  bool const    fine       = ring::groups && layout.group < packed::atom_columns;
+  int const     group = fine ? layout.group : packed::atom_columns, group_shift = group == 16 ? 4 : group == 32 ? 5 : 6;
+  decoder       decode[high];
+  std::uint32_t word[high][decoder::words];
+
+  auto const load_words = [&](int plane) {
+    TENON_UNROLL_DEVICE
+    for (int i = 0; i < high; ++i) {
+      int const              at   = warp_row + i * packed::atom_rows;
+      std::byte const* const atom = shared.ring.b[stage][at / packed::panel_rows] +
+                                    at % packed::panel_rows / packed::atom_rows * atom_bytes + plane * 512;
+      auto const four = arch::load<4>(reinterpret_cast<std::uint32_t const*>(atom) + 4 * lane);
+      TENON_UNROLL_DEVICE
+      for (int e = 0; e < 4; ++e) word[i][4 * plane + e] = four[e];
+    }
+  };
+  auto const load_zeros = [&](int slot) {
+    if constexpr (ring::zeros) {
+      TENON_UNROLL_DEVICE
+      for (int i = 0; i < high; ++i) {
+        int const                 at = warp_row + i * packed::atom_rows;
+        std::uint8_t const* const of =
+            shared.ring.zero[stage][at / packed::panel_rows] + slot * packed::panel_rows + at % packed::panel_rows;
+        auto const both = arch::load<2>(of + lane / 4 * 2);
+        decode[i].set_zeros(both[0], both[1]);
+      }
+    }
+  };
+  auto const load_tokens = [&](tile::fragment_b(&to)[wide / 2][2], int step) {
+    TENON_UNROLL_DEVICE
+    for (int j = 0; j < wide / 2; ++j) tile::load_b(to[j], shared.ring.a[stage], warp_token + 16 * j, step);
+  };
+  // Fragments of step Step; where groups are small, its zero points with it.
+  auto const load = [&]<int Step>(std::integral_constant<int, Step>) {
+    if constexpr (Step % per_load == 0) load_words(Step / per_load);
+    if constexpr (ring::zeros) {
+      if (layout.zero_points && (Step == 0 || fine)) load_zeros(Step * across >> group_shift);
+    }
+    TENON_UNROLL_DEVICE
+    for (int i = 0; i < high; ++i) w[Step % 2][i] = decode[i].template at<Step>(word[i]);
+    load_tokens(a[Step % 2], Step);
+  };
+  auto const step = [&]<int Step>(std::integral_constant<int, Step>) {
+    if constexpr (Step + 1 < steps) load(std::integral_constant<int, Step + 1>{});
+    multiply(w[Step % 2], a[Step % 2]);
+    if constexpr (ring::groups && !bytes && Step + 1 < steps) {
+      if (fine && ((Step + 1) * across & (group - 1)) == 0) promote(Step * across >> group_shift);
+    }
+  };
+  // Groups within a step of 32 columns: each with the columns of other groups made zero.
+  auto const multiply_fine = [&] {
+    load_words(0);
+    for (int column = 0, slot = 0; column < packed::atom_columns; column += group, ++slot) {
+      bool const upper = column >= 32, first_half = column % 32 == 0, all_of_it = group == 32;
+      if (layout.zero_points) load_zeros(slot);
+      load_tokens(a[0], column / 32);
+      TENON_UNROLL_DEVICE
+      for (int i = 0; i < high; ++i) {
+        std::uint32_t chosen[decoder::words] = {};
+        chosen[0] = upper ? word[i][2] : word[i][0], chosen[1] = upper ? word[i][3] : word[i][1];
+        w[0][i] = decode[i].template at<0>(chosen);
+        if (!all_of_it) w[0][i].r[first_half ? 2 : 0] = w[0][i].r[first_half ? 3 : 1] = 0;
+      }
+      multiply(w[0], a[0]);
+      promote(slot);
+    }
+  };
+
+  for (int t = begin; t < end; ++t) {
+    arch::cp_async_wait<stages - 2>();
+    arch::
+        sync_block();  // everyone's part of block t has landed; everyone has read block t - 1, whose stage is refilled
+    fetch(t + stages - 1, stage == 0 ? stages - 1 : stage - 1);
+    if (bytes && ring::groups && fine) {
+      if constexpr (bytes && ring::groups) multiply_fine();
+    } else {
+      load(std::integral_constant<int, 0>{});
+      [&]<int... Step>(std::integer_sequence<int, Step...>) { (step(std::integral_constant<int, Step>{}), ...); }
+      (std::make_integer_sequence<int, steps>{});
+      if constexpr (two_level) {
+        bool const ends = walk.left == 1 || walk_a.left == 1 || (bytes && t % 2 == 1) || t + 1 == end;
+        if (ends && promotes) promote((packed::atom_columns - across) >> group_shift);
+      }
+    }
+    walk.next(), walk_a.next();
+    stage = stage + 1 == stages ? 0 : stage + 1;
+  }
+  arch::cp_async_wait<0>();  // no copy outlives its block
+  arch::sync_block();        // and the ring is free
+
+  // Fuse, store.
+  TENON_UNROLL_DEVICE
+  for (int i = 0; i < high; ++i) {
+    TENON_UNROLL_DEVICE
+    for (int j = 0; j < wide; ++j) {
+      float v[4];
+      TENON_UNROLL_DEVICE
+      for (int e = 0; e < 4; ++e) {
+        if constexpr (integers) v[e] = promotes ? total[i][j].v[e] : static_cast<float>(part[i][j].v[e]);
+        else if constexpr (two_level) v[e] = total[i][j].v[e];
+        else v[e] = part[i][j].v[e];
+      }
+      shared.sums.put(warp_token + 8 * j, warp_row + i * packed::atom_rows, v);
+    }
+  }
+  shared.values.make(p.epilogue, row, p.d.extent[0], threads / 32);
+  arch::sync_block();
+  float* const partials = p.partials + static_cast<index_t>(number) * p.splits * (tokens * policy.rows);
+  if (p.splits > 1 &&
+      !tile::hand_in<threads, tokens, policy.rows>(partials, p.counters + number, split, p.splits, thread, shared.last,
+                                                   [&](float(&v)[4], int r, int c) { shared.sums.get(v, r, c); }))
+    return;
+  tile::finish<threads, tokens, policy.rows>(p.d, p.epilogue, shared.values, row, b_row, thread,
+                                             [&](float(&v)[4], int r, int c) {
+                                               if (p.splits > 1)
+                                                 tile::sum_parts<tokens, policy.rows>(v, partials, p.splits, r, c);
+                                               else shared.sums.get(v, r, c);
+                                               if constexpr (Weight::scales == scale_kind::row) {
+                                                 vec<float, 4> scale{};
+                                                 if (b_row + c < layout.panels() * packed::panel_rows)
+                                                   scale = arch::load_constant<4>(p.b.row_scales() + b_row + c);
+                                                 TENON_UNROLL_DEVICE
+                                                 for (int e = 0; e < 4; ++e) v[e] *= scale[e];
+                                               }
+                                               float scale = Weight::scales == scale_kind::group ? layout.factor : 1.f;
+                                               if constexpr (bytes) {
+                                                 if (p.a_group == 0 && row + r < p.d.extent[0])
+                                                   scale *= p.a_scales(row + r, 0);
+                                               }
+                                               if constexpr (Weight::scales == scale_kind::group || bytes) {
+                                                 TENON_UNROLL_DEVICE
+                                                 for (int e = 0; e < 4; ++e) v[e] *= scale;
+                                               }
+                                             });
+}
+
+}  // namespace tenon::inline TENON_TARGET::kernel
