@@ -57,7 +57,7 @@ constexpr std::int32_t with_nibble(std::int32_t word, int n, std::uint8_t value)
 ///
 /// Errors   out_of_range (extents, NaN or infinite scales), misaligned, shape_mismatch(inputs, outputs, groups ...; k is a
 ///          multiple of the group), out_of_memory; then `out` is as before.
-/// Range    files whose nibbles are in another order have the same shapes: weight_plausibility sees most of them.
+/// Range    files whose nibbles are in another order have the same shapes, and nothing in them tells.
 /// Source   casper-hansen/AutoAWQ, awq/modules/linear/gemm.py and gemv.py.
 /// Test     tests/quant/import_awq_test.cpp.   Page docs/operators/import_weights.md.
 inline status import_awq(quantized_weight& out, awq_tensors const& in, awq_options options = {}) {

@@ -22,7 +22,7 @@ struct plausibility_limits {
   float smallest_median = 1e-5f;  // of |w|, zeros left out
   float largest_median  = 10;
   float mean_code       = 0.5f;  // |mean_code|; zero points off by one give 1
-  float group_bias      = 3;     // of groups with zero points; about 1 where they are right
+  float group_bias      = 2.5f;  // of groups with zero points; about 1 where they are right
   float zero_rows       = 0.5f;  // share
 };
 
@@ -91,8 +91,9 @@ inline bool median_of_weights(float median, plausibility_limits const& limits = 
 /// Looks at all scales and at samples of the codes (at all of them for NaN and for rows of zeros).
 ///
 /// Cost     one pass over the scales, one over fp8 codes, a few tens of thousands of codes otherwise.
-/// Range    statistics of real weights: made-up matrices of a few codes may fail it. AWQ's order of nibbles shows only where
-///          there are zero points; which of two rows is which never shows.
+/// Range    statistics of real weights: made-up matrices of a few codes may fail it. Another order of fields shows where
+///          codes and zero points are read differently and groups are large; rows that change places with their scales and
+///          zero points never show.
 /// Test     tests/quant/import_plausibility_test.cpp.   Page docs/operators/import_weights.md.
 inline plausibility_report weight_plausibility(quantized_weight const& w, plausibility_limits const& limits = {}) {
   plausibility_report r;
