@@ -25,6 +25,9 @@ inline constexpr primitive primitives[] = {
     {"fence_mbarrier_init", "fence.mbarrier_init", "nothing to do without clusters"},
     {"sync_named", "bar.sync", orders},
     {"arrive_named", "bar.arrive", orders},
+    {"wait_for_previous_launch", "griddepcontrol.wait",
+     "nothing to do where launches do not overlap: the checker does not ask for it"},
+    {"allow_next_launch", "griddepcontrol.launch_dependents", hint},
     {"increase_registers", "setmaxnreg.inc", "without result: the checker keeps the block's account"},
     {"decrease_registers", "setmaxnreg.dec", "without result: the checker keeps the block's account"},
     // warp

@@ -11,7 +11,7 @@
 //    bulk     copies by the copy engine                              registers  handed between warpgroups
 //    integer  bit functions of registers                             convert  between number formats
 //    math     exp2, rsqrt, ... as the machine has them               launch   a kernel onto a context
-//    half     f16 and bf16 in pairs
+//    half     f16 and bf16 in pairs                              dependency  launches that overlap
 //    stripe   elements of a row in registers of one thread           run      what one load brings of a row, in stripes
 #include <tenon/config.hpp>
 #if TENON_CUDA
@@ -19,6 +19,7 @@
 #  include <tenon/arch/cuda/bulk.cuh>
 #  include <tenon/arch/cuda/convert.cuh>
 #  include <tenon/arch/cuda/cp_async.cuh>
+#  include <tenon/arch/cuda/dependency.cuh>
 #  include <tenon/arch/cuda/half.cuh>
 #  include <tenon/arch/cuda/integer.cuh>
 #  include <tenon/arch/cuda/launch.cuh>
@@ -38,6 +39,7 @@
 #  include <tenon/arch/host/bulk.cuh>
 #  include <tenon/arch/host/convert.cuh>
 #  include <tenon/arch/host/cp_async.cuh>
+#  include <tenon/arch/host/dependency.cuh>
 #  include <tenon/arch/host/half.cuh>
 #  include <tenon/arch/host/integer.cuh>
 #  include <tenon/arch/host/launch.cuh>

@@ -25,10 +25,11 @@ inline int built_for() {
 }
 
 struct launch_shape {
-  dim3        grid           = 1;
-  dim3        block          = 1;
-  std::size_t shared_bytes   = 0;
-  double      work_per_block = 0;  // scalar operations; the host target decides by it how many cores to wake
+  dim3        grid              = 1;
+  dim3        block             = 1;
+  std::size_t shared_bytes      = 0;
+  double      work_per_block    = 0;      // scalar operations; the host target decides by it how many cores to wake
+  bool        overlaps_previous = false;  // the kernel waits for earlier launches itself (dependency.cuh)
 };
 
 /// Enqueues kernel(params).
@@ -46,6 +47,10 @@ status launch(char const* primitive, context const& where, launch_shape const& s
   config.blockDim         = shape.block;
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream           = where.stream;
+  cudaLaunchAttribute overlap{};
+  overlap.id                                         = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  if (shape.overlaps_previous && where.arch >= 90) config.attrs = &overlap, config.numAttrs = 1;
   cudaError_t const error = cudaLaunchKernelEx(&config, kernel, params);
   return error == cudaSuccess ? status{} : status{errc::launch_failed, primitive, cudaGetErrorName(error), error, 0};
 }

@@ -12,10 +12,11 @@ namespace tenon::inline host::arch {
 using simt::dim3;
 
 struct launch_shape {
-  dim3        grid           = {};
-  dim3        block          = {};
-  std::size_t shared_bytes   = 0;
-  double      work_per_block = 0;  // scalar operations; decides how many cores to wake
+  dim3        grid              = {};
+  dim3        block             = {};
+  std::size_t shared_bytes      = 0;
+  double      work_per_block    = 0;      // scalar operations; decides how many cores to wake
+  bool        overlaps_previous = false;  // the kernel waits for earlier launches itself (dependency.cuh)
 };
 
 /// Called with every launch where it is set: for tables of what kernels ask for. Not for setting while kernels run.
