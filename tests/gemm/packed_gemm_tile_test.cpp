@@ -198,7 +198,7 @@ TEST(packed_gemm_tile, every_format_with_inputs_of_16_bits) {
   agrees<tile_64x64, float, f16, int8, scale_kind::row>(int8_rows, s);
   agrees<tile_64x64, float, bf16, int8, scale_kind::group>(int8_groups, s);
   agrees<tile_64x64, float, bf16, fp8, scale_kind::row>(fp8_rows, s);
-  agrees<tile_64x64, float, f16, fp8, scale_kind::block>(fp8_blocks, {3, 150, 300});
+  agrees<tile_64x64, float, f16, fp8, scale_kind::block>(fp8_blocks, {3, 150, 300, 0, 1, 4});
   agrees<tile_64x64, float, f16, fp4, scale_kind::group>(fp4_groups, s);
 }
 

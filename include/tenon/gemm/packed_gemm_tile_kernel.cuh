@@ -65,7 +65,7 @@ struct packed_gemm_tile_ring {
   alignas(16) f16 scale[stages][panels][groups ? slots * packed::panel_rows : 8];
   alignas(16) std::uint8_t zero[stages][panels][zeros ? slots * packed::panel_rows : 16];
   float block_scale[stages][panels];
-  float a_scale[stages][sizeof(A) == 1 ? tokens : 1];
+  alignas(16) float a_scale[stages][sizeof(A) == 1 ? tokens : 1];
 };
 
 template <class Policy, class A, class Weight, class Pipeline>
