@@ -86,12 +86,12 @@ void agrees(weight_format const& format, shape const& s, Epilogue epilogue = {})
   else tenon::ref::gemm(test::over(want, s.m, s.n), view, w, epilogue);
 
   test::on_every_target([&](tenon::context const& where) {
-    if (where.arch != 0) return;
+    if (std::is_same_v<A, float> && where.arch != 0) return;
     test::tensor<D, 2> d(s.m, s.n);
     std::vector<D>     first;
     for (int run = 0; run < 2; ++run) {
       tenon::status const done =
-          tenon::visit_packed<order>(b.packed.layout, b.bytes.view().data, [&](auto const& weight) -> tenon::status {
+          tenon::visit_packed<A>(b.packed.layout, b.bytes.view().data, [&](auto const& weight) -> tenon::status {
             if constexpr (sizeof(A) == 1)
               return tenon::gemm(where, d.view(), tenon::quantized_rows<A>{a.view(), tenon::as_const(scales.view())},
                                  weight, {}, epilogue);

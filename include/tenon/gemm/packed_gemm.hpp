@@ -7,7 +7,9 @@
 #include <tenon/core/numeric.hpp>
 #include <tenon/gemm/packed_gemm_lanes_kernel.cuh>
 #include <tenon/gemm/packed_gemm_params.hpp>
+#include <tenon/gemm/packed_gemm_plan.hpp>
 #include <tenon/gemm/packed_gemm_policy.hpp>
+#include <tenon/gemm/packed_gemm_tile_kernel.cuh>
 #include <tenon/op/epilogue.hpp>
 #include <tenon/quant/packed_weight.hpp>
 #include <tenon/quant/quantized_rows.hpp>
@@ -18,16 +20,12 @@
 namespace tenon {
 
 struct packed_gemm_options {
-  std::optional<packed_gemm_policy> policy = {};  // instead of the chosen one
+  std::optional<packed_gemm_plan> plan = {};  // instead of plan_packed_gemm's
 };
 
 /// Elements that a product with packed weights multiplies: 16 bits and f32 as they are, 8 bits with scales.
 template <class A>
 concept packed_gemm_input = std::same_as<A, float> || std::same_as<A, f16> || std::same_as<A, bf16> || row_code<A>;
-
-/// The order in which weights are packed for inputs of A.
-template <packed_gemm_input A>
-inline constexpr pack_order pack_order_for = sizeof(A) == 1 ? pack_order::quads : pack_order::pairs;
 
 }  // namespace tenon
 
@@ -35,28 +33,61 @@ namespace tenon::inline TENON_TARGET {
 
 namespace detail {
 
+/// Whether a kernel of this policy is compiled for these inputs, weights and epilogue: the same as packed::is_legal leaves.
+template <class A, class Weight, class Pipeline>
+constexpr bool compiles(packed_gemm_policy const& p) {
+  if (p.kind == packed_gemm_kind::lanes || p.kind == packed_gemm_kind::vector) return true;
+  constexpr bool fp8 = std::is_same_v<A, e4m3> && Weight::code == weight_code::fp8;
+  return sizeof(A) <= 2 && p.rows % (Pipeline::segment * (Pipeline::paired ? 2 : 1)) == 0 &&
+         (fp8 || p.native || !p.wide);
+}
+
 template <class Policy, class D, class A, class Weight, class Epilogue>
 status launch_packed_gemm(packed_gemm_params<D, A, Weight, Epilogue> const& params, context const& where) {
   constexpr packed_gemm_policy policy = Policy::value;
   using shape                         = packed_gemm_params<D, A, Weight, Epilogue>;
   using pipeline                      = typename shape::pipeline;
 
-  index_t const m = params.d.extent[0], n = params.d.extent[1], k = params.a.extent[1];
-  index_t const b_rows = shape::paired ? paired_rows(n) : n;
-  if constexpr (policy.kind == packed_gemm_kind::lanes) {
-    constexpr int rows   = kernel::packed_gemm_lanes_rows<pipeline>(policy);
-    index_t const blocks = ceil_div(m, policy.tokens) * ceil_div(b_rows, rows);
-    if (blocks >= index_t{1} << 31) return {errc::out_of_range, "gemm", "blocks", blocks, (index_t{1} << 31) - 1};
-    return arch::launch(
-        "gemm", where,
-        {.grid           = static_cast<unsigned>(blocks),
-         .block          = 1,
-         .shared_bytes   = sizeof(kernel::packed_gemm_lanes_storage<Policy, A, Weight, pipeline>),
-         .work_per_block = static_cast<double>(min<index_t>(m, policy.tokens) + 8) * rows * static_cast<double>(k)},
-        kernel::packed_gemm_lanes<Policy, D, A, Weight, Epilogue>, params);
-  } else {
+  if constexpr (!compiles<A, Weight, pipeline>(policy)) {
     return {errc::unsupported, "gemm", "policy"};
+  } else {
+    // Blocks over D, in the units of B's rows.
+    constexpr bool lanes  = policy.kind == packed_gemm_kind::lanes;
+    constexpr int  rows   = lanes ? kernel::packed_gemm_lanes_rows<pipeline>(policy) : policy.rows;
+    index_t const  m      = params.d.extent[0];
+    index_t const  blocks = ceil_div(m, policy.tokens) * ceil_div(params.b.layout.rows, rows) * params.splits;
+    if (blocks >= index_t{1} << 31) return {errc::out_of_range, "gemm", "blocks", blocks, (index_t{1} << 31) - 1};
+    double const work = static_cast<double>(min<index_t>(m, policy.tokens) + 8) * rows *  // 8: decoding
+                        static_cast<double>(params.a.extent[1] / params.splits);
+    auto const launch = [&](void (*kernel)(shape const), std::size_t shared_bytes) {
+      return arch::launch("gemm", where,
+                          {.grid           = static_cast<unsigned>(blocks),
+                           .block          = static_cast<unsigned>(policy.threads),
+                           .shared_bytes   = shared_bytes,
+                           .work_per_block = work},
+                          kernel, params);
+    };
+    if constexpr (lanes) {
+      return launch(kernel::packed_gemm_lanes<Policy, D, A, Weight, Epilogue>,
+                    sizeof(kernel::packed_gemm_lanes_storage<Policy, A, Weight, pipeline>));
+    } else if constexpr (policy.kind == packed_gemm_kind::tile) {
+      return launch(kernel::packed_gemm_tile<Policy, D, A, Weight, Epilogue>,
+                    sizeof(kernel::packed_gemm_tile_storage<Policy, A, Weight, pipeline>));
+    } else {
+      return {errc::unsupported, "gemm", "policy"};
+    }
   }
+}
+
+template <class D, class A, class Weight, class Epilogue>
+packed_gemm_shape shape_of(packed_gemm_params<D, A, Weight, Epilogue> const& params, context const& where) {
+  using pipeline = typename packed_gemm_params<D, A, Weight, Epilogue>::pipeline;
+  return {.b           = params.b.layout,
+          .m           = params.d.extent[0],
+          .input_bytes = sizeof(A),
+          .wide        = where.arch == 0 || is_vectorised<16 / sizeof(A)>(params.a),
+          .segment     = pipeline::segment,
+          .paired      = pipeline::paired};
 }
 
 template <class D, class A, class Weight, class Epilogue>
@@ -66,6 +97,8 @@ status packed_gemm(context const& where, packed_gemm_params<D, A, Weight, Epilog
   static_assert(packed_gemm_input<input>, "tenon::gemm: the elements of a must be f32, f16, bf16, int8_t or e4m3");
   static_assert(Weight::order == pack_order_for<input>,
                 "tenon::gemm: weights are packed in pairs for inputs of 16 and 32 bits, in quads for those of 8 bits");
+  static_assert(multiplies<input>(Weight::code, Weight::scales),
+                "tenon::gemm: no products of such inputs with such weights (docs/operators/packed_gemm.md)");
   constexpr bool       paired = packed_gemm_params<D, A, Weight, Epilogue>::paired;
   packed_layout const& l      = params.b.layout;
 
@@ -96,9 +129,31 @@ status packed_gemm(context const& where, packed_gemm_params<D, A, Weight, Epilog
                   .result);
   }
   if (params.d.size() == 0) return {};
-  packed_gemm_policy const policy = options.policy ? *options.policy : packed_gemm_policies::lanes;
+  packed_gemm_plan const plan =
+      options.plan ? *options.plan
+                   : plan_packed_gemm(shape_of(params, where), {.as              = {where.arch},
+                                                                .multiprocessors = where.multiprocessors,
+                                                                .workspace       = where.workspace.size,
+                                                                .counters        = where.counters.size,
+                                                                .batch_invariant = where.batch_invariant});
+  if (plan.splits < 1 || plan.splits > 64) return {errc::unsupported, "gemm", "plan.splits", plan.splits, 1};
+  if (plan.splits > 1) {
+    auto const needed = plan_of(plan.policy, plan.splits, shape_of(params, where), {.as = {where.arch}});
+    if (where.workspace.size < needed.workspace)
+      return {errc::workspace_too_small, "gemm", "workspace", static_cast<std::int64_t>(where.workspace.size),
+              static_cast<std::int64_t>(needed.workspace)};
+    if (where.counters.size < needed.counters)
+      return {errc::workspace_too_small, "gemm", "counters", where.counters.size, needed.counters};
+    if (reinterpret_cast<std::uintptr_t>(where.workspace.data) % 16 != 0)
+      return {errc::misaligned, "gemm", "workspace"};
+    params.splits   = plan.splits;
+    params.partials = reinterpret_cast<float*>(where.workspace.data);
+    params.counters = where.counters.data;
+  }
+  if (!packed::is_legal(plan.policy, shape_of(params, where), {where.arch}))
+    return {errc::unsupported, "gemm", "plan.policy"};
   return dispatch_policy<packed_gemm_menu>(
-      "gemm", policy, [&]<class Policy>(Policy) { return launch_packed_gemm<Policy>(params, where); });
+      "gemm", plan.policy, [&]<class Policy>(Policy) { return launch_packed_gemm<Policy>(params, where); });
 }
 
 }  // namespace detail
@@ -109,14 +164,15 @@ status packed_gemm(context const& where, packed_gemm_params<D, A, Weight, Epilog
 /// d       (m, n)   f32 f16 bf16, or int8_t e4m3 with an epilogue that scales to them; any strides
 /// a       (m, k)   f32 f16 bf16   any strides
 /// b       (n, k)   packed in pairs (quant/pack_weight.hpp); (paired_rows(n), k) with a pairwise epilogue
-/// options policy: one of packed_gemm_menu, instead of the chosen one
+/// options plan: instead of plan_packed_gemm's (gemm/packed_gemm_plan.hpp)
 /// epilogue         as for dense products (gemm/gemm.hpp)
 ///
 /// Arithmetic  codes less their zero points are exact numbers; products and sums in fp32, scales applied in fp32: to the sum
 ///             of a group on the GPU, to the numbers on the host. One rounding to D. The same bits for every run.
-/// Cost        2 m n k operations; b is read once per block of tokens, a once per block of rows of b.
-/// Errors      shape_mismatch(m, n, k, n of b, k of b), misaligned(d, a, b), unsupported(policy, layout of b),
-///             out_of_range(d, a, b, blocks).
+/// Cost        2 m n k operations; b is read once per block of tokens, a once per block of rows of b. Workspace and counters
+///             where K is split, as the plan says; without them it is not.
+/// Errors      shape_mismatch(m, n, k, n of b, k of b), misaligned(d, a, b), unsupported(plan, layout of b),
+///             workspace_too_small(workspace, counters), out_of_range(d, a, b, blocks).
 /// Range       any m, n, k from 0 on; k = 0 gives epilogue(0).
 /// Source      docs/operators/packed_gemm.md.
 /// Test tests/gemm/packed_gemm_test.cpp.   Page docs/operators/packed_gemm.md.

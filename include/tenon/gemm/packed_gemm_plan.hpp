@@ -84,8 +84,9 @@ constexpr bool is_legal(packed_gemm_policy const& p, packed_gemm_shape const& sh
   if (p.bulk && policy_architecture(as.number) < 90) return false;
   if (p.kind == packed_gemm_kind::vector) return true;
   if (shape.input_bytes > 2 || columns % shape.segment != 0) return false;
-  if (p.native && shape.input_bytes == 1 && shape.b.code == weight_code::fp8 && as.number < 89) return false;
-  return p.shared_bytes(shape.b.code, shape.input_bytes) + 2048 <= as.shared_bytes();
+  bool const fp8 = shape.input_bytes == 1 && shape.b.code == weight_code::fp8;
+  if (fp8 ? p.native && as.number < 89 : !p.native && p.wide) return false;
+  return p.shared_bytes(shape.b.code, shape.input_bytes) + 8192 <= as.shared_bytes();
 }
 
 }  // namespace packed
@@ -140,7 +141,7 @@ constexpr packed_gemm_plan plan_packed_gemm(packed_gemm_shape const& shape, pack
     if (!packed::is_legal(policy, asked, have.as)) continue;
     index_t const steps = ceil_div(asked.b.blocks() * packed::atom_columns, policy.depth);
     bool const    whole = policy.on_host() || policy.kind == packed_gemm_kind::vector;
-    for (int splits = 1; splits <= (whole ? 1 : 16); splits *= 2) {
+    for (int splits = 1; splits <= (whole ? 1 : 16); ++splits) {
       if (splits > 1 && steps < 4 * splits) break;  // less than four stages do not fill the ring
       auto const plan = plan_of(policy, splits, asked, have);
       if (plan.workspace > have.workspace || plan.counters > have.counters) continue;

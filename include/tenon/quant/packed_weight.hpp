@@ -43,6 +43,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 namespace tenon {
 
@@ -187,27 +188,42 @@ struct packed_weight {
   }
 };
 
-/// Calls f(packed_weight<...>) for the layout that is there, where inputs of 16 bits and f32 (`Order` pairs) or of 8 bits
-/// (quads) meet it. A layout that no packer makes gives unsupported.
-template <pack_order Order, class F>
+/// The order in which weights are packed for inputs of A.
+template <class A>
+inline constexpr pack_order pack_order_for = sizeof(A) == 1 ? pack_order::quads : pack_order::pairs;
+
+/// Whether inputs of A are multiplied with such weights.
+template <class A>
+constexpr bool multiplies(weight_code code, scale_kind scales) {
+  using enum weight_code;
+  if constexpr (std::is_same_v<A, std::int8_t>)
+    return (code == int4 && scales == scale_kind::group) || (code == int8 && scales == scale_kind::row);
+  else if constexpr (sizeof(A) == 1) return code == fp8 && scales != scale_kind::group;
+  else
+    return code == int8  ? scales != scale_kind::block
+           : code == fp8 ? scales != scale_kind::group
+                         : scales == scale_kind::group;
+}
+
+/// Calls f(packed_weight<...>) for the layout that is there, of all that inputs of A (f32, f16, bf16, int8_t or e4m3) are
+/// multiplied with; another one gives unsupported.
+template <class A, class F>
 constexpr status visit_packed(packed_layout const& layout, std::byte const* data, F&& f) {
   using enum weight_code;
+  constexpr pack_order order = pack_order_for<A>;
+  if (layout.order != order) return {errc::unsupported, "visit_packed", "order"};
+  status     s{errc::unsupported, "visit_packed", "layout"};
   auto const as = [&]<weight_code Code, scale_kind Scales>() {
-    return f(packed_weight<Code, Scales, Order>{layout, data});
+    if constexpr (multiplies<A>(Code, Scales))
+      if (layout.code == Code && layout.scales == Scales) s = f(packed_weight<Code, Scales, order>{layout, data});
   };
-  if (layout.order != Order) return {errc::unsupported, "visit_packed", "order"};
-  if (layout.code == int4 && layout.scales == scale_kind::group)
-    return as.template operator()<int4, scale_kind::group>();
-  if (layout.code == int8 && layout.scales == scale_kind::row) return as.template operator()<int8, scale_kind::row>();
-  if (layout.code == fp8 && layout.scales == scale_kind::row) return as.template operator()<fp8, scale_kind::row>();
-  if (layout.code == fp8 && layout.scales == scale_kind::block) return as.template operator()<fp8, scale_kind::block>();
-  if constexpr (Order == pack_order::pairs) {
-    if (layout.code == int8 && layout.scales == scale_kind::group)
-      return as.template operator()<int8, scale_kind::group>();
-    if (layout.code == fp4 && layout.scales == scale_kind::group)
-      return as.template operator()<fp4, scale_kind::group>();
-  }
-  return {errc::unsupported, "visit_packed", "layout"};
+  as.template operator()<int4, scale_kind::group>();
+  as.template operator()<int8, scale_kind::row>();
+  as.template operator()<int8, scale_kind::group>();
+  as.template operator()<fp8, scale_kind::row>();
+  as.template operator()<fp8, scale_kind::block>();
+  as.template operator()<fp4, scale_kind::group>();
+  return s;
 }
 
 }  // namespace tenon
