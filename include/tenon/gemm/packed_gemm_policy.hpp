@@ -34,11 +34,13 @@ struct packed_gemm_policy {
   /// Made for the host's own kernel: blocks of one thread.
   constexpr bool on_host() const { return kind == packed_gemm_kind::lanes; }
 
-  /// Bytes of the ring of stages in shared memory: codes of `rows` rows and inputs of `tokens` tokens.
+  /// Bytes of the ring of stages in shared memory: codes of `rows` rows and inputs of `tokens` tokens (stream: and scales).
   constexpr std::size_t shared_bytes(weight_code code, int input_bytes) const {
     if (kind != packed_gemm_kind::stream && kind != packed_gemm_kind::tile) return 0;
-    return static_cast<std::size_t>(stages) * static_cast<std::size_t>(depth) *
-           static_cast<std::size_t>(rows * bits_of(code) / 8 + tokens * input_bytes);
+    bool const stream  = kind == packed_gemm_kind::stream;
+    int const  columns = stream ? depth * 4 / bits_of(code) : depth;
+    return static_cast<std::size_t>(stages) *
+           static_cast<std::size_t>(columns * (rows * bits_of(code) / 8 + tokens * input_bytes) + (stream ? 2048 : 0));
   }
 
   friend constexpr bool operator==(packed_gemm_policy const&, packed_gemm_policy const&) = default;
@@ -61,10 +63,11 @@ namespace packed_gemm_policies {
 inline constexpr packed_gemm_policy lanes{packed_gemm_kind::lanes, 1, 32, 64, 256, 0, false, false};
 // stream: the depth is that of 4-bit codes, 8-bit ones have half. Stages fill half of the shared memory of sm_80 and, bulk,
 // sm_90: two blocks each; sm_89 has room for one.
-inline constexpr packed_gemm_policy stream_8{packed_gemm_kind::stream, 288, 8, 64, 256, 5, false, true, false};
-inline constexpr packed_gemm_policy stream_16{packed_gemm_kind::stream, 288, 16, 64, 256, 4, false, true, false};
-inline constexpr packed_gemm_policy stream_32{packed_gemm_kind::stream, 288, 32, 64, 256, 3, false, true, false};
+inline constexpr packed_gemm_policy stream_8{packed_gemm_kind::stream, 288, 8, 64, 256, 5, false, true};
+inline constexpr packed_gemm_policy stream_16{packed_gemm_kind::stream, 288, 16, 64, 256, 4, false, true};
+inline constexpr packed_gemm_policy stream_32{packed_gemm_kind::stream, 288, 32, 64, 256, 3, false, true};
 inline constexpr packed_gemm_policy stream_strided{packed_gemm_kind::stream, 288, 16, 64, 256, 4, false, false, false};
+inline constexpr packed_gemm_policy stream_widened{packed_gemm_kind::stream, 288, 16, 64, 256, 4, false, true, false};
 inline constexpr packed_gemm_policy stream_bulk_8{packed_gemm_kind::stream, 288, 8, 64, 256, 8, true, true};
 inline constexpr packed_gemm_policy stream_bulk_16{packed_gemm_kind::stream, 288, 16, 64, 256, 6, true, true};
 inline constexpr packed_gemm_policy stream_bulk_32{packed_gemm_kind::stream, 288, 32, 64, 256, 4, true, true};
@@ -79,19 +82,13 @@ inline constexpr packed_gemm_policy tile_widened{packed_gemm_kind::tile, 128, 64
 
 /// Every policy that a kernel is compiled for.
 inline constexpr packed_gemm_policy packed_gemm_menu[] = {
-    packed_gemm_policies::lanes,
-    packed_gemm_policies::stream_8,
-    packed_gemm_policies::stream_16,
-    packed_gemm_policies::stream_32,
-    packed_gemm_policies::stream_strided,
-    packed_gemm_policies::stream_bulk_8,
-    packed_gemm_policies::stream_bulk_16,
-    packed_gemm_policies::stream_bulk_32,
-    packed_gemm_policies::stream_bulk_strided,
-    packed_gemm_policies::tile_64x64,
-    packed_gemm_policies::tile_128x64,
-    packed_gemm_policies::tile_128x128,
-    packed_gemm_policies::tile_strided,
+    packed_gemm_policies::lanes,          packed_gemm_policies::stream_8,
+    packed_gemm_policies::stream_16,      packed_gemm_policies::stream_32,
+    packed_gemm_policies::stream_strided, packed_gemm_policies::stream_widened,
+    packed_gemm_policies::stream_bulk_8,  packed_gemm_policies::stream_bulk_16,
+    packed_gemm_policies::stream_bulk_32, packed_gemm_policies::stream_bulk_strided,
+    packed_gemm_policies::tile_64x64,     packed_gemm_policies::tile_128x64,
+    packed_gemm_policies::tile_128x128,   packed_gemm_policies::tile_strided,
     packed_gemm_policies::tile_widened,
 };
 

@@ -47,11 +47,15 @@ struct packed_gemm_stream_shape {
   static constexpr int weight_bytes = units * atoms * 512;
   static constexpr int consumers    = 8;  // warps
 
-  static constexpr bool grouped     = Weight::scales == scale_kind::group;
-  static constexpr bool blocked     = Weight::scales == scale_kind::block;
-  static constexpr bool scaled      = grouped || blocked;  // inside the loop
-  static constexpr bool zeros       = grouped && code == weight_code::int4;
-  static constexpr bool narrow      = sizeof(A) == 1;  // inputs with scales of their own
+  static constexpr bool grouped  = Weight::scales == scale_kind::group;
+  static constexpr bool blocked  = Weight::scales == scale_kind::block;
+  static constexpr bool zeros    = grouped && code == weight_code::int4;
+  static constexpr bool narrow   = sizeof(A) == 1;  // inputs with scales of their own
+  static constexpr bool integers = std::is_same_v<A, std::int8_t>;
+  // Sums of units are scaled and added up apart: always (those of e4m3 because the sums of some tensor cores are short,
+  // simt/tensor_core/model.hpp), or where the inputs' scales change along K.
+  static constexpr bool apart       = grouped || blocked || (narrow && !integers);
+  static constexpr bool may_apart   = apart || narrow;
   static constexpr int  least_group = code == weight_code::int4 ? 32 : 16;
   static constexpr int  most_groups = depth / least_group;          // of a stage
   static constexpr bool with_copies = policy.wide || !policy.bulk;  // cp.async brings something
@@ -80,7 +84,7 @@ template <class Shape>
 struct packed_gemm_stream_block_scales<Shape, true> {
   float block_scale[Shape::units];
 };
-template <class Shape, bool Narrow = Shape::scaled&& Shape::narrow>
+template <class Shape, bool Narrow = Shape::narrow>
 struct packed_gemm_stream_input_scales {};
 template <class Shape>
 struct packed_gemm_stream_input_scales<Shape, true> {
@@ -165,11 +169,12 @@ struct packed_gemm_stream_producer {
         put(to.block_scale[lane], b.row_scales() + from, true);
       }
     }
-    if constexpr (Shape::scaled && Shape::narrow)
-      for (int i = lane; i < Shape::units * Shape::tokens; i += 32) {
+    if constexpr (Shape::narrow)
+      for (int i = Shape::apart || a_group > 0 ? lane : Shape::units * Shape::tokens; i < Shape::units * Shape::tokens;
+           i += 32) {
         int const  u = i / Shape::tokens, r = i % Shape::tokens, at = column + u * Shape::unit;
         bool const alive = row + r < a_scales.extent[0] && at < column + columns;
-        int const  g     = a_scales.extent[1] == 1 ? 0 : min(at / a_group, static_cast<int>(a_scales.extent[1]) - 1);
+        int const  g     = a_group > 0 ? at / a_group : 0;
         put(to.input_scale[u][r],
             alive ? a_scales.data + (row + r) * a_scales.stride[0] + g * a_scales.stride[1] : a_scales.data, alive);
       }
@@ -193,7 +198,10 @@ struct packed_gemm_stream_producer {
 template <class Shape, class A, class Weight>
 struct packed_gemm_stream_consumer {
   using decoder_type = packed_decoder<Shape::code, A>;
-  using sum          = std::conditional_t<std::is_same_v<A, std::int8_t>, std::int32_t, float>;
+  struct integer_sum {
+    std::int32_t v[4] = {};
+  };
+  using sum = std::conditional_t<Shape::integers, integer_sum, tile::accumulator>;
 
   static constexpr int  atoms = 2, across = Shape::tokens / 8;
   static constexpr bool pairs = decoder_type::pairs;
@@ -201,15 +209,16 @@ struct packed_gemm_stream_consumer {
 
   int unit, first;  // of a stage's units; of its atoms
 
-  sum   part[atoms][across][4]                                          = {};
-  float total[Shape::scaled ? atoms : 1][Shape::scaled ? across : 1][4] = {};
+  sum   part[atoms][across];
+  float total[Shape::may_apart ? atoms : 1][Shape::may_apart ? across : 1][4] = {};
 
   __device__ packed_gemm_stream_consumer()
       : unit(arch::warp() % Shape::units), first(arch::warp() / Shape::units * atoms) {}
 
   /// Adds one stage. index(step): which of the stage's groups the scale of that step is; fine: they may differ.
   template <bool Fine, class Index>
-  __device__ void add(packed_gemm_stream_stage<A, Shape> const& stage, bool zero_points, Index const& index) {
+  __device__ void add(packed_gemm_stream_stage<A, Shape> const& stage, bool apart, bool zero_points,
+                      Index const& index) {
     std::uint32_t word[atoms][decoder_type::words];  // one plane of 8-bit atoms: the first four
     decoder_type  decoder[atoms];
     TENON_UNROLL_DEVICE
@@ -225,7 +234,8 @@ struct packed_gemm_stream_consumer {
     if constexpr (!Fine && Shape::zeros)
       if (zero_points) set_zeros(decoder, stage, index(0));
     step<0, Fine>(stage, word, decoder, zero_points, index);
-    if constexpr (Shape::scaled && !Fine) scale(stage, index(0));
+    if constexpr (Shape::may_apart && !Fine)
+      if (apart) scale(stage, index(0));
   }
 
  private:
@@ -254,7 +264,7 @@ struct packed_gemm_stream_consumer {
       TENON_UNROLL_DEVICE
       for (int j = 0; j < across; ++j) multiply(part[i][j], a, b[j]);
     }
-    if constexpr (Shape::scaled && Fine) scale(stage, index(Step));
+    if constexpr (Shape::apart && Fine) scale(stage, index(Step));
     if constexpr (Step + 1 < steps) step<Step + 1, Fine>(stage, word, decoder, zero_points, index);
   }
 
@@ -274,10 +284,10 @@ struct packed_gemm_stream_consumer {
     }
   }
 
-  __device__ static void multiply(sum (&d)[4], tile::fragment_a const& a, tile::fragment_b const& b) {
-    if constexpr (std::is_same_v<A, std::int8_t>) arch::mma_m16n8k32<std::int8_t>(d, a.r, b.r);
+  __device__ static void multiply(sum& d, tile::fragment_a const& a, tile::fragment_b const& b) {
+    if constexpr (std::is_same_v<A, std::int8_t>) arch::mma_m16n8k32<std::int8_t>(d.v, a.r, b.r);
     else if constexpr (std::is_same_v<A, e4m3>) tile::mma_fp8<Shape::policy.native>(d, a, b);
-    else arch::mma_m16n8k16<A>(d, a.r, b.r);
+    else tile::mma<A>(d, a, b);
   }
 
   /// total += scales * part; part = 0.
@@ -289,8 +299,10 @@ struct packed_gemm_stream_consumer {
         std::uint32_t const both = stage.scale[group * 32 + (first + i) * 8 + arch::lane() / 4];
         of_row[0]                = static_cast<float>(f16::from_bits(static_cast<std::uint16_t>(both)));
         of_row[1]                = static_cast<float>(f16::from_bits(static_cast<std::uint16_t>(both >> 16)));
-      } else {
+      } else if constexpr (Shape::blocked) {
         of_row[0] = of_row[1] = stage.block_scale[unit];
+      } else {
+        of_row[0] = of_row[1] = 1;
       }
       TENON_UNROLL_DEVICE
       for (int j = 0; j < across; ++j) {
@@ -299,14 +311,14 @@ struct packed_gemm_stream_consumer {
           TENON_UNROLL_DEVICE
           for (int v = 0; v < 4; ++v) {
             total[i][j][v] =
-                arch::fma(of_row[v / 2] * of_token[v % 2], static_cast<float>(part[i][j][v]), total[i][j][v]);
-            part[i][j][v] = 0;
+                arch::fma(of_row[v / 2] * of_token[v % 2], static_cast<float>(part[i][j].v[v]), total[i][j][v]);
+            part[i][j].v[v] = 0;
           }
         } else {
           TENON_UNROLL_DEVICE
           for (int v = 0; v < 4; ++v) {
-            total[i][j][v] = arch::fma(of_row[v / 2], part[i][j][v], total[i][j][v]);
-            part[i][j][v]  = 0;
+            total[i][j][v]  = arch::fma(of_row[v / 2], part[i][j].v[v], total[i][j][v]);
+            part[i][j].v[v] = 0;
           }
         }
       }
@@ -328,9 +340,9 @@ __global__ __launch_bounds__(Policy::value.threads, 2) void packed_gemm_stream(
   auto&          ring   = arch::shared<storage>();
   unsigned const panels = static_cast<unsigned>(p.b.layout.panels());
   unsigned const tiles  = panels * static_cast<unsigned>(ceil_div(p.d.extent[0], tokens));
-  unsigned const at = blockIdx.x % tiles, split = blockIdx.x / tiles;
-  index_t const  row   = static_cast<index_t>(at / panels) * tokens;
-  index_t const  b_row = static_cast<index_t>(at % panels) * columns;
+  unsigned const place = blockIdx.x % tiles, split = blockIdx.x / tiles;
+  index_t const  row   = static_cast<index_t>(place / panels) * tokens;
+  index_t const  b_row = static_cast<index_t>(place % panels) * columns;
   int const      all   = static_cast<int>(ceil_div(p.b.layout.columns, shape::depth));
   int const      begin = static_cast<int>(static_cast<index_t>(all) * split / p.splits);
   int const      end   = static_cast<int>(static_cast<index_t>(all) * (split + 1) / p.splits);
@@ -343,6 +355,8 @@ __global__ __launch_bounds__(Policy::value.threads, 2) void packed_gemm_stream(
     arch::fence_mbarrier_init();
   }
   arch::sync_block();
+
+  bool const apart = shape::apart || (shape::narrow && p.a_group > 0);
 
   packed_gemm_stream_consumer<shape, A, Weight> mine;
   if (arch::warp() == shape::consumers) {
@@ -371,17 +385,17 @@ __global__ __launch_bounds__(Policy::value.threads, 2) void packed_gemm_stream(
           if (fine) {
             // Past the last column codes are zeros, but scales are not there.
             int const last = static_cast<int>(p.b.layout.groups()) - 1 - s * (shape::depth / group);
-            mine.template add<true>(ring.stage[slot], zero_points, [&](int step) {
+            mine.template add<true>(ring.stage[slot], apart, zero_points, [&](int step) {
               constexpr int columns_of_step = mine.pairs ? 16 : 32;
               return min((in_stage + step * columns_of_step) / group, last);
             });
           } else {
             int index = 0;
             for (int at = offset + in_stage; at >= group; at -= group) ++index;
-            mine.template add<false>(ring.stage[slot], zero_points, [&](int) { return index; });
+            mine.template add<false>(ring.stage[slot], apart, zero_points, [&](int) { return index; });
           }
         } else {
-          mine.template add<false>(ring.stage[slot], false, [](int) { return 0; });
+          mine.template add<false>(ring.stage[slot], apart, false, [](int) { return 0; });
         }
       }
       arch::sync_warp();
@@ -396,25 +410,29 @@ __global__ __launch_bounds__(Policy::value.threads, 2) void packed_gemm_stream(
 
   // Sum the parts; scale; fuse; store.
   auto& shared = arch::shared<packed_gemm_stream_end<shape, pipeline>>();
-  if (arch::warp() < shape::consumers) TENON_UNROLL_DEVICE
-  for (int i = 0; i < mine.atoms; ++i) {
+  if (arch::warp() < shape::consumers) {
     TENON_UNROLL_DEVICE
-    for (int j = 0; j < mine.across; ++j) {
-      float v[4];
+    for (int i = 0; i < mine.atoms; ++i) {
       TENON_UNROLL_DEVICE
-      for (int e = 0; e < 4; ++e)
-        if constexpr (shape::scaled) v[e] = mine.total[i][j][e];
-        else v[e] = bit_cast<float>(mine.part[i][j][e]);  // integers stay what they are
-      shared.parts[mine.unit].put(8 * j, 16 * (mine.first + i), v);
+      for (int j = 0; j < mine.across; ++j) {
+        float v[4];
+        TENON_UNROLL_DEVICE
+        for (int e = 0; e < 4; ++e) {
+          v[e] = bit_cast<float>(mine.part[i][j].v[e]);  // integers stay what they are
+          if constexpr (shape::may_apart)
+            if (apart) v[e] = mine.total[i][j][e];
+        }
+        shared.parts[mine.unit].put(8 * j, 16 * (mine.first + i), v);
+      }
     }
   }
   shared.values.make(p.epilogue, row, p.d.extent[0], policy.threads / 32);
   arch::sync_block();
-  constexpr bool integers = std::is_same_v<A, std::int8_t> && !shape::scaled;
-  auto const     add      = [](float(&v)[4], float const(&more)[4]) {
+  bool const integers = shape::integers && !apart;
+  auto const add      = [&](float(&v)[4], float const(&more)[4]) {
     TENON_UNROLL_DEVICE
     for (int e = 0; e < 4; ++e)
-      if constexpr (integers) v[e] = bit_cast<float>(bit_cast<std::int32_t>(v[e]) + bit_cast<std::int32_t>(more[e]));
+      if (integers) v[e] = bit_cast<float>(bit_cast<std::int32_t>(v[e]) + bit_cast<std::int32_t>(more[e]));
       else v[e] += more[e];
   };
   auto const own = [&](float(&v)[4], int r, int c) {
@@ -426,39 +444,33 @@ __global__ __launch_bounds__(Policy::value.threads, 2) void packed_gemm_stream(
       add(v, more);
     }
   };
-  float* const partials = p.partials + static_cast<index_t>(at) * p.splits * (tokens * columns);
-  if (p.splits > 1 &&
-      !tile::hand_in<policy.threads, tokens, columns>(partials, p.counters + at, static_cast<int>(split), p.splits,
-                                                      static_cast<int>(threadIdx.x), shared.last, own))
+  float* const partials = p.partials + static_cast<index_t>(place) * p.splits * (tokens * columns);
+  int const    thread   = static_cast<int>(threadIdx.x);
+  if (p.splits > 1 && !tile::hand_in<policy.threads, tokens, columns>(
+                          partials, p.counters + place, static_cast<int>(split), p.splits, thread, shared.last, own))
     return;
-  tile::finish<policy.threads, tokens, columns>(p.d, p.epilogue, shared.values, row, b_row,
-                                                static_cast<int>(threadIdx.x), [&](float(&v)[4], int r, int c) {
-                                                  if (p.splits == 1) {
-                                                    own(v, r, c);
-                                                  } else {
-                                                    float const* from = partials + r * columns + c;
-                                                    TENON_UNROLL_DEVICE
-                                                    for (int e = 0; e < 4; ++e) v[e] = 0;
-                                                    for (int s = 0; s < p.splits; ++s, from += tokens * columns)
-                                                      add(v, arch::load<4>(from).element);
-                                                  }
-                                                  vec<float, 4> scales;
-                                                  if constexpr (Weight::scales == scale_kind::row)
-                                                    scales = arch::load<4>(p.b.row_scales() + b_row + c);
-                                                  float common = 1;
-                                                  if constexpr (shape::grouped) common = p.b.layout.factor;
-                                                  if constexpr (shape::narrow && !shape::scaled) {
-                                                    index_t const i = min(row + r, p.d.extent[0] - 1);
-                                                    common          = p.a_scales.data[i * p.a_scales.stride[0]];
-                                                  }
-                                                  TENON_UNROLL_DEVICE
-                                                  for (int e = 0; e < 4; ++e) {
-                                                    if constexpr (integers)
-                                                      v[e] = static_cast<float>(bit_cast<std::int32_t>(v[e]));
-                                                    if constexpr (Weight::scales == scale_kind::row) v[e] *= scales[e];
-                                                    v[e] *= common;
-                                                  }
-                                                });
+  auto const load = [&](float(&v)[4], int r, int c) {
+    if (p.splits == 1) {
+      own(v, r, c);
+    } else {
+      float const* from = partials + r * columns + c;
+      TENON_UNROLL_DEVICE
+      for (int e = 0; e < 4; ++e) v[e] = 0;
+      for (int s = 0; s < p.splits; ++s, from += tokens * columns) add(v, arch::load<4>(from).element);
+    }
+    float common = 1;
+    if constexpr (shape::grouped) common = p.b.layout.factor;
+    if constexpr (shape::narrow)
+      if (!apart) common = p.a_scales.data[min(row + r, p.d.extent[0] - 1) * p.a_scales.stride[0]];
+    TENON_UNROLL_DEVICE
+    for (int e = 0; e < 4; ++e) v[e] = (integers ? static_cast<float>(bit_cast<std::int32_t>(v[e])) : v[e]) * common;
+    if constexpr (Weight::scales == scale_kind::row) {
+      auto const scales = arch::load<4>(p.b.row_scales() + b_row + c);
+      TENON_UNROLL_DEVICE
+      for (int e = 0; e < 4; ++e) v[e] *= scales[e];
+    }
+  };
+  tile::finish<policy.threads, tokens, columns>(p.d, p.epilogue, shared.values, row, b_row, thread, load);
 }
 
 }  // namespace tenon::inline TENON_TARGET::kernel
