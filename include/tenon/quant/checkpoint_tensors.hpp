@@ -165,14 +165,34 @@ inline index_t columns_per_scale(int group_size, index_t columns) {
   return group_size > 0 ? group_size : max(columns, index_t{1});
 }
 
-/// f(i, j) for all i < rows and j < columns in tiles that stay in a first-level cache however either side is laid out.
-template <class F>
-void for_each_tile(index_t rows, index_t columns, F const& f) {
-  constexpr index_t tile_rows = 16, tile_columns = 64;
+/// f(i, j, load(i, j)) for all i < rows and j < columns, where load runs along i and f along j: by tiles, through a buffer, so
+/// that neither side's lines are fetched twice.
+template <class Load, class F>
+void transpose_tiles(index_t rows, index_t columns, Load const& load, F const& f) {
+  constexpr index_t                                         tile_rows = 16, tile_columns = 64;
+  std::remove_cvref_t<decltype(load(index_t{}, index_t{}))> tile[tile_rows][tile_columns];
   for (index_t i0 = 0; i0 < rows; i0 += tile_rows)
-    for (index_t j0 = 0; j0 < columns; j0 += tile_columns)
-      for (index_t i = i0; i < min(i0 + tile_rows, rows); ++i)
-        for (index_t j = j0; j < min(j0 + tile_columns, columns); ++j) f(i, j);
+    for (index_t j0 = 0; j0 < columns; j0 += tile_columns) {
+      index_t const tall = min(tile_rows, rows - i0), wide = min(tile_columns, columns - j0);
+      for (index_t j = 0; j < wide; ++j)
+        for (index_t i = 0; i < tall; ++i) tile[i][j] = load(i0 + i, j0 + j);
+      for (index_t i = 0; i < tall; ++i)
+        for (index_t j = 0; j < wide; ++j) f(i0 + i, j0 + j, tile[i][j]);
+    }
+}
+
+/// f(std::integral_constant<int, bits>) for 2 to 8 bits: the width as a constant of the loops behind it.
+template <class F>
+auto with_bits(int bits, F const& f) {
+  switch (bits) {
+    case 2: return f(std::integral_constant<int, 2>{});
+    case 3: return f(std::integral_constant<int, 3>{});
+    case 4: return f(std::integral_constant<int, 4>{});
+    case 5: return f(std::integral_constant<int, 5>{});
+    case 6: return f(std::integral_constant<int, 6>{});
+    case 7: return f(std::integral_constant<int, 7>{});
+    default: return f(std::integral_constant<int, 8>{});
+  }
 }
 
 constexpr std::uint32_t field_mask(int bits) { return (1u << bits) - 1; }

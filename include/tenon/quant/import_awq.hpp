@@ -93,11 +93,12 @@ inline status import_awq(quantized_weight& out, awq_tensors const& in, awq_optio
     return gemm ? in.scales(g, i) : in.scales(i, g);
   }));
   if (gemm) {
-    checkpoint::for_each_tile(rows / 8, columns, [&](index_t c, index_t k) {
-      std::int32_t const word = in.qweight(k, c);
-      for (int n = 0; n < 8; ++n)
-        w.codes[static_cast<std::size_t>((8 * c + awq_gemm_order[n]) * columns + k)] = checkpoint::nibble(word, n);
-    });
+    checkpoint::transpose_tiles(
+        rows / 8, columns, [&](index_t c, index_t k) { return in.qweight(k, c); },
+        [&](index_t c, index_t k, std::int32_t word) {
+          for (int n = 0; n < 8; ++n)
+            w.codes[static_cast<std::size_t>((8 * c + awq_gemm_order[n]) * columns + k)] = checkpoint::nibble(word, n);
+        });
     for (index_t c = 0; c < rows / 8; ++c)
       for (index_t g = 0; g < count; ++g)
         for (int n = 0; n < 8; ++n)

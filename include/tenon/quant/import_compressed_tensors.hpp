@@ -160,14 +160,20 @@ inline status import_pack_quantized(quantized_weight& out, pack_quantized_tensor
         zero[static_cast<std::size_t>(i * count + g)] = static_cast<std::uint8_t>(z);
       }
   if (w.format.zero_points) w.zeros = zero;
-  for (index_t i = 0; i < rows; ++i)
-    for (index_t k = 0; k < columns; ++k) {
-      index_t const j = position.empty() ? k : position[static_cast<std::size_t>(k)];
-      int const     q = checkpoint::word_field([&](index_t word) { return in.weight_packed(i, word); }, k, bits);
-      int const     z = zero[static_cast<std::size_t>(i * count + j / group)];
-      if (!checkpoint::code_of_field(w.codes[static_cast<std::size_t>(i * columns + j)], q, z, bits))
-        return {errc::unsupported, name, "weight_zero_point: an 8-bit code less its zero point is not an int8", k, 0};
-    }
+  index_t const misfit = checkpoint::with_bits(bits, [&](auto width) {
+    constexpr int b     = decltype(width)::value;
+    index_t       wrong = -1;
+    for (index_t i = 0; i < rows; ++i)
+      for (index_t k = 0; k < columns; ++k) {
+        index_t const j = position.empty() ? k : position[static_cast<std::size_t>(k)];
+        int const     z = b == 4 ? 8 : zero[static_cast<std::size_t>(i * count + j / group)];
+        int const     q = checkpoint::word_field([&](index_t word) { return in.weight_packed(i, word); }, k, b);
+        if (!checkpoint::code_of_field(w.codes[static_cast<std::size_t>(i * columns + j)], q, z, b)) wrong = k;
+      }
+    return wrong;
+  });
+  if (misfit >= 0)
+    return {errc::unsupported, name, "weight_zero_point: an 8-bit code less its zero point is not an int8", misfit, 0};
   checkpoint::drop_symmetric_zeros(w);
   out = std::move(w);
   return {};

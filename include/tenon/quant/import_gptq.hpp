@@ -6,6 +6,7 @@
 //  The fields of an output's inputs are one stream of bits, lowest first; with 3 bits two of 32 straddle words. The zero
 //  points are a stream along the outputs. checkpoint_format "gptq" stores z - 1 in them (modulo 2^bits), "gptq_v2" stores z.
 //  Frantar et al., "GPTQ: accurate post-training quantization", 2022; the layout is that of AutoGPTQ and GPTQModel.
+#include <tenon/core/vec.hpp>
 #include <tenon/quant/checkpoint_tensors.hpp>
 
 namespace tenon {
@@ -117,16 +118,27 @@ inline status import_gptq(quantized_weight& out, gptq_tensors const& in, gptq_op
   if (w.format.zero_points) w.zeros = zero;
 
   // Runs of whole fields: a word, or three words of 32 three-bit fields.
-  index_t const run = bits == 3 ? 32 : 32 / bits, run_words = bits == 3 ? 3 : 1;
-  index_t       misfit = -1;
-  checkpoint::for_each_tile(rows, columns / run, [&](index_t i, index_t r) {
-    auto const word = [&](index_t at) { return in.qweight(r * run_words + at, i); };
-    for (index_t e = 0; e < run; ++e) {
-      index_t const k = r * run + e, j = position.empty() ? k : position[static_cast<std::size_t>(k)];
-      auto&         code = w.codes[static_cast<std::size_t>(i * columns + j)];
-      int const     q    = static_cast<int>(checkpoint::stream_field(word, e, bits));
-      if (!checkpoint::code_of_field(code, q, zero[static_cast<std::size_t>(i * count + j / group)], bits)) misfit = k;
-    }
+  index_t const misfit = checkpoint::with_bits(bits, [&](auto width) {
+    constexpr int     b = decltype(width)::value, run_words = b == 3 ? 3 : 1;
+    constexpr index_t run   = b == 3 ? 32 : 32 / b;
+    index_t           wrong = -1;
+    checkpoint::transpose_tiles(
+        rows, columns / run,
+        [&](index_t i, index_t r) {
+          vec<std::int32_t, 4> of_run{};
+          for (int at = 0; at < run_words; ++at) of_run[at] = in.qweight(r * run_words + at, i);
+          return of_run;
+        },
+        [&](index_t i, index_t r, vec<std::int32_t, 4> const& of_run) {
+          auto const word = [&](index_t at) { return of_run[static_cast<int>(at)]; };
+          for (index_t e = 0; e < run; ++e) {
+            index_t const k = r * run + e, j = position.empty() ? k : position[static_cast<std::size_t>(k)];
+            int const     z = b == 4 ? 8 : zero[static_cast<std::size_t>(i * count + j / group)];
+            int const     q = static_cast<int>(checkpoint::stream_field(word, e, b));
+            if (!checkpoint::code_of_field(w.codes[static_cast<std::size_t>(i * columns + j)], q, z, b)) wrong = k;
+          }
+        });
+    return wrong;
   });
   if (misfit >= 0)
     return {errc::unsupported, name, "qzeros: an 8-bit code less its zero point is not an int8", misfit, 0};
