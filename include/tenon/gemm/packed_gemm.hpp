@@ -9,6 +9,7 @@
 #include <tenon/gemm/packed_gemm_params.hpp>
 #include <tenon/gemm/packed_gemm_plan.hpp>
 #include <tenon/gemm/packed_gemm_policy.hpp>
+#include <tenon/gemm/packed_gemm_stream_kernel.cuh>
 #include <tenon/gemm/packed_gemm_tile_kernel.cuh>
 #include <tenon/op/epilogue.hpp>
 #include <tenon/quant/packed_weight.hpp>
@@ -73,6 +74,10 @@ status launch_packed_gemm(packed_gemm_params<D, A, Weight, Epilogue> const& para
     } else if constexpr (policy.kind == packed_gemm_kind::tile) {
       return launch(kernel::packed_gemm_tile<Policy, D, A, Weight, Epilogue>,
                     sizeof(kernel::packed_gemm_tile_storage<Policy, A, Weight, pipeline>));
+    } else if constexpr (policy.kind == packed_gemm_kind::stream) {
+      if (!packed::streams(params.b.layout)) return {errc::unsupported, "gemm", "policy"};
+      return launch(kernel::packed_gemm_stream<Policy, D, A, Weight, Epilogue>,
+                    sizeof(kernel::packed_gemm_stream_storage<Policy, A, Weight>));
     } else {
       return {errc::unsupported, "gemm", "policy"};
     }

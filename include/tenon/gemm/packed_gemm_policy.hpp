@@ -80,6 +80,11 @@ inline constexpr packed_gemm_policy tile_strided{packed_gemm_kind::tile, 128, 64
 inline constexpr packed_gemm_policy tile_widened{packed_gemm_kind::tile, 128, 64, 64, 64, 3, false, true, false};
 }  // namespace packed_gemm_policies
 
+/// Whether the scales of a matrix find room in the stages of the streaming kernel: of int4 those of 32 columns and more.
+namespace packed {
+constexpr bool streams(packed_layout const& b) { return b.code != weight_code::int4 || b.group >= 32; }
+}  // namespace packed
+
 /// Every policy that a kernel is compiled for.
 inline constexpr packed_gemm_policy packed_gemm_menu[] = {
     packed_gemm_policies::lanes,          packed_gemm_policies::stream_8,
