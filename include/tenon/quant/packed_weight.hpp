@@ -136,7 +136,8 @@ struct packed_layout {
 /// "int4 14336 x 4096, group 128, zero points, pairs, 31.4 MB"
 inline std::string to_string(packed_layout const& l) {
   std::string s = name_of(l.code);
-  s += " " + std::to_string(l.rows) + " x " + std::to_string(l.columns);
+  s += ' ';
+  s += std::to_string(l.rows) + " x " + std::to_string(l.columns);
   s += l.scales == scale_kind::row ? ", scale per row"
        : l.scales == scale_kind::group
            ? ", groups of " + std::to_string(l.group)

@@ -1,0 +1,162 @@
+//  What cuBLASLt offers for the same products: every algorithm that its heuristic names, over the same operands.
+#include "product.hpp"
+
+#if defined(TENON_CUBLASLT)
+#  include <cublasLt.h>
+
+#  include <memory>
+
+namespace {
+
+using bench::index_t;
+
+/// How one type of product is described to cuBLASLt.
+struct kind {
+  cudaDataType_t      inputs, output;
+  cublasComputeType_t compute;
+  cudaDataType_t      scalars;
+  int                 input_bytes, output_bytes;
+};
+
+kind kind_of(std::string const& type) {
+  if (type == "f16") return {CUDA_R_16F, CUDA_R_16F, CUBLAS_COMPUTE_32F, CUDA_R_32F, 2, 2};
+  if (type == "f32") return {CUDA_R_32F, CUDA_R_32F, CUBLAS_COMPUTE_32F, CUDA_R_32F, 4, 4};
+  if (type == "tf32") return {CUDA_R_32F, CUDA_R_32F, CUBLAS_COMPUTE_32F_FAST_TF32, CUDA_R_32F, 4, 4};
+  if (type == "int8") return {CUDA_R_8I, CUDA_R_32I, CUBLAS_COMPUTE_32I, CUDA_R_32I, 1, 4};
+  if (type == "fp8" || type == "fp8 block") return {CUDA_R_8F_E4M3, CUDA_R_16BF, CUBLAS_COMPUTE_32F, CUDA_R_32F, 1, 2};
+  return {CUDA_R_16BF, CUDA_R_16BF, CUBLAS_COMPUTE_32F, CUDA_R_32F, 2, 2};
+}
+
+/// A description and its layouts: D^T = B A^T in cuBLASLt's column-major terms.
+struct description {
+  kind                   as;
+  cublasLtMatmulDesc_t   product = nullptr;
+  cublasLtMatrixLayout_t a = nullptr, b = nullptr, d = nullptr;
+
+  description(kind const& k_, index_t m, index_t n, index_t k) : as(k_) {
+    cublasOperation_t const transposed = CUBLAS_OP_T;
+    cublasLtMatmulDescCreate(&product, as.compute, as.scalars);
+    cublasLtMatmulDescSetAttribute(product, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed);
+    cublasLtMatrixLayoutCreate(&b, as.inputs, static_cast<std::uint64_t>(k), static_cast<std::uint64_t>(n), k);
+    cublasLtMatrixLayoutCreate(&a, as.inputs, static_cast<std::uint64_t>(k), static_cast<std::uint64_t>(m), k);
+    cublasLtMatrixLayoutCreate(&d, as.output, static_cast<std::uint64_t>(n), static_cast<std::uint64_t>(m), n);
+  }
+  description(description const&) = delete;
+  ~description() {
+    cublasLtMatrixLayoutDestroy(a), cublasLtMatrixLayoutDestroy(b), cublasLtMatrixLayoutDestroy(d);
+    cublasLtMatmulDescDestroy(product);
+  }
+  void scales(float const* of_b, float const* of_a, std::int32_t b_mode, std::int32_t a_mode) {
+    cublasLtMatmulDescSetAttribute(product, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &of_b, sizeof of_b);
+    cublasLtMatmulDescSetAttribute(product, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &of_a, sizeof of_a);
+    cublasLtMatmulDescSetAttribute(product, CUBLASLT_MATMUL_DESC_A_SCALE_MODE, &b_mode, sizeof b_mode);
+    cublasLtMatmulDescSetAttribute(product, CUBLASLT_MATMUL_DESC_B_SCALE_MODE, &a_mode, sizeof a_mode);
+  }
+};
+
+cublasLtHandle_t handle() {
+  static cublasLtHandle_t const made = [] {
+    cublasLtHandle_t h = nullptr;
+    cublasLtCreate(&h);
+    return h;
+  }();
+  return made;
+}
+
+constexpr std::size_t workspace_bytes = std::size_t{64} << 20;
+
+void* workspace() {
+  static void* const made = [] {
+    void* p = nullptr;
+    cudaMalloc(&p, workspace_bytes);
+    return p;
+  }();
+  return made;
+}
+
+struct places {
+  void const *a, *b;
+  void*       d;
+};
+
+}  // namespace
+
+bench::product bench::cublaslt_product(arena& memory, std::string const& type, index_t m, index_t n, index_t k,
+                                       int algorithms) {
+  kind const as = kind_of(type);
+  product    p;
+  p.weight_bytes = as.input_bytes * n * k;
+  p.moved = {.bytes = p.weight_bytes + as.input_bytes * m * k + as.output_bytes * m * n, .operations = 2 * m * n * k};
+  p.sets  = sets_of(p.moved.bytes);
+  std::vector<places> operands;
+  for (int set = 0; set < p.sets; ++set) {
+    auto const bytes = [&](std::string const& what, index_t rows) {
+      return memory.operand<std::byte>(numbered(what + type + std::to_string(rows), set), rows * k, [&](std::byte* to) {
+        auto const seed = static_cast<std::uint32_t>(rows + set);
+        if (type == "int8") fill(to, rows * k, seed, any_byte<std::byte>{});
+        else fill(to, rows * k, seed, any_e4m3{});
+      });
+    };
+    if (as.input_bytes == 1)
+      operands.push_back({bytes("a", m), bytes("b", n), output_operand<float>(memory, m, n, set)});
+    else if (type == "bf16")
+      operands.push_back({dense_operand<tenon::bf16>(memory, "a", m, k, set, 1.f),
+                          dense_operand<tenon::bf16>(memory, "b", n, k, set, 0.05f),
+                          output_operand<tenon::bf16>(memory, m, n, set)});
+    else if (type == "f16")
+      operands.push_back({dense_operand<tenon::f16>(memory, "a", m, k, set, 1.f),
+                          dense_operand<tenon::f16>(memory, "b", n, k, set, 0.05f),
+                          output_operand<tenon::f16>(memory, m, n, set)});
+    else
+      operands.push_back({dense_operand<float>(memory, "a", m, k, set, 1.f),
+                          dense_operand<float>(memory, "b", n, k, set, 0.05f),
+                          output_operand<float>(memory, m, n, set)});
+  }
+
+  auto const how = std::make_shared<description>(as, m, n, k);
+  if (type == "fp8" || type == "fp8 block") {
+    // Enough for a vector of m or n, and for blocks of either kind.
+    index_t const most  = std::max(m, n) * ((k + 127) / 128 + 4);
+    float* const  scale = memory.operand<float>(std::to_string(most) + " scales of cublaslt", most,
+                                               [&](float* to) { fill(to, most, 1, any_scale<float>{}); });
+    if (type == "fp8")
+      how->scales(scale, scale, CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F, CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F);
+    else
+      how->scales(scale, scale, CUBLASLT_MATMUL_MATRIX_SCALE_BLK128x128_32F, CUBLASLT_MATMUL_MATRIX_SCALE_VEC128_32F);
+  }
+  if (memory.full()) return p;
+
+  cublasLtMatmulPreference_t preference = nullptr;
+  cublasLtMatmulPreferenceCreate(&preference);
+  cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
+                                       sizeof workspace_bytes);
+  std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<std::size_t>(algorithms));
+  int                                          count = 0;
+  if (cublasLtMatmulAlgoGetHeuristic(handle(), how->product, how->b, how->a, how->d, how->d, preference, algorithms,
+                                     found.data(), &count) != CUBLAS_STATUS_SUCCESS)
+    count = 0;
+  cublasLtMatmulPreferenceDestroy(preference);
+  for (int i = 0; i < count; ++i) {
+    auto const& choice = found[static_cast<std::size_t>(i)];
+    if (choice.state != CUBLAS_STATUS_SUCCESS || choice.workspaceSize > workspace_bytes) continue;
+    p.ways.push_back({i == 0 ? "heuristic" : "algorithm " + std::to_string(i),
+                      [how, operands, algorithm = choice.algo](tenon::context const& where, int set) -> tenon::status {
+                        auto const&        o   = operands[static_cast<std::size_t>(set)];
+                        float const        one = 1.f, zero = 0.f;
+                        std::int32_t const whole_one = 1, whole_zero = 0;
+                        bool const         integer = how->as.scalars == CUDA_R_32I;
+                        void const* const  alpha   = integer ? static_cast<void const*>(&whole_one) : &one;
+                        void const* const  beta    = integer ? static_cast<void const*>(&whole_zero) : &zero;
+                        if (cublasLtMatmul(handle(), how->product, alpha, o.b, how->b, o.a, how->a, beta, o.d, how->d,
+                                           o.d, how->d, &algorithm, workspace(), workspace_bytes,
+                                           where.stream) == CUBLAS_STATUS_SUCCESS)
+                          return {};
+                        return {tenon::errc::unsupported, "cublaslt", "algorithm"};
+                      }});
+  }
+  return p;
+}
+
+#else
+bench::product bench::cublaslt_product(arena&, std::string const&, index_t, index_t, index_t, int) { return {}; }
+#endif

@@ -1,0 +1,317 @@
+//  Matrix products of a decoder's layers in every format, each beside its floor and, on CUDA, beside cuBLASLt in the same
+//  run (docs/benchmarks.md).
+//
+//    --shapes TEXT,...   only layers whose name contains one of these: "Llama-3-8B", "gate_up"
+//    --m N,...           only these numbers of rows
+//    --formats NAME,...  only these formats
+//    --seconds S         stop when this much time has passed; what matters most comes first
+//    --cell S            time for the rounds of one cell (default 0.04)
+//    --algorithms N      ask cuBLASLt for so many (default 16)
+//    --every-plan      also each policy of the menus, K in 1, 2, 4, 8 and 16 parts; the three best are kept
+//    --memory GB         for operands (default 32; host 1)
+//    --json FILE         everything that was measured
+//    --list              layers, rows and formats, without measuring
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "product.hpp"
+#include "report.hpp"
+#include "timing.hpp"
+
+namespace {
+
+using bench::index_t;
+
+struct options {
+  std::vector<std::string> shapes, formats;
+  std::vector<index_t>     rows;
+  double                   seconds    = 1e30;
+  double                   cell       = 0.04;
+  int                      algorithms = 16;
+  bool                     every_plan = false, list = false;
+  double                   memory = TENON_CUDA ? 32 : 1;  // 1e9 bytes
+  std::string              json;
+};
+
+constexpr bench::layer layers[] = {
+#if TENON_CUDA
+    {"Llama-3-8B", "qkv", 6144, 4096},
+    {"Llama-3-8B", "o", 4096, 4096},
+    {"Llama-3-8B", "gate_up", 28672, 4096, true},
+    {"Llama-3-8B", "down", 4096, 14336},
+    {"Qwen2.5-7B", "qkv", 4608, 3584},
+    {"Qwen2.5-7B", "gate_up", 37888, 3584, true},
+    {"Qwen2.5-7B", "down", 3584, 18944},
+    {"Qwen2.5-14B", "qkv", 7168, 5120},
+    {"Qwen2.5-14B", "o", 5120, 5120},
+    {"Qwen2.5-14B", "gate_up", 27648, 5120, true},
+    {"Qwen2.5-14B", "down", 5120, 13824},
+    {"Llama-70B", "qkv", 10240, 8192},
+    {"Llama-70B", "o", 8192, 8192},
+    {"Llama-70B", "gate_up", 57344, 8192, true},
+    {"Llama-70B", "down", 8192, 28672},
+#else
+    {"stories260K", "qkv", 128, 64},
+    {"stories260K", "o", 64, 64},
+    {"stories260K", "gate_up", 344, 64, true},
+    {"stories260K", "down", 64, 172},
+    {"tenon-demo", "qkv", 320, 192},
+    {"tenon-demo", "o", 192, 192},
+    {"tenon-demo", "gate_up", 1024, 192, true},
+    {"tenon-demo", "down", 192, 512},
+    {"tenon-demo", "head", 2048, 192},
+    {"Llama-3-8B", "o", 4096, 4096},  // one that no cache holds
+#endif
+};
+/// In the order of importance.
+#if TENON_CUDA
+constexpr index_t few_rows[] = {1, 16, 8, 64, 32, 4, 2}, many_rows[] = {512, 128, 2048, 8192};
+#else
+constexpr index_t few_rows[] = {1, 16}, many_rows[] = {128};
+#endif
+
+std::vector<std::string> split(std::string const& text) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at <= text.size();) {
+    std::size_t const comma = std::min(text.find(',', at), text.size());
+    if (comma > at) parts.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return parts;
+}
+
+bool read(options& o, int count, char** arguments) {
+  for (int i = 1; i < count; ++i) {
+    std::string const word = arguments[i];
+    bool const        more = i + 1 < count;
+    if (word == "--every-plan") o.every_plan = true;
+    else if (word == "--list") o.list = true;
+    else if (!more) return false;
+    else if (word == "--shapes") o.shapes = split(arguments[++i]);
+    else if (word == "--formats") o.formats = split(arguments[++i]);
+    else if (word == "--seconds") o.seconds = std::atof(arguments[++i]);
+    else if (word == "--cell") o.cell = std::atof(arguments[++i]);
+    else if (word == "--algorithms") o.algorithms = std::max(1, std::atoi(arguments[++i]));
+    else if (word == "--memory") o.memory = std::atof(arguments[++i]);
+    else if (word == "--json") o.json = arguments[++i];
+    else if (word == "--m")
+      for (auto const& m : split(arguments[++i])) o.rows.push_back(std::atoll(m.c_str()));
+    else return false;
+  }
+  return true;
+}
+
+bool wanted(options const& o, bench::layer const& l) {
+  return o.shapes.empty() || std::any_of(o.shapes.begin(), o.shapes.end(), [&](std::string const& part) {
+           return to_string(l).find(part) != std::string::npos;
+         });
+}
+template <class T>
+bool wanted(std::vector<T> const& only, T const& value) {
+  return only.empty() || std::find(only.begin(), only.end(), value) != only.end();
+}
+
+/// Formats of one layer and number of rows that are measured against each other.
+struct group {
+  bench::layer               of;
+  index_t                    m;
+  std::vector<bench::format> formats;
+};
+
+/// Few rows of the formats with goals first, then the other formats, then many rows; the rest last.
+std::vector<group> plan(options const& o, std::vector<bench::format> const& formats) {
+  std::vector<group> groups;
+  struct pass {
+    int  importance;
+    bool few;
+  };
+  for (pass const p : {pass{0, true}, pass{1, true}, pass{0, false}, pass{1, false}, pass{2, true}, pass{2, false}}) {
+    std::vector<index_t> rows = o.rows;
+    if (rows.empty() && p.few) rows.assign(std::begin(few_rows), std::end(few_rows));
+    if (rows.empty()) rows.assign(std::begin(many_rows), std::end(many_rows));
+    for (index_t const m : rows) {
+      if (!o.rows.empty() && (m <= 64) != p.few) continue;
+      for (auto const& l : layers) {
+        group g{l, m, {}};
+        for (auto const& f : formats)
+          if (f.importance == p.importance && (l.gated || !f.gated) && m >= f.least_rows && wanted(o.formats, f.name))
+            g.formats.push_back(f);
+        if (wanted(o, l) && !g.formats.empty()) groups.push_back(g);
+      }
+    }
+  }
+  return groups;
+}
+
+/// The first way, and the best `count` of the others by one call each.
+std::vector<bench::runner> shortlist(bench::track& on, bench::product const& p, std::size_t count) {
+  std::vector<bench::runner>                        runners{{.of = &p, .how = &p.ways.front()}};
+  std::vector<std::pair<double, bench::way const*>> others;
+  double const                                      begin = bench::seconds_now();
+  for (std::size_t i = 1; i < p.ways.size() && (others.size() < count || bench::seconds_now() < begin + 0.1); ++i) {
+    bench::runner trial{.of = &p, .how = &p.ways[i]};
+    if (double const s = on.once(trial); s > 0) others.push_back({s, trial.how});
+  }
+  std::sort(others.begin(), others.end(), [](auto const& a, auto const& b) { return a.first < b.first; });
+  if (others.size() > count) others.resize(count);
+  for (auto const& other : others) runners.push_back({.of = &p, .how = other.second});
+  return runners;
+}
+
+double best_of(std::vector<bench::runner> const& runners) {
+  double best = 0;
+  for (auto const& r : runners)
+    if (r.seconds > 0 && (best == 0 || r.seconds < best)) best = r.seconds;
+  return best;
+}
+
+std::string explain(tenon::status const& s) {
+  return std::string(s.primitive) + ": " + to_string(s.code) + ": " + s.subject;
+}
+
+/// Products of 8192 x 8192 x 8192 by cuBLASLt, one for each unit; they also bring the clock to where it stays.
+bench::ceilings measure_ceilings(options const& o, bench::track& on, bench::arena& memory,
+                                 std::vector<bench::format> const& formats) {
+  bench::ceilings of;
+  of.copy = bench::copy_bandwidth();
+  for (auto const& f : formats) {
+    if (of.rate.contains(f.unit) || !wanted(o.formats, f.name)) continue;
+    memory.reset();
+    auto const p = bench::cublaslt_product(memory, f.unit, 8192, 8192, 8192, o.algorithms);
+    if (p.ways.empty()) continue;
+    auto                        runners = shortlist(on, p, 2);
+    std::vector<bench::runner*> all;
+    for (auto& r : runners) all.push_back(&r);
+    on.race(all, 0.5);
+    if (double const s = best_of(runners); s > 0) of.rate[f.unit] = static_cast<double>(p.moved.operations) / s;
+  }
+  return of;
+}
+
+void measure(group const& g, options const& o, bench::track& on, bench::arena& memory,
+             std::vector<bench::record>& records) {
+  struct entrant {
+    bench::format              format;
+    bench::product             product;
+    std::vector<bench::runner> runners;
+  };
+  memory.reset();
+  std::vector<std::unique_ptr<entrant>>           ours;
+  std::map<std::string, std::unique_ptr<entrant>> rivals;
+  std::vector<bench::runner*>                     all;
+  auto const                                      enter = [&](entrant& e) {
+    if (memory.full() || e.product.ways.empty()) return;
+    e.runners = shortlist(on, e.product, 3);
+    for (auto& r : e.runners) all.push_back(&r);
+  };
+  for (auto const& f : g.formats) {
+    ours.push_back(std::make_unique<entrant>());
+    ours.back()->format  = f;
+    ours.back()->product = f.make(memory, g.of, g.m, o.every_plan);
+    enter(*ours.back());
+    if (auto& rival = rivals[f.rival]; !rival && !memory.full()) {
+      rival          = std::make_unique<entrant>();
+      rival->product = bench::cublaslt_product(memory, f.rival, g.m, g.of.n, g.of.k, o.algorithms);
+      enter(*rival);
+    }
+  }
+  on.race(all, o.cell * static_cast<double>(all.size()));
+  for (auto const& e : ours) {
+    bench::record r{.of           = g.of,
+                    .m            = g.m,
+                    .format       = e->format.name,
+                    .rival        = TENON_CUDA ? e->format.rival : "",
+                    .unit         = e->format.unit,
+                    .moved        = e->product.moved,
+                    .weight_bytes = e->product.weight_bytes};
+    if (e->runners.empty()) {
+      r.error = "no memory for the operands";
+    } else {
+      auto const& chosen = e->runners.front();
+      r.seconds = chosen.seconds, r.spread = chosen.spread, r.rounds = chosen.rounds;
+      if (r.seconds == 0) r.error = explain(chosen.status);
+      for (std::size_t i = 1; i < e->runners.size(); ++i)
+        if (e->runners[i].seconds > 0) r.plans.push_back({e->runners[i].how->name, e->runners[i].seconds});
+      if (e->product.plan) r.plan = e->product.plan(on.where());
+    }
+    if (auto const& rival = rivals[e->format.rival]; rival && !rival->runners.empty()) {
+      r.heuristic  = rival->runners.front().seconds;
+      r.best       = best_of(rival->runners);
+      r.algorithms = static_cast<int>(rival->product.ways.size());
+    }
+    r.clock = on.clock, r.power = on.power;
+    records.push_back(r);
+  }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  options o;
+  if (!read(o, count, arguments)) {
+    std::fprintf(stderr,
+                 "%s [--shapes TEXT,...] [--m N,...] [--formats NAME,...] [--seconds S] [--cell S] [--algorithms N] "
+                 "[--every-plan] [--memory GB] [--json FILE] [--list]\n",
+                 arguments[0]);
+    return 2;
+  }
+  double const               begin = bench::seconds_now();
+  std::vector<bench::format> formats;
+  bench::add_16_bit_formats(formats);
+  bench::add_int4_formats(formats);
+  bench::add_int8_formats(formats);
+  bench::add_fp8_formats(formats);
+  bench::add_two_step_formats(formats);
+  bench::add_f32_formats(formats);
+  auto const groups = plan(o, formats);
+  if (o.list || groups.empty()) {
+    for (auto const& g : groups)
+      for (auto const& f : g.formats)
+        std::printf("%s, m %lld, %s\n", to_string(g.of).c_str(), static_cast<long long>(g.m), f.name.c_str());
+    return groups.empty() ? 2 : 0;
+  }
+#if TENON_CUDA
+  if (int devices = 0; cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+    std::fprintf(stderr, "bench_gemm_cuda: no CUDA device\n");
+    return 1;
+  }
+#endif
+  std::string const command = bench::command(count, arguments);
+  std::printf("%s%s%s, %s, commit %s\n%s\n", bench::device().c_str(), TENON_CUDA ? ", " : "", bench::driver().c_str(),
+              bench::date().c_str(), bench::commit().c_str(), command.c_str());
+  bench::arena memory(static_cast<std::size_t>(o.memory * 1e9));
+  bench::track on;
+  auto const   of = measure_ceilings(o, on, memory, formats);
+  std::printf("copy: %.1f GB/s", of.copy * 1e-9);
+  for (auto const& [unit, rate] : of.rate) std::printf(", %s: %.1f TFLOP/s", unit.c_str(), rate * 1e-12);
+  std::printf("\n\n");
+  bench::print_head();
+
+  std::vector<bench::record> records;
+  double                     written = bench::seconds_now();
+  std::size_t                done    = 0;
+  bool                       alive   = true;
+  for (; done < groups.size() && alive && bench::seconds_now() - begin < o.seconds; ++done) {
+    std::size_t const from = records.size();
+    measure(groups[done], o, on, memory, records);
+    for (std::size_t i = from; i < records.size(); ++i) bench::print(records[i], of);
+    std::fflush(stdout);
+    alive = on.alive();
+    if (!o.json.empty() && bench::seconds_now() - written > 10) {
+      bench::write_json(o.json, command, of, records, false);
+      written = bench::seconds_now();
+    }
+  }
+  bool const complete = done == groups.size() && alive;
+  bench::print_summary(records, of);
+  std::printf("\n%zu of %zu cells' groups measured in %.0f s%s\n", done, groups.size(), bench::seconds_now() - begin,
+              alive ? "" : "; the device stopped answering");
+  if (!o.json.empty() && !bench::write_json(o.json, command, of, records, complete)) {
+    std::fprintf(stderr, "bench_gemm: cannot write %s\n", o.json.c_str());
+    return 1;
+  }
+  return alive ? 0 : 1;
+}
