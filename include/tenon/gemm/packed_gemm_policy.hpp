@@ -34,6 +34,9 @@ struct packed_gemm_policy {
   /// Made for the host's own kernel: blocks of one thread.
   constexpr bool on_host() const { return kind == packed_gemm_kind::lanes; }
 
+  /// Whether the sums of a warp leave registers for products of e4m3, which sm_90 makes from f16 (tile).
+  constexpr bool has_room_for_fp8() const { return kind != packed_gemm_kind::tile || tokens * rows <= 32 * threads; }
+
   /// Bytes of the ring of stages in shared memory: codes of `rows` rows and inputs of `tokens` tokens (stream: and scales).
   constexpr std::size_t shared_bytes(weight_code code, int input_bytes) const {
     if (kind != packed_gemm_kind::stream && kind != packed_gemm_kind::tile) return 0;
@@ -61,6 +64,7 @@ inline std::string to_string(packed_gemm_policy const& p) {
 namespace packed_gemm_policies {
 // kind, threads, tokens, rows, depth, stages, bulk, wide, native
 inline constexpr packed_gemm_policy lanes{packed_gemm_kind::lanes, 1, 32, 64, 256, 0, false, false};
+inline constexpr packed_gemm_policy vector_4{packed_gemm_kind::vector, 128, 4, 64, 64, 0, false, false};
 // stream: the depth is that of 4-bit codes, 8-bit ones have half. Stages fill half of the shared memory of sm_80 and, bulk,
 // sm_90: two blocks each; sm_89 has room for one.
 inline constexpr packed_gemm_policy stream_8{packed_gemm_kind::stream, 288, 8, 64, 256, 5, false, true};
@@ -70,7 +74,7 @@ inline constexpr packed_gemm_policy stream_strided{packed_gemm_kind::stream, 288
 inline constexpr packed_gemm_policy stream_widened{packed_gemm_kind::stream, 288, 16, 64, 256, 4, false, true, false};
 inline constexpr packed_gemm_policy stream_bulk_8{packed_gemm_kind::stream, 288, 8, 64, 256, 8, true, true};
 inline constexpr packed_gemm_policy stream_bulk_16{packed_gemm_kind::stream, 288, 16, 64, 256, 6, true, true};
-inline constexpr packed_gemm_policy stream_bulk_32{packed_gemm_kind::stream, 288, 32, 64, 256, 4, true, true};
+inline constexpr packed_gemm_policy stream_bulk_32{packed_gemm_kind::stream, 288, 32, 64, 256, 8, true, true};
 inline constexpr packed_gemm_policy stream_bulk_strided{packed_gemm_kind::stream, 288, 16, 64, 256, 6, true, false};
 // tile: see packed_gemm_tile_kernel.cuh
 inline constexpr packed_gemm_policy tile_64x64{packed_gemm_kind::tile, 128, 64, 64, 64, 4, false, true};
@@ -87,13 +91,21 @@ constexpr bool streams(packed_layout const& b) { return b.code != weight_code::i
 
 /// Every policy that a kernel is compiled for.
 inline constexpr packed_gemm_policy packed_gemm_menu[] = {
-    packed_gemm_policies::lanes,          packed_gemm_policies::stream_8,
-    packed_gemm_policies::stream_16,      packed_gemm_policies::stream_32,
-    packed_gemm_policies::stream_strided, packed_gemm_policies::stream_widened,
-    packed_gemm_policies::stream_bulk_8,  packed_gemm_policies::stream_bulk_16,
-    packed_gemm_policies::stream_bulk_32, packed_gemm_policies::stream_bulk_strided,
-    packed_gemm_policies::tile_64x64,     packed_gemm_policies::tile_128x64,
-    packed_gemm_policies::tile_128x128,   packed_gemm_policies::tile_strided,
+    packed_gemm_policies::lanes,
+    packed_gemm_policies::vector_4,
+    packed_gemm_policies::stream_8,
+    packed_gemm_policies::stream_16,
+    packed_gemm_policies::stream_32,
+    packed_gemm_policies::stream_strided,
+    packed_gemm_policies::stream_widened,
+    packed_gemm_policies::stream_bulk_8,
+    packed_gemm_policies::stream_bulk_16,
+    packed_gemm_policies::stream_bulk_32,
+    packed_gemm_policies::stream_bulk_strided,
+    packed_gemm_policies::tile_64x64,
+    packed_gemm_policies::tile_128x64,
+    packed_gemm_policies::tile_128x128,
+    packed_gemm_policies::tile_strided,
     packed_gemm_policies::tile_widened,
 };
 

@@ -327,7 +327,7 @@ struct packed_gemm_stream_consumer {
 };
 
 template <class Policy, class D, class A, class Weight, class Epilogue>
-__global__ __launch_bounds__(Policy::value.threads, 2) void packed_gemm_stream(
+__global__ __launch_bounds__(Policy::value.threads, Policy::value.tokens < 32 ? 2 : 1) void packed_gemm_stream(
     __grid_constant__ packed_gemm_params<D, A, Weight, Epilogue> const p) {
   constexpr packed_gemm_policy policy = Policy::value;
   using shape                         = packed_gemm_stream_shape<Policy, A, Weight>;
