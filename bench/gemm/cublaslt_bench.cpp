@@ -79,6 +79,26 @@ struct places {
   void*       d;
 };
 
+/// One algorithm for one description, over rotated operands.
+struct algorithm {
+  std::shared_ptr<description> how;
+  std::vector<places>          operands;
+  cublasLtMatmulAlgo_t         choice;
+
+  tenon::status operator()(tenon::context const& where, int set) const {
+    places const&      o       = operands[static_cast<std::size_t>(set)];
+    float const        real[]  = {1.f, 0.f};
+    std::int32_t const whole[] = {1, 0};
+    bool const         integer = how->as.scalars == CUDA_R_32I;
+    void const* const  alpha   = integer ? static_cast<void const*>(&whole[0]) : &real[0];
+    void const* const  beta    = integer ? static_cast<void const*>(&whole[1]) : &real[1];
+    if (cublasLtMatmul(handle(), how->product, alpha, o.b, how->b, o.a, how->a, beta, o.d, how->d, o.d, how->d, &choice,
+                       workspace(), workspace_bytes, where.stream) == CUBLAS_STATUS_SUCCESS)
+      return {};
+    return {tenon::errc::unsupported, "cublaslt", "algorithm"};
+  }
+};
+
 }  // namespace
 
 bench::product bench::cublaslt_product(arena& memory, std::string const& type, index_t m, index_t n, index_t k,
@@ -130,29 +150,18 @@ bench::product bench::cublaslt_product(arena& memory, std::string const& type, i
   cublasLtMatmulPreferenceCreate(&preference);
   cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
                                        sizeof workspace_bytes);
-  std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<std::size_t>(algorithms));
-  int                                          count = 0;
-  if (cublasLtMatmulAlgoGetHeuristic(handle(), how->product, how->b, how->a, how->d, how->d, preference, algorithms,
-                                     found.data(), &count) != CUBLAS_STATUS_SUCCESS)
+  constexpr int                   most_algorithms = 128;
+  cublasLtMatmulHeuristicResult_t found[most_algorithms];  // no std::vector: nvcc 13.0 fails on its element
+  int                             count = 0;
+  if (cublasLtMatmulAlgoGetHeuristic(handle(), how->product, how->b, how->a, how->d, how->d, preference,
+                                     std::min(algorithms, most_algorithms), found, &count) != CUBLAS_STATUS_SUCCESS)
     count = 0;
   cublasLtMatmulPreferenceDestroy(preference);
   for (int i = 0; i < count; ++i) {
-    auto const& choice = found[static_cast<std::size_t>(i)];
+    auto const& choice = found[i];
     if (choice.state != CUBLAS_STATUS_SUCCESS || choice.workspaceSize > workspace_bytes) continue;
-    p.ways.push_back({i == 0 ? "heuristic" : "algorithm " + std::to_string(i),
-                      [how, operands, algorithm = choice.algo](tenon::context const& where, int set) -> tenon::status {
-                        auto const&        o   = operands[static_cast<std::size_t>(set)];
-                        float const        one = 1.f, zero = 0.f;
-                        std::int32_t const whole_one = 1, whole_zero = 0;
-                        bool const         integer = how->as.scalars == CUDA_R_32I;
-                        void const* const  alpha   = integer ? static_cast<void const*>(&whole_one) : &one;
-                        void const* const  beta    = integer ? static_cast<void const*>(&whole_zero) : &zero;
-                        if (cublasLtMatmul(handle(), how->product, alpha, o.b, how->b, o.a, how->a, beta, o.d, how->d,
-                                           o.d, how->d, &algorithm, workspace(), workspace_bytes,
-                                           where.stream) == CUBLAS_STATUS_SUCCESS)
-                          return {};
-                        return {tenon::errc::unsupported, "cublaslt", "algorithm"};
-                      }});
+    std::string const name = i == 0 ? "heuristic" : "algorithm " + std::to_string(i);
+    p.ways.push_back({name, algorithm{how, operands, choice.algo}});
   }
   return p;
 }
