@@ -84,7 +84,7 @@ struct integer_accumulator {
 };
 
 template <class Policy, class D, class A, class Weight, class Epilogue>
-__global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
+__global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
     __grid_constant__ packed_gemm_params<D, A, Weight, Epilogue> const p) {
   using pipeline                      = typename packed_gemm_params<D, A, Weight, Epilogue>::pipeline;
   using ring                          = packed_gemm_tile_ring<Policy, A, Weight>;
@@ -101,6 +101,7 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
   constexpr int wide        = warp_tokens / 8;
   static_assert(policy.depth == packed::atom_columns && policy.rows % packed::panel_rows == 0 && stages >= 2);
   static_assert(threads % (32 * warps_down) == 0 && wide % 2 == 0 && threads >= 48 * panels && threads >= tokens);
+  static_assert(!std::is_same_v<A, e4m3> || wide <= 4);  // packed_gemm_policy::has_room_for_fp8
   static_assert(Weight::order == (bytes ? pack_order::quads : pack_order::pairs));
 
   auto&                shared = arch::shared<packed_gemm_tile_storage<Policy, A, Weight, pipeline>>();
@@ -124,7 +125,7 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
   int const     begin = static_cast<int>(all * split / p.splits), end = static_cast<int>(all * (split + 1) / p.splits);
 
   // Load: fills a stage with block `t` of K; one group of copies, empty past the end. Blocks come in order.
-  packed_group_walk fetched(grouped ? layout.group : 0, begin), fetched_a(p.a_group, begin);
+  packed_group_walk fetched(grouped ? layout.group : 0, begin);
   auto const        fetch = [&](int t, int stage) {
     if (t < end) {
       index_t const column = static_cast<index_t>(t) * packed::atom_columns;
@@ -170,12 +171,13 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
                             alive ? 4 : 0);
       }
       if constexpr (bytes) {
-        bool const alive = row + thread < p.d.extent[0];
-        if (p.a_group > 0 && thread < tokens)
-          arch::cp_async<4>(&r.a_scale[stage][thread], &p.a_scales(alive ? row + thread : 0, fetched_a.group),
-                            alive ? 4 : 0);
+        if (p.a_group > 0 && thread < tokens) {
+          bool const          alive = row + thread < p.d.extent[0];
+          std::uint32_t const at    = static_cast<std::uint32_t>(column) / static_cast<std::uint32_t>(p.a_group);
+          arch::cp_async<4>(&r.a_scale[stage][thread], &p.a_scales(alive ? row + thread : 0, at), alive ? 4 : 0);
+        }
       }
-      fetched.next(), fetched_a.next();
+      fetched.next();
     }
     arch::cp_async_commit();
   };
@@ -191,8 +193,9 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
   // An integer that starts as this is, read as a float, 1.5 * 2^23 more than its sum: a conversion by one subtraction, exact
   // below 2^22, which 128 columns stay under.
   constexpr std::int32_t magic    = 0x4b400000;
+  bool const             alone    = ((grouped ? layout.group : 0) | p.a_group) & packed::atom_columns;
   bool const             promotes = grouped || (bytes && p.a_group > 0) || (bytes && !integers);
-  packed_group_walk      walk(grouped ? layout.group : 0, begin), walk_a(p.a_group, begin);
+  packed_group_walk      walk(grouped ? layout.group : 0, begin);  // unused of bytes
   int                    stage = 0;
 
   auto const clear = [&] {
@@ -254,9 +257,9 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
   auto const multiply = [&](tile::fragment_a const(&left)[high], tile::fragment_b const(&right)[wide / 2][2]) {
     if constexpr (bytes) {
       TENON_UNROLL_DEVICE
-      for (int i = 0; i < high; ++i) {
+      for (int j = 0; j < wide; ++j) {  // outside: where e4m3 is widened, few are at a time
         TENON_UNROLL_DEVICE
-        for (int j = 0; j < wide; ++j) {
+        for (int i = 0; i < high; ++i) {
           if constexpr (integers) arch::mma_m16n8k32<std::int8_t>(part[i][j].v, left[i].r, right[j / 2][j % 2].r);
           else tile::mma_fp8<Policy::value.native>(part[i][j], left[i], right[j / 2][j % 2]);
         }
@@ -339,8 +342,8 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
 
   for (int t = begin; t < end; ++t) {
     arch::cp_async_wait<stages - 2>();
-    arch::
-        sync_block();  // everyone's part of block t has landed; everyone has read block t - 1, whose stage is refilled
+    // Everyone's part of block t has landed; everyone has read block t - 1, whose stage is refilled.
+    arch::sync_block();
     fetch(t + stages - 1, stage == 0 ? stages - 1 : stage - 1);
     if (bytes && ring::groups && fine) {
       if constexpr (bytes && ring::groups) multiply_fine();
@@ -349,11 +352,12 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_tile(
       [&]<int... Step>(std::integer_sequence<int, Step...>) { (step(std::integral_constant<int, Step>{}), ...); }
       (std::make_integer_sequence<int, steps>{});
       if constexpr (two_level) {
-        bool const ends = walk.left == 1 || walk_a.left == 1 || (bytes && t % 2 == 1) || t + 1 == end;
+        // Bytes: after two blocks, or after each where a group ends between them.
+        bool const ends = (bytes ? alone || t % 2 == 1 : walk.left == 1) || t + 1 == end;
         if (ends && promotes) promote((packed::atom_columns - across) >> group_shift);
       }
     }
-    walk.next(), walk_a.next();
+    walk.next();
     stage = stage + 1 == stages ? 0 : stage + 1;
   }
   arch::cp_async_wait<0>();  // no copy outlives its block
