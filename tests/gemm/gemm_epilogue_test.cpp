@@ -20,7 +20,7 @@ template <class T, class Body>
 void on_every_policy(tenon::context const& where, Body const& body) {
   for (gemm_policy const& policy : tenon::gemm_menu) {
     if ((policy.kind == tenon::gemm_kind::lanes) != (where.arch == 0)) continue;
-    if (!policy.runs(sizeof(T), 1, false) || (policy.kind == tenon::gemm_kind::mma && sizeof(T) != 2)) continue;
+    if (!policy.runs(sizeof(T), {}) || (policy.kind == tenon::gemm_kind::mma && sizeof(T) != 2)) continue;
     SCOPED_TRACE(to_string(policy));
     body(policy);
   }

@@ -34,7 +34,7 @@ void on_every_policy(tenon::context const& where, bool wide, Body const& body) {
   for (gemm_policy const& policy : tenon::gemm_menu) {
     bool const host = policy.kind == tenon::gemm_kind::lanes;
     if (host != (where.arch == 0)) continue;
-    if (!policy.runs(sizeof(T), 1, false) || (policy.kind == tenon::gemm_kind::mma && sizeof(T) != 2)) continue;
+    if (!policy.runs(sizeof(T), {}) || (policy.kind == tenon::gemm_kind::mma && sizeof(T) != 2)) continue;
     if (policy.wide && !wide) continue;
     SCOPED_TRACE(to_string(policy));
     body(policy);
@@ -183,7 +183,9 @@ TYPED_TEST(gemm, is_batch_invariant) {
         }
         EXPECT_TRUE(test::same_bits(part.values(), together)) << rows << " rows at a time";
       }
-      auto const chosen = tenon::choose_gemm_policy({where.arch}, s.m, s.n, s.k, sizeof(T), true, true);
+      auto const chosen = tenon::plan_gemm({.m = s.m, .n = s.n, .k = s.k, .element_bytes = sizeof(T)},
+                                           {.as = {where.arch}, .batch_invariant = true})
+                              .policy;
       on_every_policy<T>(where, s.k % 8 == 0, [&](gemm_policy const& policy) {
         if (policy.kind != chosen.kind || policy.split != chosen.split) return;
         ASSERT_TRUE(tenon::gemm(where, d.view(), a.view(), b.view(), {.policy = policy}).ok());

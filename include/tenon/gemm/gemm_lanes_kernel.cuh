@@ -88,18 +88,12 @@ __device__ inline void gemm_lanes_tile(float (&products)[R][C], T const* const (
   for (int r = 0; r < R; ++r) arch::sum(products[r], sums[r]);
 }
 
-/// Columns of D that go through the epilogue together, and that one block computes.
-template <class Policy, class Pipeline>
-struct gemm_lanes_cover {
-  static constexpr int group   = Pipeline::segment > 16 ? Pipeline::segment : 16;
-  static constexpr int columns = Policy::value.columns > group ? Policy::value.columns : group;
-};
-
 template <class Policy, class D, class T, class Pipeline>
 struct gemm_lanes_walk {
   static constexpr bool paired    = Pipeline::paired;
   static constexpr int  tile_rows = Policy::value.tile_rows;
-  static constexpr int  group     = gemm_lanes_cover<Policy, Pipeline>::group;
+  static constexpr int  group =
+      Pipeline::segment > 16 ? Pipeline::segment : 16;  // columns of D that go through the epilogue together
 
   gemm_block<D, T> const& p;
   Pipeline                stages_;
@@ -168,7 +162,7 @@ template <class Policy, class D, class T, class Pipeline>
 __global__ __launch_bounds__(Policy::value.threads) void gemm_lanes(
     __grid_constant__ gemm_params<D, T, Pipeline> const p) {
   constexpr gemm_policy policy  = Policy::value;
-  constexpr int         columns = gemm_lanes_cover<Policy, Pipeline>::columns;
+  constexpr int         columns = policy.d_columns(needs_of<Pipeline>());
   using walk                    = gemm_lanes_walk<Policy, D, T, Pipeline>;
 
   gemm_block<D, T> const block(p);

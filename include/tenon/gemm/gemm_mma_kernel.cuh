@@ -40,11 +40,10 @@ __global__ __launch_bounds__(Policy::value.threads) void gemm_mma(
   // Index map.
   auto&                  ring = arch::shared<gemm_ring<Policy, T>>();
   gemm_block<D, T> const block(p);
-  auto const             place =
-      place_gemm_tile<Policy>(block.tile, p.d.extent[0], p.paired ? paired_rows(p.d.extent[1]) : p.d.extent[1]);
-  int const warp_row    = arch::warp() % warps / across * policy.tile_rows;
-  int const warp_column = arch::warp() % across * policy.tile_columns;
-  int const warp_part   = arch::warp() / warps;  // of a stage's steps
+  auto const             place       = place_gemm_tile<Policy, Pipeline>(block.tile, p.d.extent[0], p.d.extent[1]);
+  int const              warp_row    = arch::warp() % warps / across * policy.tile_rows;
+  int const              warp_column = arch::warp() % across * policy.tile_columns;
+  int const              warp_part   = arch::warp() / warps;  // of a stage's steps
 
   // Load: this block's tiles of K.
   int const  tiles = static_cast<int>(ceil_div(p.a.extent[1], gemm_ring<Policy, T>::depth));

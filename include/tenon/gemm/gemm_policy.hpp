@@ -18,6 +18,20 @@ enum class gemm_kind {
   mma,     // tensor cores, f16, bf16, and f32 as tf32 (gemm_mma_kernel.cuh)
 };
 
+/// What the choice of a policy must know of an epilogue.
+struct gemm_epilogue_needs {
+  int  segment    = 1;      // columns of D that it looks along
+  int  row_values = 0;      // values that each row wants before its first column
+  bool paired     = false;  // takes a gate and an up
+
+  /// One value at a time is all it looks at.
+  constexpr bool direct() const { return segment == 1 && row_values == 0; }
+};
+template <class Pipeline>
+constexpr gemm_epilogue_needs needs_of() {
+  return {Pipeline::segment, Pipeline::row_values, Pipeline::paired};
+}
+
 /// One point of the tuning space: compare it, print it, put it in a benchmark table.
 struct gemm_policy {
   gemm_kind kind         = gemm_kind::vector;
@@ -53,15 +67,24 @@ struct gemm_policy {
   /// what epilogues keep per row.
   constexpr int slice_rows() const {
     int slice = rows;
-    while (4 * static_cast<std::size_t>(split * slice * (columns + 8)) + 2048 > ring_bytes()) slice /= 2;
+    while (slice > 1 && 4 * static_cast<std::size_t>(split * slice * (columns + 8)) + 2048 > ring_bytes()) slice /= 2;
     return slice;
   }
-  /// Whether a kernel is compiled for elements of this size under an epilogue that looks along `segment` columns of D.
-  constexpr bool runs(std::size_t element_bytes, int segment, bool paired) const {
-    int const along = paired ? 2 * segment : segment;  // of B's rows
+  /// Columns of D that one block computes: as many as the epilogue looks along (lanes, vector).
+  constexpr int d_columns(gemm_epilogue_needs const& e) const {
+    int const pair = e.paired ? 2 : 1;
+    if (kind == gemm_kind::lanes) return columns > e.segment ? columns : e.segment;
+    if (kind == gemm_kind::vector && !e.direct()) {
+      int const along = e.segment > 32 ? e.segment : 32;
+      return columns / pair > along ? columns / pair : along;
+    }
+    return columns / pair;
+  }
+  /// Whether a kernel is compiled for elements of this size under this epilogue.
+  constexpr bool runs(std::size_t element_bytes, gemm_epilogue_needs const& e) const {
     if (kind == gemm_kind::lanes || kind == gemm_kind::vector) return true;
     if (kind == gemm_kind::tile ? element_bytes != 4 : element_bytes != 2 && !tf32) return false;
-    return along <= columns && (!for_segments || along > 64);
+    return e.segment <= d_columns(e) && (!for_segments || e.segment * (e.paired ? 2 : 1) > 64);
   }
 };
 
@@ -103,30 +126,6 @@ inline constexpr gemm_policy mma_segment_strided{gemm_kind::mma, 256,  32, 256, 
                                                  false,          true, 1,  true, true};
 }  // namespace gemm_policies
 
-/// The policy for D (m, n) = A (m, k) B^T (n, k). `aligned`: rows of A and B are contiguous and start on 16 bytes (on the
-/// host: are contiguous). Under `batch_invariant` the kind depends on n, k and the element alone; the tile may follow m,
-/// because every tile of a kind adds the products of an element of D in the same order.
-constexpr gemm_policy choose_gemm_policy(architecture as, index_t m, index_t n, index_t k, std::size_t element_bytes,
-                                         bool aligned, bool batch_invariant, int segment = 1, bool paired = false) {
-  using namespace gemm_policies;
-  (void)k;
-  if (as.is_host()) return aligned ? lanes : lanes_strided;
-  bool const few = m <= 4;
-  if (few && !batch_invariant) {
-    if (!aligned) return vector_strided;
-    return m == 1 ? vector_1 : vector_4;
-  }
-  auto const or_else = [&](gemm_policy const& first, gemm_policy const& second) {
-    return first.runs(element_bytes, segment, paired) ? first : second;
-  };
-  if (element_bytes != 2) return !aligned ? tile_strided : or_else(m > 32 ? tile_128 : tile_32, tile_strided);
-  if (!aligned) return or_else(mma_strided, mma_segment_strided);
-  if (m <= 16) return or_else(mma_16, mma_segment);
-  // The large tile where it still makes a block for each of about a hundred multiprocessors.
-  return m >= 128 && n >= 128 && ((m + 127) / 128) * ((n + 127) / 128) >= 96 ? or_else(mma_128, mma_segment)
-                                                                             : or_else(mma_64, mma_segment);
-}
-
 /// Every policy that a kernel is compiled for, where it runs.
 inline constexpr gemm_policy gemm_menu[] = {
     gemm_policies::lanes,
@@ -149,5 +148,11 @@ inline constexpr gemm_policy gemm_menu[] = {
     gemm_policies::mma_segment,
     gemm_policies::mma_segment_strided,
 };
+
+constexpr bool is_on_gemm_menu(gemm_policy const& policy) {
+  for (auto const& entry : gemm_menu)
+    if (policy == entry) return true;
+  return false;
+}
 
 }  // namespace tenon

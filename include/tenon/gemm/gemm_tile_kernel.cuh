@@ -28,10 +28,9 @@ __global__ __launch_bounds__(Policy::value.threads) void gemm_tile(
   // Index map: this thread's rows are row, row + 4, ..; its columns column, column + 8, ..
   auto&                      ring = arch::shared<gemm_ring<Policy, float>>();
   gemm_block<D, float> const block(p);
-  auto const                 place =
-      place_gemm_tile<Policy>(block.tile, p.d.extent[0], p.paired ? paired_rows(p.d.extent[1]) : p.d.extent[1]);
-  int const row    = arch::warp() / across * (4 * R) + arch::lane() / 8;
-  int const column = arch::warp() % across * (8 * C) + arch::lane() % 8;
+  auto const                 place  = place_gemm_tile<Policy, Pipeline>(block.tile, p.d.extent[0], p.d.extent[1]);
+  int const                  row    = arch::warp() / across * (4 * R) + arch::lane() / 8;
+  int const                  column = arch::warp() % across * (8 * C) + arch::lane() % 8;
 
   // Load.
   int const  tiles = static_cast<int>(ceil_div(p.a.extent[1], gemm_ring<Policy, float>::depth));

@@ -35,10 +35,9 @@ template <class Policy, class Pipeline>
 struct gemm_vector_cover {
   static constexpr gemm_policy policy  = Policy::value;
   static constexpr int         pair    = Pipeline::paired ? 2 : 1;
-  static constexpr bool        direct  = Pipeline::segment == 1 && Pipeline::row_values == 0;
-  static constexpr int         along   = pair * (Pipeline::segment > 32 ? Pipeline::segment : 32);
-  static constexpr int         b_rows  = direct || policy.columns > along ? policy.columns : along;
-  static constexpr int         columns = b_rows / pair;  // of D
+  static constexpr bool        direct  = needs_of<Pipeline>().direct();
+  static constexpr int         columns = policy.d_columns(needs_of<Pipeline>());  // of D
+  static constexpr int         b_rows  = pair * columns;
   static constexpr int         warps   = policy.threads / 32;
   static constexpr int         passes  = b_rows / (warps * policy.tile_columns);
   static constexpr int finished_rows   = policy.rows > 128 / columns ? policy.rows : 128 / columns;  // whole warps
