@@ -18,7 +18,7 @@
 #endif
 
 // The machine may contract a product and a sum without being asked: last digits of fp32 then are other ones.
-#if defined(__FP_FAST_FMAF)
+#if defined(__FMA__) || defined(__aarch64__)
 #  define TENON_CONTRACTS 1
 #else
 #  define TENON_CONTRACTS 0

@@ -50,17 +50,23 @@ struct added_normed_rows {
   /// Adds, stores the sum, and answers what was stored.
   template <int N>
   __device__ vec<float, N> load(index_t token, int h) const {
-    R* const      at = &residual(token, 0) + h;
-    auto const    a  = arch::load<N>(&x(token, 0) + h);
-    auto const    b  = arch::load<N>(at);
-    vec<R, N>     sum;
-    vec<float, N> r;
+    // By 16 bytes: all of eight f32 at once would not fit the registers of the largest block.
+    constexpr int  part = N * sizeof(R) > 16 ? N / 2 : N;
+    X const* const from = &x(token, 0) + h;
+    R* const       at   = &residual(token, 0) + h;
+    vec<float, N>  r;
     TENON_UNROLL
-    for (int i = 0; i < N; ++i) {
-      sum[i] = static_cast<R>(static_cast<float>(b[i]) + static_cast<float>(a[i]));
-      r[i]   = static_cast<float>(sum[i]);
+    for (int j = 0; j < N; j += part) {
+      auto const   a = arch::load<part>(from + j);
+      auto const   b = arch::load<part>(at + j);
+      vec<R, part> sum;
+      TENON_UNROLL
+      for (int i = 0; i < part; ++i) {
+        sum[i]   = static_cast<R>(static_cast<float>(b[i]) + static_cast<float>(a[i]));
+        r[j + i] = static_cast<float>(sum[i]);
+      }
+      arch::store<part>(at + j, sum);
     }
-    arch::store<N>(at, sum);
     return r;
   }
   template <int N>

@@ -151,7 +151,8 @@ __device__ inline vec<float, N> row_values(Source const& source, index_t row, in
 }
 
 template <class Policy, class Source, row_code Code>
-__global__ __launch_bounds__(Policy::value.threads_per_block, 1024 / Policy::value.threads_per_block) void quantize_rows(
+__global__
+__launch_bounds__(Policy::value.threads_per_block, Policy::value.blocks_per_multiprocessor()) void quantize_rows(
     __grid_constant__ quantize_rows_params<Source, Code> const p) {
   constexpr int threads = Policy::value.threads_per_block;
   constexpr int vector  = Policy::value.vector;

@@ -15,6 +15,11 @@ struct quantize_rows_policy {
   /// Made for the host's own kernels: blocks of one thread.
   constexpr bool on_host() const { return threads_per_block == 1; }
 
+  /// What registers are given out for: 80 per thread, 64 to the largest block.
+  TENON_HD constexpr int blocks_per_multiprocessor() const {
+    return threads_per_block > 512 ? 1 : 768 / threads_per_block;
+  }
+
   friend constexpr bool operator==(quantize_rows_policy const&, quantize_rows_policy const&) = default;
 };
 
