@@ -84,8 +84,9 @@ constexpr bool is_legal(packed_gemm_policy const& p, packed_gemm_shape const& sh
   if (p.bulk && policy_architecture(as.number) < 90) return false;
   if (p.kind == packed_gemm_kind::vector) return true;
   if (shape.input_bytes > 2 || columns % shape.segment != 0) return false;
+  if (p.kind == packed_gemm_kind::stream && !streams(shape.b)) return false;
   bool const fp8 = shape.input_bytes == 1 && shape.b.code == weight_code::fp8;
-  if (fp8 ? p.native && as.number < 89 : !p.native && p.wide) return false;
+  if (fp8 ? (p.native && as.number < 89) || !p.has_room_for_fp8() : !p.native && p.wide) return false;
   return p.shared_bytes(shape.b.code, shape.input_bytes) + 8192 <= as.shared_bytes();
 }
 
@@ -130,25 +131,41 @@ constexpr packed_gemm_plan plan_of(packed_gemm_policy const& p, int splits, pack
   return plan;
 }
 
-/// The best candidate of the menu. With batch_invariant the kind of kernel and the split are those of one token, so that a
-/// row's sum is always added in the same order.
-constexpr packed_gemm_plan plan_packed_gemm(packed_gemm_shape const& shape, packed_gemm_resources const& have) {
+namespace packed {
+
+/// The best candidate of this kind, or of any. Kernels that serve everything and nothing best, by element loads or on CUDA
+/// cores, only where there is no other.
+constexpr packed_gemm_plan best_plan(packed_gemm_shape const& shape, packed_gemm_resources const& have,
+                                     packed_gemm_kind const* kind) {
   packed_gemm_plan best{};
-  bool             found = false;
-  auto             asked = shape;
-  if (have.batch_invariant && !have.as.is_host()) asked.m = 1;
-  for (auto const& policy : packed_gemm_menu) {
-    if (!packed::is_legal(policy, asked, have.as)) continue;
-    index_t const steps = ceil_div(asked.b.blocks() * packed::atom_columns, policy.depth);
-    bool const    whole = policy.on_host() || policy.kind == packed_gemm_kind::vector;
-    for (int splits = 1; splits <= (whole ? 1 : 16); ++splits) {
-      if (splits > 1 && steps < 4 * splits) break;  // less than four stages do not fill the ring
-      auto const plan = plan_of(policy, splits, asked, have);
-      if (plan.workspace > have.workspace || plan.counters > have.counters) continue;
-      if (!found || plan.microseconds < best.microseconds) best = plan, found = true;
+  for (bool const last_resort : {false, true}) {
+    if (best.blocks > 0) break;
+    for (auto const& policy : packed_gemm_menu) {
+      bool const serves_all = !policy.on_host() && (!policy.wide || policy.kind == packed_gemm_kind::vector);
+      if (serves_all != last_resort || !is_legal(policy, shape, have.as) || (kind && policy.kind != *kind)) continue;
+      index_t const steps = ceil_div(shape.b.blocks() * atom_columns, policy.depth);
+      bool const    whole = policy.on_host() || policy.kind == packed_gemm_kind::vector || have.batch_invariant;
+      for (int splits = 1; splits <= (whole ? 1 : 16); ++splits) {
+        if (splits > 1 && steps < 4 * splits) break;  // less than four stages do not fill the ring
+        auto const plan = plan_of(policy, splits, shape, have);
+        if (plan.workspace > have.workspace || plan.counters > have.counters) continue;
+        if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
+      }
     }
   }
-  return found && asked.m != shape.m ? plan_of(best.policy, best.splits, shape, have) : best;
+  return best;
+}
+
+}  // namespace packed
+
+/// The best candidate of the menu. With batch_invariant the kind of kernel is that of one token and K is not split, because
+/// kind and split decide in which order a row's products are added.
+constexpr packed_gemm_plan plan_packed_gemm(packed_gemm_shape const& shape, packed_gemm_resources const& have) {
+  if (!have.batch_invariant || have.as.is_host()) return packed::best_plan(shape, have, nullptr);
+  auto one        = shape;
+  one.m           = 1;
+  auto const kind = packed::best_plan(one, have, nullptr).policy.kind;
+  return packed::best_plan(shape, have, &kind);
 }
 
 }  // namespace tenon
