@@ -1,9 +1,12 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <tenon/quant/pack_weight.hpp>
 
 #include "engine/commands/setup.hpp"
+#include "engine/model/quantized_linear.hpp"
 #include "engine/program/output.hpp"
 
 namespace tenon::engine {
@@ -30,6 +33,33 @@ std::uint64_t parameters_of(model_config const& c) {
   return u(c.layers) * (attention + mlp + 2 * hidden) + ends;
 }
 
+/// What the linear layers take in memory, packed as the files or --quantize say; none where they are plain numbers. Modules
+/// are counted one by one: joining them pads less.
+std::optional<std::uint64_t> packed_bytes_of(options const& from, model_config const& c) {
+  quantize_choice const choice = quantize_of(from);
+  if (choice == quantize_choice::none && !c.quantization) return {};
+  index_t const q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  struct linear_shape {
+    char const* name;
+    index_t     outputs, inputs;
+  };
+  linear_shape const linears[] = {
+      {"self_attn.q_proj", q, c.hidden},           {"self_attn.k_proj", kv, c.hidden},
+      {"self_attn.v_proj", kv, c.hidden},          {"self_attn.o_proj", c.hidden, q},
+      {"mlp.gate_proj", c.intermediate, c.hidden}, {"mlp.up_proj", c.intermediate, c.hidden},
+      {"mlp.down_proj", c.hidden, c.intermediate}};
+  std::uint64_t bytes = 0;
+  for (std::int64_t i = 0; i < c.layers; ++i)
+    for (auto const& l : linears) {
+      std::string const module = "model.layers." + std::to_string(i) + "." + l.name;
+      auto const        stored = choice == quantize_choice::none ? c.quantization->format_of(module) : std::nullopt;
+      if (choice == quantize_choice::none && !stored) continue;
+      weight_format const format = stored ? format_of(*stored) : format_of(choice, c.hidden);
+      bytes += static_cast<std::uint64_t>(packed_layout_of(format, l.outputs, l.inputs, pack_order::pairs).bytes());
+    }
+  return bytes;
+}
+
 }  // namespace
 
 int run_info(options const& from) {
@@ -48,6 +78,10 @@ int run_info(options const& from) {
   auto& bytes = j["bytes_by_dtype"] = nlohmann::ordered_json::object();
   if (files.weights)
     for (auto const& [type, count] : files.weights->bytes_by_dtype()) bytes[std::string(name_of(type))] = count;
+  auto const        packed = packed_bytes_of(from, c);
+  std::string const format = c.quantization ? c.quantization->description() : from.quantize;
+  j["quantization"]        = packed ? nlohmann::ordered_json(format) : nlohmann::ordered_json(nullptr);
+  if (packed) j["packed_bytes"] = *packed;
   j["kv_bytes_per_token"] = {{"f32", kv_elements * 4}, {"bf16", kv_elements * 2}};
   j["tokenizer"] = files.text ? nlohmann::ordered_json(files.text->description()) : nlohmann::ordered_json(nullptr);
 
@@ -70,6 +104,7 @@ int run_info(options const& from) {
     if (files.weights)
       for (auto const& [type, count] : files.weights->bytes_by_dtype())
         line("weights " + std::string(name_of(type)), bytes_text(count));
+    if (packed) line("quantised", format), line("linear layers", bytes_text(*packed) + " packed");
     line("KV per token", bytes_text(kv_elements * 2) + " in bf16 or f16, " + bytes_text(kv_elements * 4) + " in f32");
     line("tokenizer", files.text ? files.text->description() : "none found");
   }

@@ -52,7 +52,7 @@ int run_perplexity(options const& from) {
   run_limits        limits = limits_of(from, files.config, 1);
   limits.max_rows          = limits.max_batched_tokens;
   auto const model         = open_decoder(from, files, limits);
-  auto const reference     = from.reference.empty() ? nullptr : open_decoder(from, files, limits, number_format::f32);
+  auto const reference     = from.reference.empty() ? nullptr : open_decoder(from, files, limits, run_as::reference);
 
   std::unique_ptr<npy_writer> dump;
   if (!from.dump_logits.empty()) dump = std::make_unique<npy_writer>(from.dump_logits, files.config.vocab_size);

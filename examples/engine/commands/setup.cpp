@@ -1,6 +1,9 @@
 #include "engine/commands/setup.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <string>
 
@@ -12,8 +15,6 @@ namespace {
 
 /// What this version cannot do yet is said before any file is opened.
 void refuse_what_is_planned(options const& from) {
-  if (!from.quantize.empty())
-    throw wrong("--quantize", "is not supported yet", in_quotes(from.quantize), "no such option");
   switch (from.kv_cache_dtype) {
     case kv_dtype_choice::fp8:
     case kv_dtype_choice::int8:
@@ -42,6 +43,19 @@ void refuse_what_the_decoder_lacks(model_config const& config) {
     throw wrong(config.file, "hidden_act is not supported yet", "another activation", "\"silu\"");
 }
 
+void refuse_to_quantize_twice(options const& from, model_config const& config) {
+  if (!from.quantize.empty() && config.quantization && from.load != load_format::dummy)
+    throw wrong("--quantize", "the weights are quantised already", config.quantization->method(),
+                "a model of 16 or 32 bits");
+}
+
+/// Progress on a terminal, and nowhere else.
+void show_progress(std::size_t done, std::size_t all) {
+  std::fprintf(stderr, "\r%zu of %zu products loaded", done, all);
+  if (done == all) std::fputs("\r\033[K", stderr);
+  std::fflush(stderr);
+}
+
 bool has_tokenizer(std::string const& model) {
   namespace fs = std::filesystem;
   return !model.empty() &&
@@ -60,6 +74,7 @@ model_files open_model(options const& from, text_use use) {
     throw wrong("--model", "is missing", "none", dummy ? "--config FILE or --model DIR" : "--model DIR");
   files.config = read_model_config(from.config.empty() ? from.model : from.config);
   refuse_what_the_decoder_lacks(files.config);
+  refuse_to_quantize_twice(from, files.config);
   if (!dummy) files.weights.emplace(from.model);
   std::string vocabulary = from.tokenizer;
   if (vocabulary.empty() && (use == text_use::needed || (use == text_use::wanted && has_tokenizer(from.model))))
@@ -117,12 +132,25 @@ number_format format_of(options const& from, model_config const& config, device_
   return config.dtype == "float16" ? number_format::f16 : number_format::bf16;
 }
 
+quantize_choice quantize_of(options const& from) {
+  return from.quantize == "w8a8"    ? quantize_choice::w8a8
+         : from.quantize == "w8a16" ? quantize_choice::w8a16
+         : from.quantize == "w4a16" ? quantize_choice::w4a16
+         : from.quantize == "fp8"   ? quantize_choice::fp8
+                                    : quantize_choice::none;
+}
+
 std::unique_ptr<decoder> open_decoder(options const& from, model_files const& files, run_limits const& limits,
-                                      std::optional<number_format> format) {
+                                      run_as as) {
   decoder_options o;
-  o.device = device_of(from);
-  o.dtype  = format ? *format : format_of(from, files.config, o.device);
-  refuse_other_kv_format(from, o.dtype);
+  bool const      reference = as == run_as::reference;
+  o.device                  = device_of(from);
+  o.dtype                   = reference ? number_format::f32 : format_of(from, files.config, o.device);
+  if (!reference) refuse_other_kv_format(from, o.dtype);
+  if (!reference) o.load.quantize = quantize_of(from);
+  o.load.dequantize = reference;
+  o.load.threads    = checked_limit(from.threads.value_or(0));
+  if (!from.quiet && isatty(STDERR_FILENO)) o.load.progress = show_progress;
   o.block_size         = checked_limit(from.block_size);
   o.max_batched_tokens = limits.max_batched_tokens;
   o.max_rows           = limits.max_rows;

@@ -35,10 +35,14 @@ struct run_limits {
 };
 [[nodiscard]] run_limits limits_of(options const& from, model_config const& config, int default_sequences);
 
-[[nodiscard]] device_kind              device_of(options const& from);
-[[nodiscard]] number_format            format_of(options const& from, model_config const& config, device_kind device);
+[[nodiscard]] device_kind     device_of(options const& from);
+[[nodiscard]] number_format   format_of(options const& from, model_config const& config, device_kind device);
+[[nodiscard]] quantize_choice quantize_of(options const& from);
+
+/// The model as the options say, or what it is compared with: in f32, its weights not quantised, or multiplied out.
+enum class run_as { asked, reference };
 [[nodiscard]] std::unique_ptr<decoder> open_decoder(options const& from, model_files const& files,
-                                                    run_limits const& limits, std::optional<number_format> format = {});
+                                                    run_limits const& limits, run_as as = run_as::asked);
 
 /// Ids that end a completion: those of the model's files and those of the tokenizer.
 [[nodiscard]] std::set<std::int32_t> end_ids(model_files const& files);

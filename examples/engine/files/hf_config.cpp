@@ -120,8 +120,6 @@ model_config read_model_config(std::string const& path) {
   c.architecture            = architecture.name;
   c.model_type              = architecture.model_type;
   bool const qwen2 = c.model_type == "qwen2", llama = c.model_type == "llama";
-  if (f.has("quantization_config"))
-    throw f.wrong("quantization_config", "unsupported", describe(*f.find("quantization_config")), "none");
 
   // Shape.
   c.vocab_size   = f.integer("vocab_size", 1, largest_vocabulary);
@@ -177,6 +175,15 @@ model_config read_model_config(std::string const& path) {
   if (!c.dtype.empty() && c.dtype != "float32" && c.dtype != "float16" && c.dtype != "bfloat16")
     throw f.wrong(f.has("torch_dtype") ? "torch_dtype" : "dtype", "unsupported", in_quotes(c.dtype),
                   "one of float32, float16, bfloat16");
+
+  // Quantised weights; older GPTQ files say so in a file of their own.
+  fs::path const quantize = fs::path(path) / "quantize_config.json";
+  if (f.has("quantization_config")) {
+    c.quantization.emplace(f.fields("quantization_config"));
+  } else if (directory && fs::exists(quantize, ignored)) {
+    json_value const q = read_json(quantize.string());
+    c.quantization.emplace(json_fields(q, quantize.string()));
+  }
   return c;
 }
 

@@ -1,9 +1,11 @@
 #pragma once
-//  config.json and generation_config.json of a Hugging Face model directory, range-checked.
+//  config.json, generation_config.json and quantize_config.json of a Hugging Face model directory, range-checked.
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "engine/files/quantization_config.hpp"
 
 namespace tenon::engine {
 
@@ -57,6 +59,8 @@ struct model_config {
   std::optional<std::int32_t> bos_id;
   std::vector<std::int32_t>   eos_ids;  // of config.json and generation_config.json, sorted, each once
   std::string                 dtype;    // "float32", "bfloat16", "float16" or "" where not stated
+
+  std::optional<quantization_config> quantization;  // of the weights in the files; none: they are plain numbers
 
   [[nodiscard]] std::int64_t rotary_dim() const;  ///< rotated elements of a head, even
 };

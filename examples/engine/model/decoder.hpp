@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 namespace tenon::engine {
 
 enum class number_format { f32, bf16, f16 };
+enum class quantize_choice : std::uint8_t { none, w8a8, w8a16, w4a16, fp8 };
 enum class device_kind { host, cuda };
 
 /// One forward pass: the new tokens of several requests, one request after the other.
@@ -53,6 +55,14 @@ struct drawn {
   std::vector<float>        top_logprobs;  // (rows, top_logprobs)
 };
 
+/// How the linear layers get from the files to the device.
+struct load_options {
+  quantize_choice quantize   = quantize_choice::none;  // quantises plain numbers
+  bool            dequantize = false;                  // multiplies quantised files out: the reference of a comparison
+  int             threads    = 0;                      // that quantise and pack; 0: all cores
+  std::function<void(std::size_t done, std::size_t all)> progress;  // may be empty
+};
+
 struct decoder_options {
   device_kind   device             = device_kind::host;
   number_format dtype              = number_format::f32;
@@ -64,6 +74,7 @@ struct decoder_options {
   int           max_length         = 0;  // tokens per request
   int           threads            = 0;  // cores on the host; 0: all
   bool          batch_invariant    = true;
+  load_options  load;
 };
 
 class decoder {

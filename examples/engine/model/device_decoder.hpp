@@ -26,20 +26,11 @@
 #include <vector>
 
 #include "engine/model/decoder.hpp"
+#include "engine/model/linear.hpp"
 #include "engine/model/memory.hpp"
 #include "engine/model/weights.hpp"
 
 namespace tenon::engine::inline TENON_TARGET {
-
-/// Adds bias[column] where there is a bias: one kernel serves models with and without.
-template <class T>
-struct optional_bias {
-  T const* bias;  // (columns) or null
-
-  TENON_HD float operator()(float v, index_t, index_t column) const {
-    return bias ? v + static_cast<float>(bias[column]) : v;
-  }
-};
 
 /// The library's value of a config's rope_scaling.
 inline rope_scaling scaling_of(rope_scaling_config const& c) {
@@ -62,7 +53,9 @@ class device_decoder final : public decoder {
  public:
   device_decoder(model_config const& config, checkpoint const* files, std::uint64_t seed,
                  decoder_options const& options)
-      : config_(config), options_(options), weights_(load_weights<T>(config, weight_source(files, seed))) {
+      : config_(config),
+        options_(options),
+        weights_(load_weights<T>(config_, weight_loader(config_, files, seed, format_for<T>, options_.load))) {
     make_context();
     make_rope_table();
     make_activations();
@@ -174,7 +167,7 @@ class device_decoder final : public decoder {
                hidden = static_cast<std::size_t>(config_.hidden);
     std::size_t qkv = 0, attended = 0, intermediate = 0;
     for (auto const& l : weights_.layers) {
-      qkv          = std::max(qkv, static_cast<std::size_t>(l.qkv.outputs));
+      qkv          = std::max(qkv, static_cast<std::size_t>(l[product::qkv].outputs));
       attended     = std::max(attended, static_cast<std::size_t>(l.shape.heads * l.shape.head_dim));
       intermediate = std::max(intermediate, static_cast<std::size_t>(l.shape.intermediate));
     }
@@ -188,6 +181,10 @@ class device_decoder final : public decoder {
     query_start_ = array<std::int32_t>(sequences + 1), kv_length_ = array<std::int32_t>(sequences);
     block_table_ = array<std::int32_t>(sequences * static_cast<std::size_t>(max_pages_));
     logit_rows_  = array<std::int32_t>(rows);
+    for (auto const& l : weights_.layers) {
+      for (product const p : {product::qkv, product::attention_out, product::down}) space_.reserve(l[p], tokens);
+      space_.reserve_pair(l[product::gate_up], tokens);
+    }
   }
 
   /// Pages: what was asked for, else every sequence at full length, within a share of the memory that is there.
@@ -240,7 +237,7 @@ class device_decoder final : public decoder {
 
   void attention(layer_weights<T> const& w, layer_cache& cache, rows_view x, rows_view h) {
     index_t const heads = w.shape.heads, kv_heads = w.shape.kv_heads, head_dim = w.shape.head_dim;
-    index_t const hidden = config_.hidden, width = w.qkv.outputs;
+    index_t const hidden = config_.hidden, width = w[product::qkv].outputs;
     auto const    part = [&](index_t first, index_t count) {
       return tensor_view<T, 3>{qkv_.data() + first * head_dim, {tokens_, count, head_dim}, {width, head_dim, 1}};
     };
@@ -248,8 +245,7 @@ class device_decoder final : public decoder {
     auto const out = attended_.view(tokens_, heads, head_dim);
 
     throw_if(rms_norm(context_, h, x, w.attention_norm.view(hidden), {.eps = static_cast<float>(config_.rms_eps)}));
-    throw_if(
-        gemm(context_, qkv_.view(tokens_, width), as_const(h), w.qkv.view(), {}, optional_bias<T>{w.qkv.bias.data()}));
+    space_.apply(context_, qkv_.view(tokens_, width), as_const(h), w[product::qkv]);
     throw_if(rope(context_, q, k, std::as_const(positions_).view(tokens_), cos_sin_view(),
                   {.style = rope_style::half_split}));
     throw_if(kv_append(context_, cache.view(), as_const(k), as_const(v), std::as_const(slots_).view(tokens_)));
@@ -257,18 +253,16 @@ class device_decoder final : public decoder {
                              std::as_const(block_table_).view(requests_, index_t{table_width_}),
                              std::as_const(query_start_).view(requests_ + 1), std::as_const(kv_length_).view(requests_),
                              {.max_query_length = longest_query_, .max_kv_length = longest_kv_}));
-    throw_if(gemm(context_, x, as_const(attended_.view(tokens_, heads * head_dim)), w.attention_out.view(), {},
-                  epilogue::from(optional_bias<T>{w.attention_out.bias.data()}) | epilogue::residual(as_const(x))));
+    space_.apply(context_, x, as_const(attended_.view(tokens_, heads * head_dim)), w[product::attention_out],
+                 epilogue::residual(as_const(x)));
   }
 
   void mlp(layer_weights<T> const& w, rows_view x, rows_view h) {
     index_t const hidden = config_.hidden;
     auto const    gated  = gated_.view(tokens_, w.shape.intermediate);
     throw_if(rms_norm(context_, h, x, w.mlp_norm.view(hidden), {.eps = static_cast<float>(config_.rms_eps)}));
-    throw_if(gemm(context_, gated, as_const(h), w.gate_up.view(), {},
-                  epilogue::from(optional_bias<T>{w.gate_up.bias.data()}) | epilogue::swiglu()));
-    throw_if(gemm(context_, x, as_const(gated), w.down.view(), {},
-                  epilogue::from(optional_bias<T>{w.down.bias.data()}) | epilogue::residual(as_const(x))));
+    space_.apply_pair(context_, gated, as_const(h), w[product::gate_up]);
+    space_.apply(context_, x, as_const(gated), w[product::down], epilogue::residual(as_const(x)));
   }
 
   void head(rows_view x) {
@@ -279,7 +273,7 @@ class device_decoder final : public decoder {
     throw_if(rms_norm(context_, last, as_const(last), weights_.final_norm.view(hidden),
                       {.eps = static_cast<float>(config_.rms_eps)}));
     throw_if(gemm(context_, logits_.view(rows_, vocabulary), as_const(last),
-                  config_.tie_word_embeddings ? embedding_view() : weights_.head.view()));
+                  config_.tie_word_embeddings ? embedding_view() : weights_.head.view(vocabulary, hidden)));
   }
 
   auto cos_sin_view() const { return cos_sin_.view(index_t{options_.max_length}, config_.rotary_dim()); }
@@ -316,6 +310,8 @@ class device_decoder final : public decoder {
   array<T>     gated_;     // (tokens, intermediate)
   array<T>     last_;      // (rows, hidden)
   array<float> logits_;    // (rows, vocabulary)
+
+  product_space<T> space_;  // of the products of quantised weights
 
   // The draw of this step.
   array<sampling_params> params_;

@@ -128,7 +128,12 @@ void add_common(option_set& set, options& o) {
   set.one_of("--device", "where to run (auto: a GPU if there is one)", o.device, devices);
   set.one_of("--dtype", "number format (auto: f32 on the host, the model's own on CUDA)", o.dtype, dtypes);
   set.flag("--allow-tf32", "f32 products may use tf32 on CUDA", o.allow_tf32);
-  set.text("--quantize", "FORMAT", "quantise the weights when loading", o.quantize);
+  set.value("--quantize", "w8a8|w8a16|w4a16|fp8", "quantise the weights when loading, and the inputs of w8a8 and fp8",
+            [&o](std::string const& name, std::string const& given) {
+              if (given != "w8a8" && given != "w8a16" && given != "w4a16" && given != "fp8")
+                misuse(name, "unknown choice", in_quotes(given), "w8a8|w8a16|w4a16|fp8");
+              o.quantize = given;
+            });
   set.one_of("--kv-cache-dtype", "number format of keys and values", o.kv_cache_dtype, kv_dtypes);
   set.integer("--block-size,--page-size", "tokens per page of the KV cache", o.block_size, 1, 1 << 20, "16");
   set.integer("--max-model-len", "tokens of prompt and completion at most (default: the model's)", o.max_model_len, 1,
