@@ -3,6 +3,7 @@
 //  poison, outputs beside sentinels, two runs must have equal bits, and counters end as zeros.
 #include <tenon/gemm/packed_gemm_ref.hpp>
 #include <tenon/gemm/packed_gemm_stream_kernel.cuh>
+#include <tenon/gemm/packed_gemm_tile_kernel.cuh>
 #include <tenon/gemm/packed_gemm_vector_kernel.cuh>
 #include <tenon/op/epilogue.hpp>
 #include <tenon/quant/pack_weight.hpp>
@@ -96,6 +97,11 @@ struct kernel_of {
       shape.shared_bytes = sizeof(tenon::kernel::packed_gemm_stream_storage<Policy, A, weight>);
       return tenon::arch::launch("packed_gemm_stream", where, shape,
                                  tenon::kernel::packed_gemm_stream<Policy, D, A, weight, Epilogue>, p);
+    } else if constexpr (policy.kind == tenon::packed_gemm_kind::tile) {
+      shape.shared_bytes =
+          sizeof(tenon::kernel::packed_gemm_tile_storage<Policy, A, weight, typename params::pipeline>);
+      return tenon::arch::launch("packed_gemm_tile", where, shape,
+                                 tenon::kernel::packed_gemm_tile<Policy, D, A, weight, Epilogue>, p);
     } else {
       shape.shared_bytes = sizeof(tenon::kernel::packed_gemm_vector_storage<Policy, typename params::pipeline>);
       return tenon::arch::launch("packed_gemm_vector", where, shape,

@@ -11,6 +11,7 @@
 #include <tenon/gemm/packed_gemm_policy.hpp>
 #include <tenon/gemm/packed_gemm_stream_kernel.cuh>
 #include <tenon/gemm/packed_gemm_tile_kernel.cuh>
+#include <tenon/gemm/packed_gemm_vector_kernel.cuh>
 #include <tenon/op/epilogue.hpp>
 #include <tenon/quant/packed_weight.hpp>
 #include <tenon/quant/quantized_rows.hpp>
@@ -37,10 +38,11 @@ namespace detail {
 /// Whether a kernel of this policy is compiled for these inputs, weights and epilogue: the same as packed::is_legal leaves.
 template <class A, class Weight, class Pipeline>
 constexpr bool compiles(packed_gemm_policy const& p) {
-  if (p.kind == packed_gemm_kind::lanes || p.kind == packed_gemm_kind::vector) return true;
+  if (p.kind == packed_gemm_kind::lanes) return true;
+  if (p.rows % (Pipeline::segment * (Pipeline::paired ? 2 : 1)) != 0) return false;
+  if (p.kind == packed_gemm_kind::vector) return true;
   constexpr bool fp8 = std::is_same_v<A, e4m3> && Weight::code == weight_code::fp8;
-  return sizeof(A) <= 2 && p.rows % (Pipeline::segment * (Pipeline::paired ? 2 : 1)) == 0 &&
-         (fp8 || p.native || !p.wide);
+  return sizeof(A) <= 2 && (fp8 ? p.has_room_for_fp8() : p.native || !p.wide);
 }
 
 template <class Policy, class D, class A, class Weight, class Epilogue>
@@ -79,7 +81,8 @@ status launch_packed_gemm(packed_gemm_params<D, A, Weight, Epilogue> const& para
       return launch(kernel::packed_gemm_stream<Policy, D, A, Weight, Epilogue>,
                     sizeof(kernel::packed_gemm_stream_storage<Policy, A, Weight>));
     } else {
-      return {errc::unsupported, "gemm", "policy"};
+      return launch(kernel::packed_gemm_vector<Policy, D, A, Weight, Epilogue>,
+                    sizeof(kernel::packed_gemm_vector_storage<Policy, pipeline>));
     }
   }
 }

@@ -64,7 +64,7 @@ inline std::string to_string(packed_gemm_policy const& p) {
 namespace packed_gemm_policies {
 // kind, threads, tokens, rows, depth, stages, bulk, wide, native
 inline constexpr packed_gemm_policy lanes{packed_gemm_kind::lanes, 1, 32, 64, 256, 0, false, false};
-inline constexpr packed_gemm_policy vector_4{packed_gemm_kind::vector, 128, 4, 64, 64, 0, false, false};
+inline constexpr packed_gemm_policy vector_4{packed_gemm_kind::vector, 256, 4, 128, 64, 0, false, false};
 // stream: the depth is that of 4-bit codes, 8-bit ones have half. Stages fill half of the shared memory of sm_80 and, bulk,
 // sm_90: two blocks each; sm_89 has room for one.
 inline constexpr packed_gemm_policy stream_8{packed_gemm_kind::stream, 288, 8, 64, 256, 5, false, true};
@@ -75,7 +75,6 @@ inline constexpr packed_gemm_policy stream_widened{packed_gemm_kind::stream, 288
 inline constexpr packed_gemm_policy stream_bulk_8{packed_gemm_kind::stream, 288, 8, 64, 256, 8, true, true};
 inline constexpr packed_gemm_policy stream_bulk_16{packed_gemm_kind::stream, 288, 16, 64, 256, 6, true, true};
 inline constexpr packed_gemm_policy stream_bulk_32{packed_gemm_kind::stream, 288, 32, 64, 256, 8, true, true};
-inline constexpr packed_gemm_policy stream_bulk_strided{packed_gemm_kind::stream, 288, 16, 64, 256, 6, true, false};
 // tile: see packed_gemm_tile_kernel.cuh
 inline constexpr packed_gemm_policy tile_64x64{packed_gemm_kind::tile, 128, 64, 64, 64, 4, false, true};
 inline constexpr packed_gemm_policy tile_128x64{packed_gemm_kind::tile, 128, 128, 64, 64, 3, false, true};
@@ -91,22 +90,11 @@ constexpr bool streams(packed_layout const& b) { return b.code != weight_code::i
 
 /// Every policy that a kernel is compiled for.
 inline constexpr packed_gemm_policy packed_gemm_menu[] = {
-    packed_gemm_policies::lanes,
-    packed_gemm_policies::vector_4,
-    packed_gemm_policies::stream_8,
-    packed_gemm_policies::stream_16,
-    packed_gemm_policies::stream_32,
-    packed_gemm_policies::stream_strided,
-    packed_gemm_policies::stream_widened,
-    packed_gemm_policies::stream_bulk_8,
-    packed_gemm_policies::stream_bulk_16,
-    packed_gemm_policies::stream_bulk_32,
-    packed_gemm_policies::stream_bulk_strided,
-    packed_gemm_policies::tile_64x64,
-    packed_gemm_policies::tile_128x64,
-    packed_gemm_policies::tile_128x128,
-    packed_gemm_policies::tile_strided,
-    packed_gemm_policies::tile_widened,
+    packed_gemm_policies::lanes,          packed_gemm_policies::vector_4,      packed_gemm_policies::stream_8,
+    packed_gemm_policies::stream_16,      packed_gemm_policies::stream_32,     packed_gemm_policies::stream_strided,
+    packed_gemm_policies::stream_widened, packed_gemm_policies::stream_bulk_8, packed_gemm_policies::stream_bulk_16,
+    packed_gemm_policies::stream_bulk_32, packed_gemm_policies::tile_64x64,    packed_gemm_policies::tile_128x64,
+    packed_gemm_policies::tile_128x128,   packed_gemm_policies::tile_strided,  packed_gemm_policies::tile_widened,
 };
 
 }  // namespace tenon

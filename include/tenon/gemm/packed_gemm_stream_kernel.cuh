@@ -254,6 +254,7 @@ struct packed_gemm_stream_consumer {
   __device__ void step(packed_gemm_stream_stage<A, Shape> const& stage,
                        std::uint32_t const (&word)[atoms][decoder_type::words], decoder_type (&decoder)[atoms],
                        bool zero_points, Index const& index) {
+    if constexpr (Fine && Step > 0 && across > 2) arch::sync_warp();  // keeps loads of later steps behind: registers
     if constexpr (Fine && Shape::zeros)
       if (zero_points) set_zeros(decoder, stage, index(Step));
     tile::fragment_b b[across];
@@ -327,7 +328,7 @@ struct packed_gemm_stream_consumer {
 };
 
 template <class Policy, class D, class A, class Weight, class Epilogue>
-__global__ __launch_bounds__(Policy::value.threads, Policy::value.tokens < 32 ? 2 : 1) void packed_gemm_stream(
+__global__ __launch_bounds__(Policy::value.threads, Policy::value.tokens >= 32 ? 1 : 2) void packed_gemm_stream(
     __grid_constant__ packed_gemm_params<D, A, Weight, Epilogue> const p) {
   constexpr packed_gemm_policy policy = Policy::value;
   using shape                         = packed_gemm_stream_shape<Policy, A, Weight>;

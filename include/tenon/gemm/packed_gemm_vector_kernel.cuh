@@ -1,8 +1,8 @@
 #pragma once
 //  D[i,j] = epilogue(a_scale[i] sum_k A[i,k] w[j,k]) on CUDA cores, w packed: f32 inputs, and any inputs that lie anyhow.
 //
-//  A block computes `tokens` rows of D and one panel, 64 rows of B. Its warps share the blocks of 64 columns: warp w takes
-//  every fourth of them, all four atoms. A lane holds rows g and g + 8 of an atom and a few of its columns (the words that
+//  A block computes `tokens` rows of D from `rows` rows of B. Four warps share a panel, 64 rows: each takes every fourth
+//  block of 64 columns, all four atoms. A lane holds rows g and g + 8 of an atom and a few of its columns (the words that
 //  a lane of the tensor-core kernels decodes); it multiplies their numbers with the inputs of those columns in fp32, scales
 //  the sums of each 16, and the four lanes of a row, then the warps, add theirs up in order.
 //
@@ -16,13 +16,14 @@
 
 namespace tenon::inline TENON_TARGET::kernel {
 
-/// Shared memory of a block: sums of each warp, tokens x rows of B.
+/// Shared memory of a block: sums of each warp of a panel, tokens x rows of B.
 template <class Policy, class Pipeline>
 struct packed_gemm_vector_storage {
-  static constexpr int warps = Policy::value.threads / 32;
+  static constexpr int tokens = Policy::value.tokens, rows = Policy::value.rows;
+  static constexpr int warps = Policy::value.threads / 32 / (rows / packed::panel_rows);  // of a panel
 
-  float                                            part[warps][Policy::value.tokens][packed::panel_rows];
-  tile::row_values<Pipeline, Policy::value.tokens> values;
+  float                              part[warps][tokens][rows];
+  tile::row_values<Pipeline, tokens> values;
 };
 
 template <class Policy, class D, class A, class Weight, class Epilogue>
@@ -32,17 +33,19 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_vector(
   constexpr weight_code        code   = Weight::code;
   using pipeline                      = typename packed_gemm_params<D, A, Weight, Epilogue>::pipeline;
   using storage                       = packed_gemm_vector_storage<Policy, pipeline>;
-  constexpr int  tokens = policy.tokens, warps = storage::warps, bits = bits_of(code), columns = packed::panel_rows;
+  constexpr int  tokens = policy.tokens, warps = storage::warps, bits = bits_of(code), columns = policy.rows;
   constexpr int  words  = packed::words_per_lane(code);
   constexpr bool narrow = sizeof(A) == 1, grouped = Weight::scales == scale_kind::group;
-  static_assert(policy.kind == packed_gemm_kind::vector && policy.rows == columns);
+  static_assert(policy.kind == packed_gemm_kind::vector &&
+                warps * 32 * (columns / packed::panel_rows) == policy.threads);
 
-  // Index map: panels, then blocks of tokens.
+  // Index map: blocks of B's rows, then blocks of tokens.
   auto&          shared = arch::shared<storage>();
-  int const      lane = arch::lane(), warp = arch::warp();
-  unsigned const panels = static_cast<unsigned>(p.b.layout.panels());
-  index_t const  row = static_cast<index_t>(blockIdx.x / panels) * tokens, m = p.d.extent[0];
-  index_t const  b_row  = static_cast<index_t>(blockIdx.x % panels) * columns;
+  int const      lane = arch::lane(), warp = arch::warp() % warps, panel = arch::warp() / warps * packed::panel_rows;
+  unsigned const across = static_cast<unsigned>(ceil_div(p.b.layout.rows, columns));
+  index_t const  row = static_cast<index_t>(blockIdx.x / across) * tokens, m = p.d.extent[0];
+  index_t const  first_row = static_cast<index_t>(blockIdx.x % across) * columns, b_row = first_row + panel;
+  index_t const  b_rows = p.b.layout.panels() * packed::panel_rows;  // with padding
   int const      k      = static_cast<int>(p.a.extent[1]);
   int const      blocks = static_cast<int>(p.b.layout.blocks());
   bool const     zeros  = grouped && p.b.layout.zero_points;
@@ -53,7 +56,7 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_vector(
   constexpr int  apart[4]            = {0, 1, pairs ? 8 : 2, pairs ? 9 : 3};
   int const      mine                = lane % 4 * (pairs ? 2 : 4);
   float          total[4][2][tokens] = {};  // of four atoms, rows g and g + 8
-  for (int block = warp; block < blocks; block += warps) {
+  for (int block = b_row < b_rows ? warp : blocks; block < blocks; block += warps) {
     int const     first = block * packed::atom_columns;
     std::uint32_t word[4][words];
     TENON_UNROLL_DEVICE
@@ -134,7 +137,7 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_vector(
         float v = total[atom][h][r];
         v += arch::shuffle_xor(v, 1);
         v += arch::shuffle_xor(v, 2);
-        if (lane % 4 == 0) shared.part[warp][r][atom * packed::atom_rows + 8 * h + lane / 4] = v;
+        if (lane % 4 == 0) shared.part[warp][r][panel + atom * packed::atom_rows + 8 * h + lane / 4] = v;
       }
     }
   }
@@ -154,10 +157,13 @@ __global__ __launch_bounds__(Policy::value.threads) void packed_gemm_vector(
     if constexpr (narrow)
       if (p.a_group == 0) common *= p.a_scales.data[min(row + r, m - 1) * p.a_scales.stride[0]];
     TENON_UNROLL_DEVICE
-    for (int e = 0; e < 4; ++e)
-      v[e] *= Weight::scales == scale_kind::row ? common * p.b.row_scales()[b_row + c + e] : common;
+    for (int e = 0; e < 4; ++e) {
+      if constexpr (Weight::scales == scale_kind::row)
+        if (first_row + c < b_rows) v[e] *= p.b.row_scales()[first_row + c + e];
+      v[e] *= common;
+    }
   };
-  tile::finish<policy.threads, tokens, columns>(p.d, p.epilogue, shared.values, row, b_row,
+  tile::finish<policy.threads, tokens, columns>(p.d, p.epilogue, shared.values, row, first_row,
                                                 static_cast<int>(threadIdx.x), load);
 }
 
