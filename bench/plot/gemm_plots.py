@@ -1,0 +1,105 @@
+"""gemm_plots.py RESULTS.json FOLDER: gemm_roofline.svg and gemm_ratio.svg from what build/bench_gemm_cuda --json left."""
+import pathlib
+import sys
+
+from drawing import HUES, Axes, Drawing, decades
+from gemm_results import formats, geometric_mean, goal, load, ran, ratios, rows
+
+WIDTH, HEIGHT, LEFT, TOP, LEGEND = 860, 420, 64, 34, 190
+
+
+def hues(results):
+    names = formats(results)
+    return {name: HUES[i % len(HUES)] for i, name in enumerate(names)}
+
+
+def head(drawing, results, title):
+    facts = results["facts"]
+    drawing.word(LEFT, 18, f"{title}: {facts['device']}, {facts['date']}, commit {facts['commit']}")
+
+
+def legend(drawing, names, of):
+    for i, name in enumerate(names):
+        y = TOP + 10 + 16 * i
+        drawing.point(WIDTH - LEGEND + 14, y - 4, of[name], radius=4)
+        drawing.word(WIDTH - LEGEND + 24, y, name)
+
+
+def roofline(results):
+    """Operations per byte against operations per second, every cell a point, under the roofs of the same run."""
+    facts, cells, of = results["facts"], ran(results), hues(results)
+    drawing = Drawing(WIDTH, HEIGHT)
+    head(drawing, results, "Roofline")
+    if not cells:
+        return drawing.text()
+    copy, rates = facts["copy_bytes_per_second"], facts["operations_per_second"]
+    across = [c["operations"] / c["bytes"] for c in cells]
+    up = [c["operations"] / c["seconds"] * 1e-12 for c in cells]
+    x_marks = decades(min(across), max(across + [rate / copy for rate in rates.values()]))
+    y_marks = decades(min(up), max(up + [rate * 1e-12 for rate in rates.values()]))
+    axes = Axes(drawing, LEFT, TOP, WIDTH - LEFT - LEGEND - 10, HEIGHT - TOP - 50, (x_marks[0], x_marks[-1]),
+                (y_marks[0], y_marks[-1]))
+    axes.frame("operations per byte", "TFLOP/s", x_marks, y_marks)
+    # The memory's roof, from the frame's edge to the highest rate.
+    most = max(list(rates.values()) + [max(up) * 1e12])
+    start = max(x_marks[0], y_marks[0] * 1e12 / copy)
+    end = min(x_marks[-1], most / copy)
+    if start < end:
+        drawing.line([axes.at(start, start * copy * 1e-12), axes.at(end, end * copy * 1e-12)], "#000000", 1.5)
+    for name, rate in sorted(rates.items()):
+        if rate / copy < x_marks[-1]:
+            x, y = axes.at(x_marks[-1], rate * 1e-12)
+            drawing.line([axes.at(max(rate / copy, x_marks[0]), rate * 1e-12), (x, y)], "#000000", 1, "4 3")
+            drawing.word(x - 4, y - 4, name, "end")
+    for cell, x, y in zip(cells, across, up):
+        title = f"{cell['layer']}, m {cell['m']}, {cell['format']}: {y:.4g} TFLOP/s"
+        drawing.point(*axes.at(x, y), of[cell["format"]], title)
+    legend(drawing, list(dict.fromkeys(c["format"] for c in cells)), of)
+    return drawing.text()
+
+
+def ratio(results):
+    """How many times as quick as cuBLASLt's heuristic, by M: geometric means over the layers; goals dashed."""
+    of = hues(results)
+    drawing = Drawing(WIDTH, HEIGHT)
+    head(drawing, results, "Times as quick as cuBLASLt's heuristic")
+    lines = {}
+    for name in formats(results):
+        points = [(m, geometric_mean([v for v, _ in found])) for m in rows(results)
+                  if (found := ratios(results, name, m, "heuristic"))]
+        if points:
+            lines[name] = points
+    if not lines:
+        return drawing.text()
+    values = [v for points in lines.values() for _, v in points]
+    y_marks = [mark for mark in (1 / 64, 1 / 32, 1 / 16, 1 / 8, 0.25, 0.5, 1, 2, 4, 8, 16)
+               if min(values) / 2 < mark < max(values) * 2]
+    y_marks = sorted(set(y_marks) | {0.5, 1, 2})
+    x_marks = rows(results)
+    axes = Axes(drawing, LEFT, TOP, WIDTH - LEFT - LEGEND - 10, HEIGHT - TOP - 50, (x_marks[0], max(x_marks[-1], x_marks[0] * 2)),
+                (y_marks[0], y_marks[-1]))
+    axes.frame("rows of A (tokens)", "times as quick", x_marks, y_marks)
+    drawing.line([axes.at(axes.x[0], 1), axes.at(axes.x[1], 1)], "#000000", 1.5)
+    for name, points in lines.items():
+        drawing.line([axes.at(m, v) for m, v in points], of[name], 1.5)
+        for m, v in points:
+            drawing.point(*axes.at(m, v), of[name], f"{name}, m {m}: {v:.3g}")
+        asked = [(m, goal(results, name, m, "heuristic")) for m, _ in points]
+        asked = [axes.at(m, g) for m, g in asked if g and axes.inside(m, g)]
+        if len(asked) > 1:
+            drawing.line(asked, of[name], 1, "3 3")
+    legend(drawing, list(lines), of)
+    return drawing.text()
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    results, folder = load(sys.argv[1]), pathlib.Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "gemm_roofline.svg").write_text(roofline(results))
+    (folder / "gemm_ratio.svg").write_text(ratio(results))
+
+
+if __name__ == "__main__":
+    main()
