@@ -9,6 +9,7 @@
 //    gemm(where, z, y, w2, {}, epilogue::deferred_rms(sums, n, eps));
 //
 //  because the factor of a row commutes with the product. Seen in Dao-AILab/quack, quack/epilogue (idea).
+#include <tenon/core/nearest_code.hpp>
 #include <tenon/core/numeric.hpp>
 #include <tenon/op/epilogue_pipeline.hpp>
 
@@ -65,12 +66,9 @@ constexpr deferred_rms_stage deferred_rms(tensor_view<T, 2> sums, index_t n, flo
   return {sums.data, sums.stride[0], sums.stride[1], sums.extent[1], static_cast<float>(n), eps};
 }
 
-/// The greatest magnitude that a quantised store reaches.
-template <class Code>
-inline constexpr float largest_code = std::is_same_v<Code, std::int8_t> ? 127.f : 448.f;
-
-/// v / scale, scale[row, s] = max |v| over columns G s .. G s + G - 1 of D / largest_code; D is of Code and rounds.
-template <class Code, int G>
+/// v (1 / scale), scale[row, s] = max |v| over columns G s .. G s + G - 1 of D / largest_code: the bits of quantize_rows
+/// with groups of G. D is of Code and rounds.
+template <row_code Code, int G>
 struct quantize_stage {
   static_assert(G == 32 || G == 64 || G == 128, "tenon::epilogue::quantize: groups of 32, 64 or 128 columns");
   static constexpr int segment = G;
@@ -85,15 +83,16 @@ struct quantize_stage {
       float const magnitude = v[e] < 0 ? -v[e] : v[e];
       if (e < count && most == most && !(magnitude <= most)) most = magnitude;  // a NaN stays
     }
-    most              = all.template largest<segment>(most);
-    float const scale = most / largest_code<Code>;
+    most                = all.template largest<segment>(most);
+    float const scale   = most / largest_code<Code>;
+    float const inverse = most > 0 ? 1.f / scale : 0.f;
     if (count > 0 && all.template leads<segment>()) scales[row * row_stride + column / segment * group_stride] = scale;
     TENON_UNROLL_DEVICE
-    for (int e = 0; e < N; ++e) v[e] = most > 0 ? v[e] / scale : 0.f;
+    for (int e = 0; e < N; ++e) v[e] *= inverse;
   }
 };
 /// Dynamic quantisation by groups of G columns: D is of Code (int8_t or e4m3), scales (m, ceil(n / G)) f32.
-template <class Code, int G = 128>
+template <row_code Code, int G = 128>
 constexpr quantize_stage<Code, G> quantize(tensor_view<float, 2> scales) {
   return {scales.data, scales.stride[0], scales.stride[1]};
 }

@@ -20,10 +20,10 @@
 #include <tenon/core/context.hpp>
 #include <tenon/core/dispatch.hpp>
 #include <tenon/core/integer.hpp>
+#include <tenon/core/nearest_code.hpp>
 #include <tenon/core/status.hpp>
 #include <tenon/core/tensor_view.hpp>
 #include <tenon/core/vec.hpp>
-#include <tenon/quant/nearest_code.hpp>
 #include <tenon/quant/quantize_rows_policy.hpp>
 #include <tenon/quant/quantized_rows.hpp>
 #include <tenon/tile/reduce.cuh>

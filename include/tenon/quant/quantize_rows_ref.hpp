@@ -1,9 +1,9 @@
 #pragma once
 //  The definition of quantize_rows, in double precision.
 #include <tenon/core/integer.hpp>
+#include <tenon/core/nearest_code.hpp>
 #include <tenon/core/numeric.hpp>
 #include <tenon/core/tensor_view.hpp>
-#include <tenon/quant/nearest_code.hpp>
 #include <tenon/quant/quantized_rows.hpp>
 
 #include <cmath>

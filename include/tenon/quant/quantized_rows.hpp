@@ -6,6 +6,7 @@
 //  Views only: the memory is the caller's, on either target.
 #include <tenon/config.hpp>
 #include <tenon/core/integer.hpp>
+#include <tenon/core/nearest_code.hpp>
 #include <tenon/core/numeric.hpp>
 #include <tenon/core/tensor_view.hpp>
 
@@ -13,10 +14,6 @@
 #include <type_traits>
 
 namespace tenon {
-
-/// What a code of a quantised row may be.
-template <class T>
-concept row_code = std::is_same_v<T, std::int8_t> || std::is_same_v<T, e4m3>;
 
 /// Scales per row of k codes: one where group is 0, else one per `group` of them, the last group perhaps partial.
 TENON_HD constexpr index_t row_scales(index_t k, int group) { return group > 0 ? ceil_div(k, index_t{group}) : 1; }

@@ -4,12 +4,15 @@
 #include <tenon/config.hpp>
 #include <tenon/core/bit_cast.hpp>
 #include <tenon/core/numeric.hpp>
-#include <tenon/quant/quantized_rows.hpp>
 
 #include <cstdint>
 #include <type_traits>
 
 namespace tenon {
+
+/// What a code of a quantised row may be.
+template <class T>
+concept row_code = std::is_same_v<T, std::int8_t> || std::is_same_v<T, e4m3>;
 
 /// The number that the largest magnitude of a row becomes.
 template <row_code Code>
