@@ -3,7 +3,8 @@ import math
 from xml.sax.saxutils import escape
 
 # Hues that stay apart for most eyes, on white.
-HUES = ("#4c78a8", "#e45756", "#54a24b", "#f58518", "#72b7b2", "#b279a2", "#9d755d", "#7f8fa6", "#d4a72c", "#2f4b7c")
+HUES = ("#4c78a8", "#e45756", "#54a24b", "#f58518", "#72b7b2", "#b279a2", "#9d755d", "#7f8fa6", "#d4a72c", "#2f4b7c", "#8b1e3f",
+        "#8cc3e8", "#ff9da6", "#6b8e23", "#bab0ac", "#59a89c")
 
 
 def short(value):

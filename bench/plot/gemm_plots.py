@@ -26,15 +26,21 @@ def legend(drawing, names, of):
 
 
 def roofline(results):
-    """Operations per byte against operations per second, every cell a point, under the roofs of the same run."""
-    facts, cells, of = results["facts"], ran(results), hues(results)
+    """Operations per byte against operations per second under the roofs of the same run: a point per format and M, the
+    geometric means over the layers."""
+    facts, of, cells = results["facts"], hues(results), []
+    for name in formats(results):
+        for m in rows(results):
+            layers = [r for r in ran(results) if r["format"] == name and r["m"] == m]
+            if layers:
+                cells.append((name, m, geometric_mean([r["operations"] / r["bytes"] for r in layers]),
+                              geometric_mean([r["operations"] / r["seconds"] * 1e-12 for r in layers])))
     drawing = Drawing(WIDTH, HEIGHT)
     head(drawing, results, "Roofline")
     if not cells:
         return drawing.text()
     copy, rates = facts["copy_bytes_per_second"], facts["operations_per_second"]
-    across = [c["operations"] / c["bytes"] for c in cells]
-    up = [c["operations"] / c["seconds"] * 1e-12 for c in cells]
+    across, up = [x for _, _, x, _ in cells], [y for _, _, _, y in cells]
     x_marks = decades(min(across), max(across + [rate / copy for rate in rates.values()]))
     y_marks = decades(min(up), max(up + [rate * 1e-12 for rate in rates.values()]))
     axes = Axes(drawing, LEFT, TOP, WIDTH - LEFT - LEGEND - 10, HEIGHT - TOP - 50, (x_marks[0], x_marks[-1]),
@@ -51,10 +57,9 @@ def roofline(results):
             x, y = axes.at(x_marks[-1], rate * 1e-12)
             drawing.line([axes.at(max(rate / copy, x_marks[0]), rate * 1e-12), (x, y)], "#000000", 1, "4 3")
             drawing.word(x - 4, y - 4, name, "end")
-    for cell, x, y in zip(cells, across, up):
-        title = f"{cell['layer']}, m {cell['m']}, {cell['format']}: {y:.4g} TFLOP/s"
-        drawing.point(*axes.at(x, y), of[cell["format"]], title)
-    legend(drawing, list(dict.fromkeys(c["format"] for c in cells)), of)
+    for name, m, x, y in cells:
+        drawing.point(*axes.at(x, y), of[name], f"{name}, m {m}: {y:.4g} TFLOP/s")
+    legend(drawing, list(dict.fromkeys(name for name, *_ in cells)), of)
     return drawing.text()
 
 
