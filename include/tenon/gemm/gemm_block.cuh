@@ -40,12 +40,13 @@ struct gemm_tile_place {
 };
 template <class Policy, class Pipeline>
 __device__ inline gemm_tile_place place_gemm_tile(index_t tile, index_t m, index_t n) {
-  constexpr unsigned band   = 8;
-  unsigned const     t      = static_cast<unsigned>(tile);
-  unsigned const     down   = static_cast<unsigned>(ceil_div(m, Policy::value.rows));
-  unsigned const     across = static_cast<unsigned>(ceil_div(n, Policy::value.d_columns(needs_of<Pipeline>())));
-  unsigned const     first  = t / (band * across) * band;
-  unsigned const     height = min(band, down - first);
+  constexpr unsigned band    = 8;
+  constexpr int      columns = Policy::value.d_columns(needs_of<Pipeline>());
+  unsigned const     t       = static_cast<unsigned>(tile);
+  unsigned const     down    = static_cast<unsigned>(ceil_div(m, Policy::value.rows));
+  unsigned const     across  = static_cast<unsigned>(ceil_div(n, columns));
+  unsigned const     first   = t / (band * across) * band;
+  unsigned const     height  = min(band, down - first);
   return {static_cast<index_t>(first + t % (band * across) % height) * Policy::value.rows,
           static_cast<index_t>(t % (band * across) / height) * Policy::value.columns};
 }

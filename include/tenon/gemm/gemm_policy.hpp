@@ -25,10 +25,10 @@ struct gemm_epilogue_needs {
   bool paired     = false;  // takes a gate and an up
 
   /// One value at a time is all it looks at.
-  constexpr bool direct() const { return segment == 1 && row_values == 0; }
+  TENON_HD constexpr bool direct() const { return segment == 1 && row_values == 0; }
 };
 template <class Pipeline>
-constexpr gemm_epilogue_needs needs_of() {
+TENON_HD constexpr gemm_epilogue_needs needs_of() {
   return {Pipeline::segment, Pipeline::row_values, Pipeline::paired};
 }
 
@@ -71,7 +71,7 @@ struct gemm_policy {
     return slice;
   }
   /// Columns of D that one block computes: as many as the epilogue looks along (lanes, vector).
-  constexpr int d_columns(gemm_epilogue_needs const& e) const {
+  TENON_HD constexpr int d_columns(gemm_epilogue_needs const& e) const {
     int const pair = e.paired ? 2 : 1;
     if (kind == gemm_kind::lanes) return columns > e.segment ? columns : e.segment;
     if (kind == gemm_kind::vector && !e.direct()) {
