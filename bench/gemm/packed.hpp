@@ -96,8 +96,8 @@ product packed_product(arena& memory, layer const& l, index_t m, bool every_plan
   p.plan = [shape = tenon::packed_gemm_shape{.b           = layout,
                                              .m           = m,
                                              .input_bytes = sizeof(A),
-                                             .segment     = tenon::epilogue::pipeline_of<Epilogue>::segment,
-                                             .paired      = Gated}](tenon::context const& where) {
+                                             .epilogue    = tenon::needs_of<tenon::epilogue::pipeline_of<Epilogue>>()}](
+               tenon::context const& where) {
     return to_string(tenon::plan_packed_gemm(shape, {.as              = {where.arch},
                                                      .multiprocessors = where.multiprocessors,
                                                      .workspace       = where.workspace.size,

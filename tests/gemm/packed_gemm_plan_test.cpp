@@ -29,10 +29,10 @@ TEST(packed_gemm_plan, serves_every_shape_layout_and_epilogue) {
         for (index_t const m : {1, 7, 33, 300})
           for (bool const wide : {false, true})
             for (int const segment : {1, 32, 128}) {
-              auto shape      = shape_of(format, m, 200, 300, bytes);
-              shape.wide      = wide;
-              shape.segment   = segment;
-              auto const plan = plan_packed_gemm(shape, {.as = {arch}});
+              auto shape             = shape_of(format, m, 200, 300, bytes);
+              shape.wide             = wide;
+              shape.epilogue.segment = segment;
+              auto const plan        = plan_packed_gemm(shape, {.as = {arch}});
               SCOPED_TRACE(to_string(plan) + " for " + to_string(shape.b) + " on " + std::to_string(arch));
               EXPECT_TRUE(tenon::packed::is_legal(plan.policy, shape, {arch}));
               EXPECT_EQ(plan.splits, 1) << "there is no workspace";

@@ -94,8 +94,7 @@ packed_gemm_shape shape_of(packed_gemm_params<D, A, Weight, Epilogue> const& par
           .m           = params.d.extent[0],
           .input_bytes = sizeof(A),
           .wide        = where.arch == 0 || is_vectorised<16 / sizeof(A)>(params.a),
-          .segment     = pipeline::segment,
-          .paired      = pipeline::paired};
+          .epilogue    = needs_of<pipeline>()};
 }
 
 template <class D, class A, class Weight, class Epilogue>
