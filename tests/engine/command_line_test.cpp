@@ -51,7 +51,7 @@ TEST(command_line, every_option) {
                            "bf16",
                            "--allow-tf32",
                            "--quantize",
-                           "q",
+                           "w4a16",
                            "--kv-cache-dtype",
                            "fp8",
                            "--page-size",
@@ -103,7 +103,7 @@ TEST(command_line, every_option) {
   EXPECT_EQ(o.tokenizer, "t");
   EXPECT_TRUE(o.device == device_choice::host && o.dtype == dtype_choice::bf16 && o.allow_tf32 &&
               o.kv_cache_dtype == kv_dtype_choice::fp8);
-  EXPECT_EQ(o.quantize, "q");
+  EXPECT_EQ(o.quantize, "w4a16");
   EXPECT_EQ(o.block_size, 64);
   EXPECT_EQ(o.max_model_len, 5);
   EXPECT_EQ(o.max_num_seqs, 6);

@@ -115,7 +115,7 @@ TEST(generate, refuses_what_it_cannot_do_in_one_line) {
   std::string text;
   for (int i = 0; i < 3000; ++i) text += "word ";
   expect_error(generate({"--prompt", text}), 1, "longer than the model's length");
-  expect_error(generate({"--prompt", "x", "--quantize", "w4a16"}), 1, "--quantize");
+  expect_error(generate({"--prompt", "x", "--quantize", "w4"}), 2, "--quantize");
   expect_error(generate({"--prompt", "x", "--kv-cache-dtype", "int8"}), 1, "--kv-cache-dtype");
   expect_error(generate({"--prompts", "-"}, "{\"prompt_ids\":[99999]}\n"), 1, "outside the vocabulary");
   expect_error(generate({"--prompts", "-"}, "{broken\n"), 1, "standard input:1");

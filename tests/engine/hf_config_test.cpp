@@ -158,8 +158,6 @@ TEST_F(config, refusals_name_the_key) {
                  "torch_dtype: unsupported: found \"int8\", expected one of float32, float16, bfloat16");
   expect_refusal(R"({"eos_token_id": [1, "x"]})",
                  "eos_token_id: wrong type: found \"x\", expected an integer from 0 to 99");
-  expect_refusal(R"({"quantization_config": {"quant_method": "gptq"}})",
-                 "quantization_config: unsupported: found an object, expected none");
   expect_refusal(
       R"({"rope_scaling": {"rope_type": "longrope"}})",
       "rope_scaling.rope_type: unsupported: found \"longrope\", expected one of default, linear, llama3, yarn");
@@ -168,6 +166,93 @@ TEST_F(config, refusals_name_the_key) {
   expect_refusal(R"({"rope_scaling": {"type": "linear", "factor": 0.5}})",
                  "rope_scaling.factor: out of range: found 0.5, expected a number from 1 to 1000000");
   expect_refusal(R"({"rope_scaling": 3})", "rope_scaling: wrong type: found 3, expected an object");
+}
+
+std::optional<stored_format> format_of(model_config const& c, char const* module) {
+  return c.quantization ? c.quantization->format_of(module) : std::nullopt;
+}
+
+TEST_F(config, quantised_weights) {
+  EXPECT_FALSE(read(json_value::object()).quantization);
+  auto const awq  = read({{"quantization_config",
+                           {{"quant_method", "awq"},
+                            {"bits", 4},
+                            {"group_size", 64},
+                            {"version", "GEMV"},
+                            {"modules_to_not_convert", {"visual", "down_proj"}}}}});
+  auto const gemv = format_of(awq, "model.layers.0.self_attn.q_proj");
+  ASSERT_TRUE(gemv);
+  EXPECT_TRUE(gemv->as == stored_weight::awq && gemv->group == 64 && gemv->along_input);
+  EXPECT_FALSE(format_of(awq, "model.layers.0.mlp.down_proj"));
+
+  auto const gptq = read({{"quantization_config",
+                           {{"quant_method", "gptq"},
+                            {"bits", 4},
+                            {"group_size", -1},
+                            {"checkpoint_format", "gptq_v2"},
+                            {"dynamic", {{"-:.*o_proj", json_value::object()}, {"+:.*down", {{"bits", 8}}}}}}}});
+  EXPECT_FALSE(format_of(gptq, "model.layers.0.self_attn.o_proj"));
+  EXPECT_EQ(format_of(gptq, "model.layers.0.mlp.down_proj")->bits, 8);
+  EXPECT_EQ(format_of(gptq, "model.layers.0.mlp.up_proj")->bits, 4);
+  EXPECT_FALSE(format_of(gptq, "model.layers.0.mlp.up_proj")->one_less);
+
+  // Names before classes; the ignore list before both.
+  json_value const eight = {{"num_bits", 8}, {"type", "float"}, {"strategy", "block"}, {"block_structure", {128, 64}}};
+  json_value const four  = {{"num_bits", 4}, {"symmetric", false}, {"strategy", "group"}, {"group_size", 32}};
+  json_value const token = {
+      {"num_bits", 8}, {"type", "float"}, {"strategy", "group"}, {"group_size", 128}, {"dynamic", true}};
+  auto const mixed = read({{"quantization_config",
+                            {{"quant_method", "compressed-tensors"},
+                             {"format", "mixed-precision"},
+                             {"ignore", {"lm_head", "re:.*self_attn.*"}},
+                             {"config_groups",
+                              {{"a", {{"targets", {"Linear"}}, {"weights", four}, {"format", "pack-quantized"}}},
+                               {"b",
+                                {{"targets", {"re:.*down_proj", "model.layers.1.mlp.up_proj"}},
+                                 {"weights", eight},
+                                 {"input_activations", token},
+                                 {"format", "float-quantized"}}}}}}}});
+  EXPECT_FALSE(format_of(mixed, "model.layers.0.self_attn.q_proj"));
+  auto const down = format_of(mixed, "model.layers.0.mlp.down_proj"),
+             up   = format_of(mixed, "model.layers.0.mlp.up_proj");
+  ASSERT_TRUE(down && up && format_of(mixed, "model.layers.1.mlp.up_proj"));
+  EXPECT_TRUE(down->as == stored_weight::float_quantized && down->block_rows == 128 && down->group == 64 &&
+              down->inputs == input_kind::fp8 && down->input_group == 128 && !down->static_input);
+  EXPECT_TRUE(up->as == stored_weight::pack_quantized && !up->symmetric && up->inputs == input_kind::plain);
+  EXPECT_EQ(format_of(mixed, "model.layers.1.mlp.up_proj")->as, stored_weight::float_quantized);
+
+  auto const blocks = read({{"quantization_config", {{"quant_method", "fp8"}, {"weight_block_size", {128, 128}}}}});
+  EXPECT_EQ(format_of(blocks, "x")->as, stored_weight::block_fp8);
+  EXPECT_EQ(format_of(blocks, "x")->input_group, 128);
+
+  // Older GPTQ files say it beside config.json.
+  test::write_text(folder / "quantize_config.json", R"({"bits": 4, "group_size": 128, "desc_act": false})");
+  EXPECT_EQ(format_of(read(json_value::object()), "x")->as, stored_weight::gptq);
+}
+
+TEST_F(config, refusals_of_quantised_weights_name_the_key) {
+  auto const refused = [&](std::string const& fields, std::string const& message) {
+    expect_refusal(("{\"quantization_config\": {" + fields + "}}").c_str(), "quantization_config" + message);
+  };
+  refused(R"("quant_method": "bitsandbytes")",
+          ".quant_method: unsupported: found \"bitsandbytes\", expected one of awq, gptq, compressed-tensors, fp8");
+  refused(R"("quant_method": "awq", "bits": 8)", ".bits: unsupported: found 8 bits, expected 4");
+  refused(R"("quant_method": "awq", "bits": 4, "version": "marlin")",
+          ".version: unsupported: found \"marlin\", expected gemm or gemv");
+  refused(R"("quant_method": "gptq")", ".bits: missing: found nothing, expected an integer");
+  refused(R"("quant_method": "gptq", "bits": 5)", ".bits: unsupported: found 5 bits, expected one of 2, 3, 4, 8");
+  refused(R"("quant_method": "gptq", "bits": 4, "group_size": 4194304)",
+          ".group_size: out of range: found 4194304, expected an integer from -1 to 1048576");
+  refused(R"("quant_method": "gptq", "bits": 4, "lm_head": true)",
+          ".lm_head: unsupported: found a quantised head, expected false");
+  refused(R"("quant_method": "fp8", "fmt": "e5m2")", ".fmt: unsupported: found \"e5m2\", expected e4m3");
+  refused(R"("quant_method": "fp8", "weight_block_size": [128])",
+          ".weight_block_size: wrong type: found an array, expected two integers");
+  refused(R"("quant_method": "compressed-tensors", "format": "marlin-24", "config_groups": {"a": {"weights": {}}})",
+          ".format: unsupported: found \"marlin-24\", expected one of pack-quantized, int-quantized, float-quantized, "
+          "naive-quantized");
+  refused(R"("quant_method": "compressed-tensors", "config_groups": {"a": {"weights": {"num_bits": 9}}})",
+          ".config_groups.a.weights.num_bits: unsupported: found 9 bits, expected one of 2, 3, 4, 5, 6, 7, 8");
 }
 
 TEST_F(config, the_models_at_hand) {

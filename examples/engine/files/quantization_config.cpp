@@ -137,7 +137,7 @@ void quantization_config::read_gptq(json_fields const& f) {
       rule        r;
       r.modules.push_back({std::move(name), f.file() + ": dynamic", true});
       if (!skip) {
-        json_fields const g(value, f.file(), "dynamic");
+        json_fields const g   = dynamic.fields(key.c_str());
         stored_format     own = s;
         if (g.has("bits")) own.bits = read_bits(g, "bits", {2, 3, 4, 8});
         own.group     = read_group(g, "group_size", s.group);
@@ -166,7 +166,7 @@ void quantization_config::read_compressed_tensors(json_fields const& f) {
   json_fields const groups = f.fields("config_groups");
   std::vector<rule> everywhere;
   for (auto const& [key, value] : groups.object().items()) {
-    json_fields const g(value, f.file(), "config_groups." + key);
+    json_fields const g        = groups.fields(key.c_str());
     json_fields const w        = g.fields("weights");
     std::string const format   = g.text_or("format", all);
     std::string const type     = w.text_or("type", "int");

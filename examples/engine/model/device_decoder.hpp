@@ -148,6 +148,13 @@ class device_decoder final : public decoder {
 #if TENON_CUDA
     context_.arch = arch::built_for();
     if (context_.arch == 0) throw error("--device: this program holds no code for this GPU");
+    // What products may split K with; plans ask for what is there.
+    workspace_ = array<std::byte>(std::size_t{64} << 20), counters_ = array<unsigned>(1 << 16);
+    context_.workspace = {workspace_.data(), workspace_.size()};
+    context_.counters  = {counters_.data(), static_cast<int>(counters_.size())};
+    int device         = 0;
+    if (cudaGetDevice(&device) == cudaSuccess)
+      cudaDeviceGetAttribute(&context_.multiprocessors, cudaDevAttrMultiProcessorCount, device);
 #else
     context_.threads = options_.threads;
 #endif
@@ -291,6 +298,8 @@ class device_decoder final : public decoder {
   model_config             config_;
   decoder_options          options_;
   context                  context_;
+  array<std::byte>         workspace_;  // CUDA
+  array<unsigned>          counters_;   // CUDA
   model_weights<T>         weights_;
   std::vector<layer_cache> cache_;
   array<float>             cos_sin_;  // (max_length, rotary_dim)
