@@ -83,6 +83,105 @@ struct integer_accumulator {
   std::int32_t v[4] = {};
 };
 
+/// What one thread copies into a stage, addresses made once: blocks of 64 columns come in order.
+template <class Policy, class A, class Weight>
+struct packed_gemm_tile_source {
+  using ring                   = packed_gemm_tile_ring<Policy, A, Weight>;
+  static constexpr int threads = Policy::value.threads, panels = ring::panels;
+  static constexpr int per_chunk = 16 / static_cast<int>(sizeof(A)), chunks = packed::atom_columns / per_chunk;
+  static constexpr int rows = threads / chunks;  // of A that all threads copy at once
+
+  A const*            a;                 // this thread's chunk of its first row
+  bool                whole;             // all rows of the tile are rows of A
+  std::byte const*    b;                 // this thread's first 16 bytes of B
+  index_t             pitch;             // bytes from panel to panel
+  int                 here;              // panels of the block that B has
+  f16 const*          scales = nullptr;  // this thread's 16 bytes of a group of the first panel (group)
+  std::uint8_t const* zeros  = nullptr;  // the same of zero points, null where there are none
+  index_t           scale = 0;  // index from there to the thread's first scale (group); of its scale at group 0 (block)
+  int               groups = 0;  // the group that this thread's place has its last of, plus one
+  packed_group_walk walk;
+
+  template <class Params>
+  __device__ packed_gemm_tile_source(Params const& p, index_t row, index_t b_row, int block, int thread)
+      : walk(Weight::scales != scale_kind::row ? p.b.layout.group : 0, block) {
+    packed_layout const& layout = p.b.layout;
+    index_t const        panel  = b_row / packed::panel_rows;
+
+    a = p.a.data + (row + thread / chunks) * p.a.stride[0] + index_t{block} * packed::atom_columns +
+        thread % chunks * per_chunk;
+    whole = row + Policy::value.tokens <= p.a.extent[0];
+    pitch = layout.blocks() * ring::bytes;
+    here  = static_cast<int>(min<index_t>(layout.panels() - panel, panels));
+    b     = p.b.data + (panel + 16 * thread / ring::bytes) * pitch + index_t{block} * ring::bytes +
+        16 * thread % ring::bytes;
+    if constexpr (Weight::scales == scale_kind::group) {
+      // 128 bytes of scales and 64 of zero points per group and panel, the groups of a panel side by side.
+      int const     which = thread / (8 * ring::slots), slot = thread / 8 % ring::slots;
+      index_t const all = layout.groups();
+      scale             = ((panel + which) * all + slot) * packed::panel_rows;
+      groups            = which < here ? static_cast<int>(all) - slot : 0;
+      scales            = p.b.group_scales() + thread % 8 * 8;
+      zeros             = layout.zero_points ? p.b.zeros() + thread % 4 * 16 : nullptr;
+    }
+    if constexpr (Weight::scales == scale_kind::block) {
+      scale = min(b_row + thread * packed::panel_rows, layout.rows - 1) / layout.block_rows * layout.groups();
+    }
+  }
+
+  /// Block `t` into `stage`.
+  template <class Params>
+  __device__ void copy(ring& to, Params const& p, index_t row, int t, int stage, int thread) {
+    index_t const column = index_t{t} * packed::atom_columns;
+    if constexpr (!Policy::value.wide) {
+      tile::copy_elements<threads>(to.a[stage], p.a, row, column, thread);
+    } else if (whole && column + packed::atom_columns <= p.a.extent[1]) {
+      A const* from = a;
+      TENON_UNROLL_DEVICE
+      for (int r = 0; r < Policy::value.tokens; r += rows) {
+        arch::cp_async<16>(to.a[stage].chunk(thread / chunks + r, thread % chunks), from);
+        from += rows * p.a.stride[0];
+      }
+    } else {
+      tile::copy_async<threads>(to.a[stage], p.a, row, column, thread);
+    }
+    a += packed::atom_columns;
+
+    std::byte* const b_to = &to.b[stage][0][0] + 16 * thread;
+    TENON_UNROLL_DEVICE
+    for (int at = 0; at < panels * ring::bytes; at += 16 * threads) {
+      bool const alive = panels == 1 || (16 * thread + at) / ring::bytes < here;
+      arch::cp_async<16>(b_to + at, alive ? b + at / ring::bytes * pitch + at % ring::bytes : p.b.data, alive ? 16 : 0);
+    }
+    b += ring::bytes;
+
+    if constexpr (Weight::scales == scale_kind::group) {
+      int const which = thread / (8 * ring::slots), in_panel = thread % (8 * ring::slots), chunk = thread % 8;
+      if (which < panels && in_panel / 8 < walk.step) {
+        bool const    alive = walk.group < groups;
+        index_t const index = alive ? scale + walk.group * packed::panel_rows : 0;
+        arch::cp_async<16>(to.scale[stage][which] + 8 * in_panel, scales + index, alive ? 16 : 0);
+        if constexpr (ring::zeros) {
+          if (zeros != nullptr && chunk < 4)
+            arch::cp_async<16>(to.zero[stage][which] + in_panel / 8 * packed::panel_rows + 16 * chunk, zeros + index,
+                               alive ? 16 : 0);
+        }
+      }
+    }
+    if constexpr (Weight::scales == scale_kind::block) {
+      if (thread < panels) arch::cp_async<4>(&to.block_scale[stage][thread], p.b.row_scales() + scale + walk.group);
+    }
+    if constexpr (sizeof(A) == 1) {
+      if (p.a_group > 0 && thread < Policy::value.tokens) {
+        bool const          alive = row + thread < p.a.extent[0];
+        std::uint32_t const group = static_cast<std::uint32_t>(column) / static_cast<std::uint32_t>(p.a_group);
+        arch::cp_async<4>(&to.a_scale[stage][thread], &p.a_scales(alive ? row + thread : 0, group), alive ? 4 : 0);
+      }
+    }
+    walk.next();
+  }
+};
+
 template <class Policy, class D, class A, class Weight, class Epilogue>
 __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
     __grid_constant__ packed_gemm_params<D, A, Weight, Epilogue> const p) {
@@ -100,7 +199,7 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
                 warp_tokens = tokens / (threads / 32 / warps_down);
   constexpr int wide        = warp_tokens / 8;
   static_assert(policy.depth == packed::atom_columns && policy.rows % packed::panel_rows == 0 && stages >= 2);
-  static_assert(threads % (32 * warps_down) == 0 && wide % 2 == 0 && threads >= 48 * panels && threads >= tokens);
+  static_assert(threads % (32 * warps_down) == 0 && wide % 2 == 0 && threads >= 32 * panels && threads >= tokens);
   static_assert(!std::is_same_v<A, e4m3> || wide <= 4);  // packed_gemm_policy::has_room_for_fp8
   static_assert(Weight::order == (bytes ? pack_order::quads : pack_order::pairs));
 
@@ -125,60 +224,9 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
   int const     begin = static_cast<int>(all * split / p.splits), end = static_cast<int>(all * (split + 1) / p.splits);
 
   // Load: fills a stage with block `t` of K; one group of copies, empty past the end. Blocks come in order.
-  packed_group_walk fetched(grouped ? layout.group : 0, begin);
-  auto const        fetch = [&](int t, int stage) {
-    if (t < end) {
-      index_t const column = static_cast<index_t>(t) * packed::atom_columns;
-      index_t const panel  = b_row / packed::panel_rows;
-      auto&         r      = shared.ring;
-      if constexpr (Policy::value.wide) tile::copy_async<threads>(r.a[stage], p.a, row, column, thread);
-      else tile::copy_elements<threads>(r.a[stage], p.a, row, column, thread);
-      std::byte const* const from = p.b.data + (panel * all + t) * ring::bytes;
-      TENON_UNROLL_DEVICE
-      for (int i = 16 * thread; i < panels * ring::bytes; i += 16 * threads) {
-        int const  which = i / ring::bytes, at = i % ring::bytes;
-        bool const alive = panels == 1 || panel + which < layout.panels();
-        arch::cp_async<16>(r.b[stage][which] + at, alive ? from + which * all * ring::bytes + at : from,
-                           alive ? 16 : 0);
-      }
-      if constexpr (Weight::scales == scale_kind::group) {
-        // 128 bytes of scales and 64 of zero points per group and panel, the groups of a panel side by side.
-        constexpr int chunks = ring::slots * 8;  // of scales, per panel
-        int const     which = thread / chunks, slot = thread % chunks / 8;
-        index_t const groups = layout.groups(), g = fetched.group + slot;
-        bool const    alive  = g < groups && panel + which < layout.panels();
-        index_t const index  = ((panel + which) * groups + g) * packed::panel_rows + thread % 8 * 8;
-        f16 const*    scales = p.b.group_scales();
-        if (which < panels && slot < fetched.step)
-          arch::cp_async<16>(r.scale[stage][which] + thread % chunks * 8, alive ? scales + index : scales,
-                             alive ? 16 : 0);
-        if constexpr (ring::zeros) {
-          int const     other = thread / (chunks / 2), z_slot = thread % (chunks / 2) / 4;
-          index_t const z       = fetched.group + z_slot,
-                        z_index = ((panel + other) * groups + z) * packed::panel_rows + thread % 4 * 16;
-          bool const lives      = z < groups && panel + other < layout.panels();
-          if (layout.zero_points && other < panels && z_slot < fetched.step)
-            arch::cp_async<16>(r.zero[stage][other] + thread % (chunks / 2) * 16,
-                               lives ? p.b.zeros() + z_index : p.b.zeros(), lives ? 16 : 0);
-        }
-      }
-      if constexpr (Weight::scales == scale_kind::block) {
-        index_t const at    = b_row + thread * packed::panel_rows;
-        bool const    alive = at < layout.rows;
-        if (thread < panels)
-          arch::cp_async<4>(&r.block_scale[stage][thread],
-                            p.b.row_scales() + (alive ? at / layout.block_rows * layout.groups() + fetched.group : 0),
-                            alive ? 4 : 0);
-      }
-      if constexpr (bytes) {
-        if (p.a_group > 0 && thread < tokens) {
-          bool const          alive = row + thread < p.d.extent[0];
-          std::uint32_t const at    = static_cast<std::uint32_t>(column) / static_cast<std::uint32_t>(p.a_group);
-          arch::cp_async<4>(&r.a_scale[stage][thread], &p.a_scales(alive ? row + thread : 0, at), alive ? 4 : 0);
-        }
-      }
-      fetched.next();
-    }
+  packed_gemm_tile_source<Policy, A, Weight> source(p, row, b_row, begin, thread);
+  auto const                                 fetch = [&](int t, int stage) {
+    if (t < end) source.copy(shared.ring, p, row, t, stage, thread);
     arch::cp_async_commit();
   };
   TENON_UNROLL_DEVICE
