@@ -4,6 +4,7 @@
 //    --shapes TEXT,...   only layers whose name contains one of these: "Llama-3-8B", "gate_up"
 //    --m N,...           only these numbers of rows
 //    --formats NAME,...  only these formats
+//    --without NAME,...  not these
 //    --seconds S         stop when this much time has passed; what matters most comes first
 //    --cell S            time for the rounds of one cell (default 0.04)
 //    --algorithms N      ask cuBLASLt for so many (default 16)
@@ -11,10 +12,18 @@
 //    --memory GB         for operands (default 32; host 1)
 //    --json FILE         everything that was measured
 //    --list              layers, rows and formats, without measuring
+//
+//  A kernel that faults or never ends takes the device with it: then the program writes what it has, says "fault: FORMAT" and
+//  leaves with status 3, so that it can be run again without that format.
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "product.hpp"
@@ -26,7 +35,7 @@ namespace {
 using bench::index_t;
 
 struct options {
-  std::vector<std::string> shapes, formats;
+  std::vector<std::string> shapes, formats, without;
   std::vector<index_t>     rows;
   double                   seconds    = 1e30;
   double                   cell       = 0.04;
@@ -92,6 +101,7 @@ bool read(options& o, int count, char** arguments) {
     else if (!more) return false;
     else if (word == "--shapes") o.shapes = split(arguments[++i]);
     else if (word == "--formats") o.formats = split(arguments[++i]);
+    else if (word == "--without") o.without = split(arguments[++i]);
     else if (word == "--seconds") o.seconds = std::atof(arguments[++i]);
     else if (word == "--cell") o.cell = std::atof(arguments[++i]);
     else if (word == "--algorithms") o.algorithms = std::max(1, std::atoi(arguments[++i]));
@@ -146,6 +156,39 @@ std::vector<group> plan(options const& o, std::vector<bench::format> const& form
   return groups;
 }
 
+/// Ends the program when nothing has happened for long: a kernel that never ends can only be left.
+class watch {
+ public:
+  explicit watch(std::function<void()> at_end) : at_end_(std::move(at_end)) {
+    std::thread([this] {
+      for (;;) {
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+        if (bench::seconds_now() - since_.load() < 20) continue;
+        at_end_();
+        std::lock_guard const locked(lock_);
+        std::printf("fault: %s\n", of_.c_str());
+        std::fflush(stdout);
+        std::_Exit(3);
+      }
+    }).detach();
+  }
+  /// What is done next.
+  void note(std::string const& of) {
+    std::lock_guard const locked(lock_);
+    of_ = of, since_ = bench::seconds_now();
+  }
+  std::string last() {
+    std::lock_guard const locked(lock_);
+    return of_;
+  }
+
+ private:
+  std::function<void()> at_end_;
+  std::mutex            lock_;
+  std::string           of_ = "nothing yet";
+  std::atomic<double>   since_{bench::seconds_now()};
+};
+
 /// The first way, and the best `count` of the others by one call each.
 std::vector<bench::runner> shortlist(bench::track& on, bench::product const& p, std::size_t count) {
   std::vector<bench::runner>                        runners{{.of = &p, .how = &p.ways.front()}};
@@ -191,7 +234,7 @@ bench::ceilings measure_ceilings(options const& o, bench::track& on, bench::aren
   return of;
 }
 
-void measure(group const& g, options const& o, bench::track& on, bench::arena& memory,
+void measure(group const& g, options const& o, bench::track& on, bench::arena& memory, watch& watching,
              std::vector<bench::record>& records) {
   struct entrant {
     bench::format              format;
@@ -208,16 +251,21 @@ void measure(group const& g, options const& o, bench::track& on, bench::arena& m
     for (auto& r : e.runners) all.push_back(&r);
   };
   for (auto const& f : g.formats) {
+    watching.note(f.name);
     ours.push_back(std::make_unique<entrant>());
     ours.back()->format  = f;
     ours.back()->product = f.make(memory, g.of, g.m, o.every_plan);
     enter(*ours.back());
+    if (!on.alive()) break;  // that one was it
     if (auto& rival = rivals[f.rival]; !rival && !memory.full()) {
+      watching.note("cublaslt " + f.rival);
       rival          = std::make_unique<entrant>();
       rival->product = bench::cublaslt_product(memory, f.rival, g.m, g.of.n, g.of.k, o.algorithms);
       enter(*rival);
     }
   }
+  if (!on.alive()) return;
+  watching.note("all of one cell at once");
   on.race(all, o.cell * static_cast<double>(all.size()));
   for (auto const& e : ours) {
     bench::record r{.of           = g.of,
@@ -253,7 +301,8 @@ int main(int count, char** arguments) {
   options o;
   if (!read(o, count, arguments)) {
     std::fprintf(stderr,
-                 "%s [--shapes TEXT,...] [--m N,...] [--formats NAME,...] [--seconds S] [--cell S] [--algorithms N] "
+                 "%s [--shapes TEXT,...] [--m N,...] [--formats NAME,...] [--without NAME,...] [--seconds S] [--cell "
+                 "S] [--algorithms N] "
                  "[--every-plan] [--memory GB] [--json FILE] [--list]\n",
                  arguments[0]);
     return 2;
@@ -266,6 +315,7 @@ int main(int count, char** arguments) {
   bench::add_fp8_formats(formats);
   bench::add_two_step_formats(formats);
   bench::add_f32_formats(formats);
+  std::erase_if(formats, [&](bench::format const& f) { return !o.without.empty() && wanted(o.without, f.name); });
   auto const groups = plan(o, formats);
   if (o.list || groups.empty()) {
     for (auto const& g : groups)
@@ -282,8 +332,8 @@ int main(int count, char** arguments) {
   std::string const command = bench::command(count, arguments);
   std::printf("%s%s%s, %s, commit %s\n%s\n", bench::device().c_str(), TENON_CUDA ? ", " : "", bench::driver().c_str(),
               bench::date().c_str(), bench::commit().c_str(), command.c_str());
-  bench::arena memory(static_cast<std::size_t>(o.memory * 1e9));
   bench::track on;
+  bench::arena memory(static_cast<std::size_t>(o.memory * 1e9));
   auto const   of = measure_ceilings(o, on, memory, formats);
   std::printf("copy: %.1f GB/s", of.copy * 1e-9);
   for (auto const& [unit, rate] : of.rate) std::printf(", %s: %.1f TFLOP/s", unit.c_str(), rate * 1e-12);
@@ -291,12 +341,15 @@ int main(int count, char** arguments) {
   bench::print_head();
 
   std::vector<bench::record> records;
+  watch                      watching([&] {
+    if (!o.json.empty()) bench::write_json(o.json, command, of, records, false);
+  });
   double                     written = bench::seconds_now();
   std::size_t                done    = 0;
   bool                       alive   = true;
   for (; done < groups.size() && alive && bench::seconds_now() - begin < o.seconds; ++done) {
     std::size_t const from = records.size();
-    measure(groups[done], o, on, memory, records);
+    measure(groups[done], o, on, memory, watching, records);
     for (std::size_t i = from; i < records.size(); ++i) bench::print(records[i], of);
     std::fflush(stdout);
     alive = on.alive();
@@ -313,5 +366,6 @@ int main(int count, char** arguments) {
     std::fprintf(stderr, "bench_gemm: cannot write %s\n", o.json.c_str());
     return 1;
   }
-  return alive ? 0 : 1;
+  if (!alive) std::printf("fault: %s\n", watching.last().c_str());
+  return alive ? 0 : 3;
 }

@@ -91,9 +91,12 @@ class track {
   track() {
 #if TENON_CUDA
     cudaStreamCreate(&stream_);
-    where_                = device_context(stream_);
-    where_.workspace.size = std::size_t{512} << 20;
-    where_.counters.size  = 1 << 18;
+    where_           = device_context(stream_);
+    std::size_t free = 0, total = 0;
+    cudaMemGetInfo(&free, &total);
+    where_.workspace.size =
+        std::min(std::size_t{2} << 30, free / 8);  // the largest weight in 16 bits, and sums of parts
+    where_.counters.size = 1 << 18;
     void *workspace = nullptr, *counters = nullptr;
     if (cudaMalloc(&workspace, where_.workspace.size) != cudaSuccess) where_.workspace.size = 0;
     if (cudaMalloc(&counters, static_cast<std::size_t>(where_.counters.size) * 4) != cudaSuccess)

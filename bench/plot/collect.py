@@ -2,24 +2,26 @@
 
   ROOT/bench/results/DATE-gpu-gemm.md and .json, ROOT/docs/images/gemm_roofline.svg and gemm_ratio.svg
 """
+import json
 import pathlib
-import shutil
 import sys
 
 import gemm_plots
 import gemm_tables
-from gemm_results import load
+from gemm_results import load_folder
 
 
 def collect(folder, root):
     """The files that were written."""
-    results = load(folder / "gemm.json")
+    results = load_folder(folder)
     if results["facts"]["target"] != "cuda":
         raise SystemExit(f"collect: {folder / 'gemm.json'} was not measured on a GPU")
     stem = root / "bench/results" / f"{results['facts']['date']}-gpu-gemm"
     images = root / "docs/images"
     stem.parent.mkdir(parents=True, exist_ok=True), images.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(folder / "gemm.json", stem.with_suffix(".json"))
+    records = ",\n".join(json.dumps(r) for r in results["records"])
+    rest = {key: value for key, value in results.items() if key != "records"}
+    stem.with_suffix(".json").write_text(json.dumps(rest)[:-1] + ',\n"records": [\n' + records + "]}\n")
     parts = ["# GEMM on a GPU\n", "docs/benchmarks.md says what is measured and how.\n", gemm_tables.page(results, every_cell=False)]
     steps = folder / "steps.txt"
     if steps.exists():

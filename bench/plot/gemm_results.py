@@ -8,6 +8,19 @@ def load(path):
     return json.loads(pathlib.Path(path).read_text())
 
 
+def load_folder(folder):
+    """gemm.json of scripts/gpu, and what gemm.2.json, ... measured after a fault ended it."""
+    paths = sorted(pathlib.Path(folder).glob("gemm.*.json"))
+    results = load(pathlib.Path(folder) / "gemm.json")
+    for path in paths:
+        more = load(path)
+        known = {(r["layer"], r["m"], r["format"]) for r in ran(results)}
+        added = [r for r in more["records"] if (r["layer"], r["m"], r["format"]) not in known]
+        again = {(r["layer"], r["m"], r["format"]) for r in added}
+        results["records"] = [r for r in results["records"] if (r["layer"], r["m"], r["format"]) not in again] + added
+    return results
+
+
 def geometric_mean(values):
     return math.exp(sum(math.log(v) for v in values) / len(values))
 

@@ -113,8 +113,19 @@ class Collecting(unittest.TestCase):
             self.assertEqual(["bench/results/2026-01-02-gpu-gemm.json", "bench/results/2026-01-02-gpu-gemm.md",
                               "docs/images/gemm_ratio.svg", "docs/images/gemm_roofline.svg"], names)
             page = (root / "bench/results/2026-01-02-gpu-gemm.md").read_text()
+            self.assertEqual(planted(), json.loads((root / "bench/results/2026-01-02-gpu-gemm.json").read_text()))
             for word in ("a planted device", "0000000", "bench_gemm ok"):
                 self.assertIn(word, page)
+
+    def test_what_was_measured_after_a_fault_is_added(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            later = planted()
+            later["records"] = [{**later["records"][5], "seconds": 5e-6, "spread": 0, "floor_seconds": 1e-6}, later["records"][0]]
+            for name, results in (("gemm.json", planted()), ("gemm.2.json", later)):
+                (pathlib.Path(scratch) / name).write_text(json.dumps(results))
+            results = gemm_results.load_folder(scratch)
+            self.assertEqual(6, len(results["records"]))
+            self.assertEqual(2, len(gemm_results.ratios(results, "w4", 64, "heuristic")))
 
     def test_results_of_the_host_are_refused(self):
         with tempfile.TemporaryDirectory() as scratch:

@@ -19,7 +19,7 @@ PROGRAMS = {
     "d.dies.cuda": "kill -SEGV $$",
     "probe_cuda": "mkdir -p $2/sm_90; echo x >$2/sm_90/shuffle.txt; echo recorded shuffle",
     "probe_host": "echo 'shuffle sm_90 differs'; exit 1",
-    "bench_gemm_cuda": "echo \"seconds $2\"; cp \"$PLANTED\" \"$4\"; echo 'copy: 1 GB/s'; echo; echo 'Times as quick as planted'; echo 'w4 2.00'",
+    "bench_gemm_cuda": "[ \"$5\" = --without ] || { echo 'fault: fp8 block'; exit 3; }; echo \"without $6\"; echo \"seconds $2\"; cp \"$PLANTED\" \"$4\"; echo 'copy: 1 GB/s'; echo; echo 'Times as quick as planted'; echo 'w4 2.00'",
     "bench_norm_cuda": "exit 3",
     "bench_rope_cuda": "echo \"commit $TENON_COMMIT\"",
 }
@@ -62,7 +62,7 @@ class Run(unittest.TestCase):
                               text=True, timeout=100, check=False)
 
     def test_steps_come_in_their_order(self):
-        self.assertEqual(["facts", "tests", "probe", "sanitizer", "bench_gemm", "bench_norm", "bench_rope"], self.steps)
+        self.assertEqual(["facts", "tests", "probe", "sanitizer", "bench_gemm", "bench_gemm.2", "bench_norm", "bench_rope"], self.steps)
 
     def test_failures_are_named_and_stop_nothing(self):
         self.assertEqual(1, self.run_of.returncode)
@@ -76,16 +76,21 @@ class Run(unittest.TestCase):
         self.assertEqual("commit 1234567\n", (self.out / "bench_rope.log").read_text())
 
     def test_the_benchmark_gets_what_is_left(self):
-        seconds = int((self.out / "bench_gemm.log").read_text().split()[1])
+        seconds = int((self.out / "bench_gemm.2.log").read_text().split("seconds ")[1].split()[0])
         self.assertTrue(5 <= seconds <= 30, seconds)
 
+    def test_a_format_that_faults_is_left_out(self):
+        self.assertIn("without fp8 block", (self.out / "bench_gemm.2.log").read_text())
+        self.assertEqual(planted(), json.loads((self.out / "gemm.2.json").read_text()))
+
     def test_a_run_without_failures_says_so(self):
-        for name in ("b.bad.cuda", "c.slow.cuda", "d.dies.cuda", "probe_host", "bench_norm_cuda"):
+        away = ("b.bad.cuda", "c.slow.cuda", "d.dies.cuda", "probe_host", "bench_norm_cuda", "bench_gemm_cuda")
+        for name in away:
             (self.binaries / name).rename(self.binaries / (name + ".away"))
         try:
             run = self.script("--binaries", self.binaries, "--out", self.out.parent / "clean", "--seconds", "80")
         finally:
-            for name in ("b.bad.cuda", "c.slow.cuda", "d.dies.cuda", "probe_host", "bench_norm_cuda"):
+            for name in away:
                 (self.binaries / (name + ".away")).rename(self.binaries / name)
         self.assertEqual(0, run.returncode, run.stdout + run.stderr)
 
