@@ -104,7 +104,7 @@ template <class Policy, class A, class Weight>
 struct packed_gemm_stream_storage {
   using shape = packed_gemm_stream_shape<Policy, A, Weight>;
   packed_gemm_stream_stage<A, shape> stage[Policy::value.stages];
-  arch::mbarrier                     full[Policy::value.stages], empty[Policy::value.stages];
+  arch::mbarrier                     barrier[2 * Policy::value.stages];  // full, then empty
 };
 
 /// Its end, in the place of the ring.
@@ -118,68 +118,92 @@ struct packed_gemm_stream_end {
 /// The warp that fills the ring: its lanes together, except for bulk copies, which lane 0 starts.
 template <class Shape, class A, class Weight>
 struct packed_gemm_stream_producer {
-  tensor_view<A const, 2>     a;
-  Weight                      b;
-  tensor_view<float const, 2> a_scales;
-  int                         a_group;
-  index_t                     row, b_row;
+  using stage_type = packed_gemm_stream_stage<A, Shape>;
+  using tile_type  = tile::shared_tile<A, Shape::tokens, Shape::depth>;
 
-  /// `bytes` bytes, a multiple of 16.
-  __device__ static void copy(void* to, void const* from, int bytes) {
-    for (int at = arch::lane() * 16; at < bytes; at += 32 * 16)
-      arch::cp_async<16>(static_cast<std::byte*>(to) + at, static_cast<std::byte const*>(from) + at);
+  tensor_view<A const, 2>     a;
+  tensor_view<float const, 2> a_scales;
+  index_t                     row;
+  int                         a_group, columns, live;  // columns of B with padding; rows of A that are there
+  std::byte const*            weight;                  // of the panel
+  std::byte const*            scales;                  // of the panel: f16 by groups, or f32 by blocks
+  std::byte const*            zeros;
+  int                         group, groups;  // columns of B's groups, how many
+  int                         per_stage;      // groups of one stage where it begins with one; else 0
+  A const*                    a_chunk;        // this lane's first one
+
+  template <class Params>
+  __device__ packed_gemm_stream_producer(Params const& p, index_t row_, index_t b_row)
+      : a(p.a), a_scales(p.a_scales), row(row_), a_group(p.a_group) {
+    auto const&   b     = p.b;
+    index_t const panel = b_row / packed::panel_rows;
+    columns             = static_cast<int>(b.layout.blocks()) * packed::atom_columns;
+    live                = static_cast<int>(min<index_t>(a.extent[0] - row, Shape::tokens));
+    weight              = b.atom(b_row, 0);
+    group = b.layout.group, groups = static_cast<int>(b.layout.groups());
+    scales = b.data + b.layout.scales_offset();
+    if constexpr (Shape::grouped) scales += panel * groups * (packed::panel_rows * 2);
+    if constexpr (Shape::blocked) scales += b_row / b.layout.block_rows * groups * 4;
+    zeros = nullptr;
+    if constexpr (Shape::zeros)
+      if (b.layout.zero_points) zeros = b.data + b.layout.zeros_offset() + panel * groups * packed::panel_rows;
+    per_stage = Shape::grouped && Shape::depth % group == 0 ? Shape::depth / group : 0;
+    if constexpr (Shape::policy.wide)
+      a_chunk = a.data + (row + arch::lane() / tile_type::chunks_per_row) * a.stride[0] +
+                arch::lane() % tile_type::chunks_per_row * tile_type::per_chunk;
   }
 
   /// Starts everything that stage `s` of K brings into `to`.
-  __device__ void fill(packed_gemm_stream_stage<A, Shape>& to, arch::mbarrier* full, int s) const {
-    int const lane = arch::lane(), column = s * Shape::depth;
-    int const columns = min(Shape::depth, static_cast<int>(b.layout.blocks()) * packed::atom_columns - column);
-    int const bytes   = columns / packed::atom_columns * (Shape::atoms * packed::atom_bytes(Shape::code));
-    [[maybe_unused]] int     group = 0, groups = 0;  // first of this stage, how many
-    [[maybe_unused]] index_t in_section = 0;
+  __device__ void fill(stage_type& to, arch::mbarrier* full, int s) const {
+    int const              lane = arch::lane(), column = s * Shape::depth, here = min(Shape::depth, columns - column);
+    int const              bytes = here * (Shape::atoms * packed::atom_bytes(Shape::code) / packed::atom_columns);
+    std::byte const* const from  = weight + static_cast<index_t>(s) * Shape::weight_bytes;
+    [[maybe_unused]] int   first = 0, count = 0;  // groups of this stage
     if constexpr (Shape::grouped) {
-      unsigned const all = static_cast<unsigned>(b.layout.groups()), wide = static_cast<unsigned>(b.layout.group);
-      group      = static_cast<int>(static_cast<unsigned>(column) / wide);
-      groups     = static_cast<int>(min(static_cast<unsigned>(column + columns - 1) / wide + 1, all)) - group;
-      in_section = (b_row / packed::panel_rows * b.layout.groups() + group) * packed::panel_rows;
+      first = per_stage > 0 ? s * per_stage : column / group;
+      count = per_stage > 0 ? min(per_stage, groups - first) : min((column + here - 1) / group + 1, groups) - first;
     }
+    auto const bring = [&](auto const& copy) {
+      copy(to.weight, from, bytes);
+      if constexpr (Shape::grouped)
+        copy(to.scale, scales + static_cast<index_t>(first) * (packed::panel_rows * 2), count * packed::panel_rows * 2);
+      if constexpr (Shape::zeros)
+        if (zeros != nullptr)
+          copy(to.zero, zeros + static_cast<index_t>(first) * packed::panel_rows, count * packed::panel_rows);
+    };
     if constexpr (Shape::policy.bulk) {
       if (lane == 0) {
-        int expected = bytes;
-        if constexpr (Shape::grouped) expected += groups * packed::panel_rows * 2;
-        if constexpr (Shape::zeros) expected += b.layout.zero_points ? groups * packed::panel_rows : 0;
-        arch::mbarrier_arrive_expect(full, expected);
-        arch::bulk_load(to.weight, b.atom(b_row, column), bytes, full);
-        if constexpr (Shape::grouped)
-          arch::bulk_load(to.scale, b.group_scales() + in_section, groups * packed::panel_rows * 2, full);
-        if constexpr (Shape::zeros)
-          if (b.layout.zero_points) arch::bulk_load(to.zero, b.zeros() + in_section, groups * packed::panel_rows, full);
+        int const of_groups = count * packed::panel_rows * (Shape::zeros && zeros != nullptr ? 3 : 2);
+        arch::mbarrier_arrive_expect(full, bytes + (Shape::grouped ? of_groups : 0));
+        bring([&](void* shared, std::byte const* global, int size) { arch::bulk_load(shared, global, size, full); });
       }
     } else {
-      copy(to.weight, b.atom(b_row, column), bytes);
-      if constexpr (Shape::grouped) copy(to.scale, b.group_scales() + in_section, groups * packed::panel_rows * 2);
-      if constexpr (Shape::zeros)
-        if (b.layout.zero_points) copy(to.zero, b.zeros() + in_section, groups * packed::panel_rows);
+      bring([&](void* shared, std::byte const* global, int size) {
+        for (int at = lane * 16; at < size; at += 32 * 16)
+          arch::cp_async<16>(static_cast<std::byte*>(shared) + at, global + at);
+      });
     }
     // Scales of units: few words, wherever they are.
-    if constexpr (Shape::blocked) {
-      int const at = column + lane * Shape::unit;
-      if (lane < Shape::units && at < column + columns) {
-        index_t const from = b_row / b.layout.block_rows * b.layout.groups() + at / b.layout.group;
-        put(to.block_scale[lane], b.row_scales() + from, true);
-      }
-    }
+    if constexpr (Shape::blocked)
+      if (int const at = lane * Shape::unit; at < here)
+        put(to.block_scale[lane], reinterpret_cast<float const*>(scales) + (column + at) / group);
     if constexpr (Shape::narrow)
-      for (int i = Shape::apart || a_group > 0 ? lane : Shape::units * Shape::tokens; i < Shape::units * Shape::tokens;
-           i += 32) {
-        int const  u = i / Shape::tokens, r = i % Shape::tokens, at = column + u * Shape::unit;
-        bool const alive = row + r < a_scales.extent[0] && at < column + columns;
-        int const  g     = a_group > 0 ? at / a_group : 0;
-        put(to.input_scale[u][r],
-            alive ? a_scales.data + (row + r) * a_scales.stride[0] + g * a_scales.stride[1] : a_scales.data, alive);
-      }
+      if (Shape::apart || a_group > 0)
+        for (int i = lane; i < Shape::units * Shape::tokens; i += 32) {
+          int const u = i / Shape::tokens, r = i % Shape::tokens, at = u * Shape::unit;
+          if (r >= live || at >= here) continue;
+          int const g = a_group > 0 ? (column + at) / a_group : 0;
+          put(to.input_scale[u][r], a_scales.data + (row + r) * a_scales.stride[0] + g * a_scales.stride[1]);
+        }
     if constexpr (Shape::policy.wide) {
-      tile::copy_async<32>(to.a, a, row, column, lane);
+      constexpr int chunks = tile_type::chunks_per_row, step = 32 / chunks, per_chunk = tile_type::per_chunk;
+      int const     c = lane % chunks, left = static_cast<int>(a.extent[1]) - column - c * per_chunk;
+      int const     size = min(max(left, 0), per_chunk) * static_cast<int>(sizeof(A));
+      A const*      next = size > 0 ? a_chunk + column : a.data;
+      for (int r = lane / chunks; r < live; r += step) {
+        arch::cp_async<16>(to.a.chunk(r, c), next, size);
+        if (size > 0) next += step * a.stride[0];
+      }
     } else {
       tile::copy_elements<32>(to.a, a, row, column, lane);
       arch::mbarrier_arrive(full);
@@ -188,11 +212,27 @@ struct packed_gemm_stream_producer {
   }
 
  private:
-  __device__ static void put(float& to, float const* from, bool alive) {
-    if constexpr (Shape::with_copies) arch::cp_async<4>(&to, from, alive ? 4 : 0);
-    else to = alive ? *from : 0.f;
+  __device__ static void put(float& to, float const* from) {
+    if constexpr (Shape::with_copies) arch::cp_async<4>(&to, from);
+    else to = *from;
   }
 };
+
+/// What copies never bring: rows past A's last one, in all stages, and their scales. Collective over the block; a barrier
+/// must follow.
+template <class Shape, class Storage>
+__device__ inline void clear_absent_rows(Storage& ring, int live) {
+  constexpr int bytes = static_cast<int>(sizeof(ring.stage[0].a)), per_row = bytes / Shape::tokens;
+  constexpr int threads = Shape::policy.threads;
+  for (auto& stage : ring.stage) {
+    auto* const to = reinterpret_cast<std::uint32_t*>(stage.a.element);
+    for (int i = live * per_row + static_cast<int>(threadIdx.x) * 16; i < bytes; i += threads * 16)
+      arch::store<4>(to + i / 4, vec<std::uint32_t, 4>{});
+    if constexpr (Shape::narrow)
+      for (int i = static_cast<int>(threadIdx.x); i < Shape::units * Shape::tokens; i += threads)
+        if (i % Shape::tokens >= live) stage.input_scale[i / Shape::tokens][i % Shape::tokens] = 0;
+  }
+}
 
 /// A warp that multiplies: two atoms of one unit of each stage.
 template <class Shape, class A, class Weight>
@@ -207,33 +247,50 @@ struct packed_gemm_stream_consumer {
   static constexpr bool pairs = decoder_type::pairs;
   static constexpr int  steps = Shape::unit / (pairs ? 16 : 32);  // products along K
 
-  int unit, first;  // of a stage's units; of its atoms
+  static constexpr bool four    = across == 1 && steps % 2 == 0;  // one ldmatrix brings two steps
+  static constexpr int  loads   = four ? steps / 2 : steps;
+  static constexpr bool coarse8 = bits_of(Shape::code) == 8;  // two planes of 512 bytes to an atom
+
+  int unit, first;      // of a stage's units; of its atoms
+  int weight_at;        // this lane's first words, bytes from the stage's
+  int row_at;           // row g of the first atom, among pairs of rows
+  int chunk_at[loads];  // this lane's address for ldmatrix, elements from the tile's
 
   sum   part[atoms][across];
   float total[Shape::may_apart ? atoms : 1][Shape::may_apart ? across : 1][4] = {};
 
   __device__ packed_gemm_stream_consumer()
-      : unit(arch::warp() % Shape::units), first(arch::warp() / Shape::units * atoms) {}
+      : unit(arch::warp() % Shape::units), first(arch::warp() / Shape::units * atoms) {
+    using tile_type = tile::shared_tile<A, Shape::tokens, Shape::depth>;
+    int const lane  = arch::lane();
+    weight_at =
+        (coarse8 ? (unit / 2 * Shape::atoms + first) * 2 + unit % 2 : unit * Shape::atoms + first) * 512 + lane * 16;
+    row_at = first * 8 + lane / 4;
+    TENON_UNROLL_DEVICE
+    for (int l = 0; l < loads; ++l) {
+      int const row = lane % 8 + (across > 1 ? lane / 16 * 8 : 0);
+      int const c   = four ? 4 * (unit * loads + l) + lane / 8 : 2 * (unit * steps + l) + lane / 8 % 2;
+      chunk_at[l]   = row * Shape::depth + tile::swizzle<tile_type::chunks_per_row>(row, c) * tile_type::per_chunk;
+    }
+  }
 
   /// Adds one stage. index(step): which of the stage's groups the scale of that step is; fine: they may differ.
   template <bool Fine, class Index>
   __device__ void add(packed_gemm_stream_stage<A, Shape> const& stage, bool apart, bool zero_points,
                       Index const& index) {
-    std::uint32_t word[atoms][decoder_type::words];  // one plane of 8-bit atoms: the first four
-    decoder_type  decoder[atoms];
+    std::uint32_t    word[atoms][decoder_type::words];  // one plane of 8-bit atoms: the first four
+    decoder_type     decoder[atoms];
+    tile::fragment_b b[2][across];
     TENON_UNROLL_DEVICE
     for (int i = 0; i < atoms; ++i) {
-      constexpr bool    two_planes = bits_of(Shape::code) == 8;
-      int const         at   = two_planes ? (unit / 2 * Shape::atoms + first + i) * 2 + unit % 2  // 512 bytes each
-                                          : unit * Shape::atoms + first + i;
-      auto const* const from = reinterpret_cast<std::uint32_t const*>(stage.weight + at * 512 + arch::lane() * 16);
-      auto const        four = arch::load<4>(from);
+      auto const* const from  = stage.weight + weight_at + i * (coarse8 ? 1024 : 512);
+      auto const        words = arch::load<4>(reinterpret_cast<std::uint32_t const*>(from));
       TENON_UNROLL_DEVICE
-      for (int e = 0; e < 4; ++e) word[i][e] = four[e];
+      for (int e = 0; e < 4; ++e) word[i][e] = words[e];
     }
     if constexpr (!Fine && Shape::zeros)
       if (zero_points) set_zeros(decoder, stage, index(0));
-    step<0, Fine>(stage, word, decoder, zero_points, index);
+    step<0, Fine>(stage, word, decoder, b, zero_points, index);
     if constexpr (Shape::may_apart && !Fine)
       if (apart) scale(stage, index(0));
   }
@@ -244,7 +301,7 @@ struct packed_gemm_stream_consumer {
     if constexpr (Shape::zeros) {
       TENON_UNROLL_DEVICE
       for (int i = 0; i < atoms; ++i) {
-        unsigned const both = stage.zero[group * 32 + (first + i) * 8 + arch::lane() / 4];
+        unsigned const both = stage.zero[group * 32 + row_at + i * 8];
         decoder[i].set_zeros(both & 0xff, both >> 8);
       }
     }
@@ -253,34 +310,38 @@ struct packed_gemm_stream_consumer {
   template <int Step, bool Fine, class Index>
   __device__ void step(packed_gemm_stream_stage<A, Shape> const& stage,
                        std::uint32_t const (&word)[atoms][decoder_type::words], decoder_type (&decoder)[atoms],
-                       bool zero_points, Index const& index) {
-    if constexpr (Fine && Step > 0 && across > 2) arch::sync_warp();  // keeps loads of later steps behind: registers
+                       tile::fragment_b (&b)[2][across], bool zero_points, Index const& index) {
+    if constexpr (Fine && Step > 0 && across > 1) arch::sync_warp();  // keeps loads of later steps behind: registers
     if constexpr (Fine && Shape::zeros)
       if (zero_points) set_zeros(decoder, stage, index(Step));
-    tile::fragment_b b[across];
-    load_b(b, stage, unit * steps + Step);
+    load_b<Step>(b, stage);
     TENON_UNROLL_DEVICE
     for (int i = 0; i < atoms; ++i) {
       auto const a = decoder[i].template at<Step>(word[i]);
       TENON_UNROLL_DEVICE
-      for (int j = 0; j < across; ++j) multiply(part[i][j], a, b[j]);
+      for (int j = 0; j < across; ++j) multiply(part[i][j], a, b[Step % 2][j]);
     }
     if constexpr (Shape::apart && Fine) scale(stage, index(Step));
-    if constexpr (Step + 1 < steps) step<Step + 1, Fine>(stage, word, decoder, zero_points, index);
+    if constexpr (Step + 1 < steps) step<Step + 1, Fine>(stage, word, decoder, b, zero_points, index);
   }
 
-  /// B fragments of all tokens: rows of A's tile, two chunks of 16 bytes each.
-  __device__ static void load_b(tile::fragment_b (&b)[across], packed_gemm_stream_stage<A, Shape> const& stage,
-                                int at) {
-    int const lane = arch::lane();
-    if constexpr (across == 1) {
-      arch::ldmatrix(b[0].r, stage.a.chunk(lane % 8, 2 * at + lane / 8 % 2));
+  /// B fragments of all tokens for step Step in b[Step % 2]: of rows of A's tile, two chunks of 16 bytes each.
+  template <int Step>
+  __device__ void load_b(tile::fragment_b (&b)[2][across], packed_gemm_stream_stage<A, Shape> const& stage) const {
+    if constexpr (four) {
+      if constexpr (Step % 2 == 0) {
+        std::uint32_t r[4];
+        arch::ldmatrix(r, stage.a.element + chunk_at[Step / 2]);
+        b[0][0] = {{r[0], r[1]}}, b[1][0] = {{r[2], r[3]}};
+      }
+    } else if constexpr (across == 1) {
+      arch::ldmatrix(b[Step % 2][0].r, stage.a.element + chunk_at[Step]);
     } else {
       TENON_UNROLL_DEVICE
       for (int j = 0; j < across; j += 2) {
         std::uint32_t r[4];
-        arch::ldmatrix(r, stage.a.chunk(8 * j + lane % 8 + 8 * (lane / 16), 2 * at + lane / 8 % 2));
-        b[j].r[0] = r[0], b[j].r[1] = r[1], b[j + 1].r[0] = r[2], b[j + 1].r[1] = r[3];
+        arch::ldmatrix(r, stage.a.element + chunk_at[Step] + 8 * j * Shape::depth);  // a swizzle repeats every 8 rows
+        b[Step % 2][j] = {{r[0], r[1]}}, b[Step % 2][j + 1] = {{r[2], r[3]}};
       }
     }
   }
@@ -297,7 +358,7 @@ struct packed_gemm_stream_consumer {
     for (int i = 0; i < atoms; ++i) {
       float of_row[2];  // rows g and g + 8
       if constexpr (Shape::grouped) {
-        std::uint32_t const both = stage.scale[group * 32 + (first + i) * 8 + arch::lane() / 4];
+        std::uint32_t const both = stage.scale[group * 32 + row_at + i * 8];
         of_row[0]                = static_cast<float>(f16::from_bits(static_cast<std::uint16_t>(both)));
         of_row[1]                = static_cast<float>(f16::from_bits(static_cast<std::uint16_t>(both >> 16)));
       } else if constexpr (Shape::blocked) {
@@ -350,61 +411,63 @@ __global__ __launch_bounds__(Policy::value.threads, Policy::value.tokens >= 32 ?
 
   if (threadIdx.x == 0) {
     for (int s = 0; s < stages; ++s) {
-      arch::mbarrier_init(&ring.full[s], shape::arrivals);
-      arch::mbarrier_init(&ring.empty[s], shape::consumers);
+      arch::mbarrier_init(&ring.barrier[s], shape::arrivals);
+      arch::mbarrier_init(&ring.barrier[stages + s], shape::consumers);
     }
     arch::fence_mbarrier_init();
   }
+  if constexpr (policy.wide)
+    clear_absent_rows<shape>(ring, static_cast<int>(min<index_t>(p.d.extent[0] - row, tokens)));
   arch::sync_block();
 
   bool const apart = shape::apart || (shape::narrow && p.a_group > 0);
 
   packed_gemm_stream_consumer<shape, A, Weight> mine;
+  auto*                                         stage = ring.stage;
+  auto*      barrier = ring.barrier;  // the stage's full one; `stages` on, its empty one
+  int        slot    = 0;
+  unsigned   phase   = 0;
+  auto const next    = [&] {
+    ++stage, ++barrier;
+    if (++slot == stages) stage -= stages, barrier -= stages, slot = 0, phase ^= 1;
+  };
   if (arch::warp() == shape::consumers) {
     // Load.
-    packed_gemm_stream_producer<shape, A, Weight> const producer{p.a, p.b, p.a_scales, p.a_group, row, b_row};
-    int                                                 slot  = 0;
-    unsigned                                            phase = 1;  // of the empty barriers: the first round passes
-    for (int s = begin; s < end; ++s) {
-      arch::mbarrier_wait(&ring.empty[slot], phase);
-      producer.fill(ring.stage[slot], &ring.full[slot], s);
-      if (++slot == stages) slot = 0, phase ^= 1;
+    packed_gemm_stream_producer<shape, A, Weight> const producer(p, row, b_row);
+    for (int s = begin; s < end; ++s, next()) {
+      arch::mbarrier_wait(barrier + stages, phase ^ 1);  // the first round passes
+      producer.fill(*stage, barrier, s);
     }
   } else {
     // Multiply.
     int const  group = shape::grouped ? p.b.layout.group : 1, in_stage = mine.unit * shape::unit;
     int const  padded = static_cast<int>(p.b.layout.blocks()) * packed::atom_columns;
+    int const  whole  = (padded - in_stage + shape::depth - 1) / shape::depth;  // stages that have this unit
     bool const fine = shape::grouped && group % packed::atom_columns != 0, zero_points = p.b.layout.zero_points;
-    int        offset = shape::grouped ? begin * shape::depth % group : 0;  // of the stage, in its first group
-    int        slot   = 0;
-    unsigned   phase  = 0;
-    for (int s = begin; s < end; ++s) {
-      arch::mbarrier_wait(&ring.full[slot], phase);
-      int const column = s * shape::depth + in_stage;
-      if (column < padded) {
+    int const  shift = group == 16 ? 4 : 5;  // of a fine group
+    // Which of the stage's groups this unit is in: always the same one, unless groups and stages lie across each other.
+    bool const across = shape::grouped && !fine && shape::depth % group != 0 && group % shape::depth != 0;
+    int        index  = shape::grouped && !across ? in_stage / group : 0;
+    for (int s = begin; s < end; ++s, next()) {
+      arch::mbarrier_wait(barrier, phase);
+      if (s < whole) {
         if constexpr (shape::grouped) {
           if (fine) {
             // Past the last column codes are zeros, but scales are not there.
-            int const last = static_cast<int>(p.b.layout.groups()) - 1 - s * (shape::depth / group);
-            mine.template add<true>(ring.stage[slot], apart, zero_points, [&](int step) {
-              constexpr int columns_of_step = mine.pairs ? 16 : 32;
-              return min((in_stage + step * columns_of_step) / group, last);
+            int const last = static_cast<int>(p.b.layout.groups()) - 1 - (s * shape::depth >> shift);
+            mine.template add<true>(*stage, apart, zero_points, [&](int step) {
+              return min((in_stage + step * (mine.pairs ? 16 : 32)) >> shift, last);
             });
           } else {
-            int index = 0;
-            for (int at = offset + in_stage; at >= group; at -= group) ++index;
-            mine.template add<false>(ring.stage[slot], apart, zero_points, [&](int) { return index; });
+            if (across) index = (s * shape::depth + in_stage) / group - s * shape::depth / group;
+            mine.template add<false>(*stage, apart, zero_points, [&](int) { return index; });
           }
         } else {
-          mine.template add<false>(ring.stage[slot], apart, false, [](int) { return 0; });
+          mine.template add<false>(*stage, apart, false, [](int) { return 0; });
         }
       }
       arch::sync_warp();
-      if (arch::lane() == 0) arch::mbarrier_arrive(&ring.empty[slot]);
-      if constexpr (shape::grouped)
-        for (offset += shape::depth; offset >= group; offset -= group) {
-        }
-      if (++slot == stages) slot = 0, phase ^= 1;
+      if (arch::lane() == 0) arch::mbarrier_arrive(barrier + stages);
     }
   }
   arch::sync_block();  // the ring's memory is the end's now
