@@ -89,6 +89,16 @@ def cells(results):
     return table(["layer", "m", "format", "us", "GB/s", unit, "% of floor", "spread %", "x heuristic", "x best"], lines)
 
 
+def plan_table(results, least=1.03):
+    """Cells in which another plan was quicker than the one that was chosen (runs with --every-plan)."""
+    lines = []
+    for r in ran(results):
+        better = sorted((seconds, plan) for plan, seconds in r.get("plans", {}).items() if seconds and r["seconds"] / seconds >= least)
+        if better:
+            lines.append([r["layer"], str(r["m"]), r["format"], f"{r['seconds'] / better[0][0]:.2f}", better[0][1], r.get("plan", "")])
+    return table(["layer", "m", "format", "times as quick", "plan", "instead of"], lines) if lines else ""
+
+
 def page(results, every_cell=True):
     host = results["facts"]["target"] != "cuda"
     parts = [facts(results)]
@@ -100,6 +110,8 @@ def page(results, every_cell=True):
     if not host:
         parts += ["Percent of the floor, geometric mean over the layers:\n", floor_table(results),
                   "Percent of the floor at m <= 16, by bytes of the weight:\n", floor_by_bytes(results)]
+    if text := plan_table(results):
+        parts += ["Plans that were quicker than the chosen one:\n", text]
     if every_cell:
         parts += ["Every cell:\n", cells(results)]
     return "\n".join(parts)

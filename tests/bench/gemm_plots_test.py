@@ -55,6 +55,15 @@ class Tables(unittest.TestCase):
         self.assertIn("gemm: unsupported: plan", text)
         self.assertEqual(1, len({line.count("|") for line in text.splitlines()}))
 
+    def test_better_plans_are_named(self):
+        results = planted()
+        self.assertEqual("", gemm_tables.plan_table(results))
+        results["records"][3]["plans"] = {"slower": 5e-6, "better": 2e-6, "failed": None}
+        results["records"][2]["plans"] = {"as good": 0.99e-6}
+        text = gemm_tables.plan_table(results)
+        self.assertIn("| two | 1 | w4 | 2.00 | better | a plan |", text)
+        self.assertEqual(3, len(text.splitlines()))
+
     def test_a_run_cut_off_says_so(self):
         results = planted()
         self.assertNotIn("cut off", gemm_tables.page(results))
