@@ -3,6 +3,9 @@
 
 #if defined(TENON_CUBLASLT)
 #  include <cublasLt.h>
+#  include <tenon/core/integer.hpp>
+#  include <tenon/core/vec.hpp>
+#  include <tenon/op/activation.hpp>
 
 #  include <memory>
 
@@ -75,15 +78,32 @@ void* workspace() {
 }
 
 struct places {
-  void const *a, *b;
-  void*       d;
+  void const * a, *b;
+  void*        d;
+  tenon::bf16* gated = nullptr;  // where the product is gated after it: (m, n / 2)
 };
+
+/// gated[i, j] = silu(x[i, j]) x[i, half + j], eight neighbours at a time: what follows a product that cannot gate by itself
+__global__ void gate_rows(tenon::bf16* gated, tenon::bf16 const* x, index_t rows, index_t half) {
+  using eight         = tenon::vec<tenon::bf16, 8>;
+  index_t const steps = half / 8, all = rows * steps;
+  for (index_t i = index_t{blockIdx.x} * blockDim.x + threadIdx.x; i < all; i += index_t{gridDim.x} * blockDim.x) {
+    index_t const row = i / steps, column = i % steps * 8;
+    eight const   gate = *reinterpret_cast<eight const*>(x + row * 2 * half + column);
+    eight const   up   = *reinterpret_cast<eight const*>(x + row * 2 * half + half + column);
+    eight         out;
+    for (int e = 0; e < 8; ++e)
+      out[e] = tenon::bf16(tenon::silu(static_cast<float>(gate[e])) * static_cast<float>(up[e]));
+    *reinterpret_cast<eight*>(gated + row * half + column) = out;
+  }
+}
 
 /// One algorithm for one description, over rotated operands.
 struct algorithm {
   std::shared_ptr<description> how;
   std::vector<places>          operands;
   cublasLtMatmulAlgo_t         choice;
+  index_t                      m, n;
 
   tenon::status operator()(tenon::context const& where, int set) const {
     places const&      o       = operands[static_cast<std::size_t>(set)];
@@ -93,9 +113,14 @@ struct algorithm {
     void const* const  alpha   = integer ? static_cast<void const*>(&whole[0]) : &real[0];
     void const* const  beta    = integer ? static_cast<void const*>(&whole[1]) : &real[1];
     if (cublasLtMatmul(handle(), how->product, alpha, o.b, how->b, o.a, how->a, beta, o.d, how->d, o.d, how->d, &choice,
-                       workspace(), workspace_bytes, where.stream) == CUBLAS_STATUS_SUCCESS)
-      return {};
-    return {tenon::errc::unsupported, "cublaslt", "algorithm"};
+                       workspace(), workspace_bytes, where.stream) != CUBLAS_STATUS_SUCCESS)
+      return {tenon::errc::unsupported, "cublaslt", "algorithm"};
+    if (o.gated) {
+      index_t const blocks = tenon::ceil_div(m * n / 16, index_t{256});
+      gate_rows<<<static_cast<unsigned>(tenon::min<index_t>(blocks, 1 << 16)), 256, 0, where.stream>>>(
+          o.gated, static_cast<tenon::bf16 const*>(o.d), m, n / 2);
+    }
+    return {};
   }
 };
 
@@ -119,10 +144,11 @@ bench::product bench::cublaslt_product(arena& memory, std::string const& type, i
     };
     if (as.input_bytes == 1)
       operands.push_back({bytes("a", m), bytes("b", n), output_operand<float>(memory, m, n, set)});
-    else if (type == "bf16")
+    else if (type == "bf16" || type == "bf16 + swiglu")
       operands.push_back({dense_operand<tenon::bf16>(memory, "a", m, k, set, 1.f),
                           dense_operand<tenon::bf16>(memory, "b", n, k, set, 0.05f),
-                          output_operand<tenon::bf16>(memory, m, n, set)});
+                          output_operand<tenon::bf16>(memory, m, n, set),
+                          type == "bf16" ? nullptr : output_operand<tenon::bf16>(memory, m, n / 2, set)});
     else if (type == "f16")
       operands.push_back({dense_operand<tenon::f16>(memory, "a", m, k, set, 1.f),
                           dense_operand<tenon::f16>(memory, "b", n, k, set, 0.05f),
@@ -161,7 +187,7 @@ bench::product bench::cublaslt_product(arena& memory, std::string const& type, i
     auto const& choice = found[i];
     if (choice.state != CUBLAS_STATUS_SUCCESS || choice.workspaceSize > workspace_bytes) continue;
     std::string const name = i == 0 ? "heuristic" : "algorithm " + std::to_string(i);
-    p.ways.push_back({name, algorithm{how, operands, choice.algo}});
+    p.ways.push_back({name, algorithm{how, operands, choice.algo, m, n}});
   }
   return p;
 }

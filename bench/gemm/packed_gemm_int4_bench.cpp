@@ -18,8 +18,9 @@ void bench::add_int4_formats(std::vector<format>& to) {
                   return packed_product<std::int8_t, weight_code::int4, scale_kind::group>(
                       memory, l, m, all, {weight_code::int4, 128, 1, false});
                 }});
-  to.push_back({"w4a16 g128 swiglu", "bf16", "bf16", 0, true, [](arena& memory, layer const& l, index_t m, bool all) {
-                  return packed_product<bf16, weight_code::int4, scale_kind::group, true>(
-                      memory, l, m, all, {weight_code::int4, 128, 1, false});
-                }});
+  to.push_back(
+      {"w4a16 g128 swiglu", "bf16 + swiglu", "bf16", 0, true, [](arena& memory, layer const& l, index_t m, bool all) {
+         return packed_product<bf16, weight_code::int4, scale_kind::group, true>(memory, l, m, all,
+                                                                                 {weight_code::int4, 128, 1, false});
+       }});
 }

@@ -66,7 +66,8 @@ void add_fp8_formats(std::vector<format>&);
 void add_two_step_formats(std::vector<format>&);
 
 /// cuBLASLt's own algorithms for a product, in the order of its heuristic; no ways where it has none, or is not there.
-/// type: bf16 f16 f32 tf32, fp8 (scales per row and per column), fp8 block (128 x 128 and 1 x 128), int8 (into int32)
+/// type: bf16 f16 f32 tf32, bf16 + swiglu (a kernel gates what the product left), fp8 (scales per row and per column), fp8
+///       block (128 x 128 and 1 x 128), int8 (into int32)
 product cublaslt_product(arena&, std::string const& type, index_t m, index_t n, index_t k, int algorithms);
 
 /// "a#3": the operand of one set.
