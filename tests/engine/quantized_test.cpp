@@ -218,7 +218,7 @@ file_format const formats[] = {
      .fused         = false},
     {"gptq", R"({"quant_method": "gptq", "bits": 4, "group_size": 32, "sym": true, "desc_act": false})", int4_32,
      "gptq"},
-    {"gptq_new", R"({"quant_method": "gptq", "bits": 4, "group_size": 32, "checkpoint_format": "gptq_v2"})",
+    {"gptq_new", "{\"quant_method\": \"gptq\", \"bits\": 4, \"group_size\": 32, \"checkpoint_format\": \"gptq_v2\"}",
      int4_32_zeros, "gptq_new"},
     {"gptq_desc_act", R"({"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": true})", int4_32_zeros,
      "gptq", 4, true},
