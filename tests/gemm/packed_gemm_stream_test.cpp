@@ -19,6 +19,25 @@ using bulk_8         = policy_of<policies::stream_bulk_8>;
 using bulk_16        = policy_of<policies::stream_bulk_16>;
 using bulk_32        = policy_of<policies::stream_bulk_32>;
 
+// Two blocks share a multiprocessor's memory: 164 KB of sm_80 and 228 KB of sm_90, of which each block takes 1 KB for the
+// system (CUDA C++ Programming Guide, table of technical specifications).
+template <class Policy, class A, weight_code Code, scale_kind Scales>
+constexpr std::size_t shared_bytes = sizeof(
+    tenon::kernel::packed_gemm_stream_storage<Policy, A, tenon::packed_weight<Code, Scales, tenon::pack_order_of<A>>>);
+template <class Policy>
+constexpr bool shares_a_multiprocessor(std::size_t kilobytes) {
+  std::size_t const most = kilobytes * 1024 / 2 - 1024;
+  return shared_bytes<Policy, bf16, int4, scale_kind::group> <= most &&
+         shared_bytes<Policy, bf16, fp4, scale_kind::group> <= most &&
+         shared_bytes<Policy, bf16, int8, scale_kind::row> <= most &&
+         shared_bytes<Policy, std::int8_t, int4, scale_kind::group> <= most;
+}
+static_assert(shares_a_multiprocessor<bulk_8>(228) && shares_a_multiprocessor<bulk_16>(228));
+static_assert(shares_a_multiprocessor<copies_8>(164) && shares_a_multiprocessor<copies_16>(164) &&
+              shares_a_multiprocessor<copies_32>(164) && shares_a_multiprocessor<copies_strided>(164));
+static_assert(shared_bytes<bulk_32, bf16, fp4, scale_kind::group> <= 227 * 1024);
+static_assert(shared_bytes<copies_32, bf16, fp4, scale_kind::group> <= 99 * 1024);  // sm_89
+
 TEST(packed_gemm_stream, every_format_with_inputs_of_16_bits) {
   problem const s{3, 75, 595, 0, 1, 5};  // rows of A end in poison
   agrees<bulk_8, float, bf16, int4, scale_kind::group>(int4_groups, s);
@@ -48,7 +67,9 @@ TEST(packed_gemm_stream, every_number_of_tokens) {
   agrees<bulk_16, bf16, bf16, int4, scale_kind::group>(int4_symmetric, {17, 139, 264});
   agrees<bulk_32, bf16, bf16, int4, scale_kind::group>(int4_groups, {37, 70, 264});
   agrees<bulk_32, f16, std::int8_t, int8, scale_kind::row>(int8_rows, {31, 70, 144});
-  agrees<copies_8, float, bf16, int4, scale_kind::group>(int4_groups, {5, 139, 1400});  // more stages than the ring has
+  // More stages than the ring has.
+  agrees<copies_8, float, bf16, int4, scale_kind::group>(int4_groups, {5, 139, 1400});
+  agrees<bulk_8, float, f16, int8, scale_kind::row>(int8_rows, {3, 70, 1352});
   agrees<copies_16, float, f16, fp4, scale_kind::group>(fp4_groups, {9, 70, 264});
   agrees<copies_32, float, std::int8_t, int4, scale_kind::group>(int4_groups, {37, 70, 272});
   agrees<copies_widened, float, e4m3, fp8, scale_kind::block>(fp8_blocks, {3, 150, 304, 128});

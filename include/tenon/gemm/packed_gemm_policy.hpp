@@ -43,7 +43,8 @@ struct packed_gemm_policy {
     bool const stream  = kind == packed_gemm_kind::stream;
     int const  columns = stream ? depth * 4 / bits_of(code) : depth;
     return static_cast<std::size_t>(stages) *
-           static_cast<std::size_t>(columns * (rows * bits_of(code) / 8 + tokens * input_bytes) + (stream ? 2048 : 0));
+           static_cast<std::size_t>(columns * (rows * bits_of(code) / 8 + tokens * input_bytes) +
+                                    (stream ? 8 * depth : 0));
   }
 
   friend constexpr bool operator==(packed_gemm_policy const&, packed_gemm_policy const&) = default;
@@ -65,21 +66,21 @@ namespace packed_gemm_policies {
 // kind, threads, tokens, rows, depth, stages, bulk, wide, native
 inline constexpr packed_gemm_policy lanes{packed_gemm_kind::lanes, 1, 32, 64, 256, 0, false, false};
 inline constexpr packed_gemm_policy vector_4{packed_gemm_kind::vector, 256, 4, 128, 64, 0, false, false};
-// stream: the depth is that of 4-bit codes, 8-bit ones have half. Stages fill half of the shared memory of sm_80 and, bulk,
-// sm_90: two blocks each; sm_89 has room for one.
+// stream: the depth is that of 4-bit codes, 8-bit ones have half. Up to 16 tokens two blocks share the memory and registers of
+// a multiprocessor of sm_80 (stream_8, stream_16) and sm_90 (bulk); sm_89 has room for one.
 inline constexpr packed_gemm_policy stream_8{packed_gemm_kind::stream, 288, 8, 64, 256, 5, false, true};
 inline constexpr packed_gemm_policy stream_16{packed_gemm_kind::stream, 288, 16, 64, 256, 4, false, true};
 inline constexpr packed_gemm_policy stream_32{packed_gemm_kind::stream, 288, 32, 64, 256, 3, false, true};
 inline constexpr packed_gemm_policy stream_strided{packed_gemm_kind::stream, 288, 16, 64, 256, 4, false, false, false};
 inline constexpr packed_gemm_policy stream_widened{packed_gemm_kind::stream, 288, 16, 64, 256, 4, false, true, false};
-inline constexpr packed_gemm_policy stream_bulk_8{packed_gemm_kind::stream, 288, 8, 64, 256, 8, true, true};
+inline constexpr packed_gemm_policy stream_bulk_8{packed_gemm_kind::stream, 288, 8, 64, 512, 4, true, true};
 inline constexpr packed_gemm_policy stream_bulk_16{packed_gemm_kind::stream, 288, 16, 64, 256, 6, true, true};
 inline constexpr packed_gemm_policy stream_bulk_32{packed_gemm_kind::stream, 288, 32, 64, 256, 8, true, true};
 // tile: see packed_gemm_tile_kernel.cuh
 inline constexpr packed_gemm_policy tile_64x64{packed_gemm_kind::tile, 128, 64, 64, 64, 4, false, true};
 inline constexpr packed_gemm_policy tile_128x64{packed_gemm_kind::tile, 128, 128, 64, 64, 3, false, true};
-inline constexpr packed_gemm_policy tile_128x128{packed_gemm_kind::tile, 256, 128, 128, 64, 3, false, true};
-inline constexpr packed_gemm_policy tile_strided{packed_gemm_kind::tile, 128, 64, 64, 64, 2, false, false, false};
+inline constexpr packed_gemm_policy tile_128x128{packed_gemm_kind::tile, 256, 128, 128, 64, 4, false, true};
+inline constexpr packed_gemm_policy tile_strided{packed_gemm_kind::tile, 128, 64, 64, 64, 3, false, false, false};
 inline constexpr packed_gemm_policy tile_widened{packed_gemm_kind::tile, 128, 64, 64, 64, 3, false, true, false};
 }  // namespace packed_gemm_policies
 

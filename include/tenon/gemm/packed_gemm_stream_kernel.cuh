@@ -2,21 +2,21 @@
 //  D[i,j] = epilogue(a_scale[i] sum_k A[i,k] w[j,k]) for few rows i: packed weights streamed once, at the speed of memory.
 //
 //  A block computes `tokens` rows of D and one panel, 64 rows of B, over all of K or one part of it. Its ninth warp fills a
-//  ring of stages, each 8 KB of packed atoms (four units of K: 64 columns of 4-bit codes or 32 of 8-bit ones), the tile
-//  of A that they meet, and their scales. The other eight take them:
+//  ring of stages: packed atoms of four or eight units of K (64 columns of 4-bit codes or 32 of 8-bit ones; 2 KB), the tile
+//  of A that they meet, and their scales. The other eight take them, as many of a unit's four atoms as it needs:
 //
-//            unit 0  unit 1  unit 2  unit 3        warp w: unit w % 4, atoms 2 (w / 4) and 2 (w / 4) + 1
-//    atom 0   warp    warp    warp    warp         a lane loads 16 bytes of each of its two atoms and has their fragments
-//    atom 1    0       1       2       3
+//            unit 0  unit 1  unit 2  unit 3        four units: warp w has unit w % 4, atoms 2 (w / 4) and 2 (w / 4) + 1;
+//    atom 0   warp    warp    warp    warp         eight units: warp w has all of unit w.
+//    atom 1    0       1       2       3           A lane loads 16 bytes of each atom and has its fragments.
 //    atom 2   warp    warp    warp    warp
 //    atom 3    4       5       6       7
 //
-//  So K is split four ways inside the block. Codes decode to exact numbers in registers (quant/decode.cuh), tensor cores sum
-//  them in fp32 (integers: s32), and scales of groups or blocks are applied to the sums of each unit. The four parts meet in
-//  shared memory, in order; then parts of other blocks, if any; then the epilogue.
+//  So K is split four or eight ways inside the block. Codes decode to exact numbers in registers (quant/decode.cuh), tensor
+//  cores sum them in fp32 (integers: s32), and scales of groups or blocks are applied to the sums of each unit. The parts
+//  meet in shared memory, in order; then parts of other blocks, if any; then the epilogue.
 //
 //  A full barrier per stage counts the copies that have landed, an empty one the warps that have read them; no block
-//  barrier inside the loop. An element's sum depends on k, the format and the number of splits alone.
+//  barrier inside the loop. An element's sum depends on k, the format, the units and the number of splits alone.
 //
 //  Traffic: B once per `tokens` rows of A, A once per panel, from L2. Docs: docs/operators/packed_gemm.md.
 //  The ring follows NVIDIA's CUDA C++ Programming Guide, "Asynchronous data copies using the tensor memory accelerator";
@@ -41,7 +41,7 @@ struct packed_gemm_stream_shape {
   static constexpr packed_gemm_policy policy = Policy::value;
   static constexpr weight_code        code   = Weight::code;
 
-  static constexpr int tokens = policy.tokens, units = 4, atoms = 4;
+  static constexpr int tokens = policy.tokens, units = policy.depth / packed::atom_columns, atoms = 4;
   static constexpr int unit         = 256 / bits_of(code);  // columns; 512 bytes of one atom
   static constexpr int depth        = units * unit;         // columns of a stage
   static constexpr int weight_bytes = units * atoms * 512;
@@ -62,7 +62,8 @@ struct packed_gemm_stream_shape {
   static constexpr int  arrivals    = (with_copies ? 32 : 0) + (policy.wide ? 0 : 32) + (policy.bulk ? 1 : 0);
 
   static_assert(policy.kind == packed_gemm_kind::stream && policy.threads == 32 * (consumers + 1) &&
-                    policy.rows == packed::panel_rows && tokens % 8 == 0 && policy.stages >= 2,
+                    policy.rows == packed::panel_rows && tokens % 8 == 0 && policy.stages >= 2 &&
+                    (units == 4 || units == 8),
                 "tenon::packed_gemm_stream: no such policy");
 };
 
@@ -196,13 +197,16 @@ struct packed_gemm_stream_producer {
           put(to.input_scale[u][r], a_scales.data + (row + r) * a_scales.stride[0] + g * a_scales.stride[1]);
         }
     if constexpr (Shape::policy.wide) {
-      constexpr int chunks = tile_type::chunks_per_row, step = 32 / chunks, per_chunk = tile_type::per_chunk;
-      int const     c = lane % chunks, left = static_cast<int>(a.extent[1]) - column - c * per_chunk;
-      int const     size = min(max(left, 0), per_chunk) * static_cast<int>(sizeof(A));
-      A const*      next = size > 0 ? a_chunk + column : a.data;
-      for (int r = lane / chunks; r < live; r += step) {
-        arch::cp_async<16>(to.a.chunk(r, c), next, size);
-        if (size > 0) next += step * a.stride[0];
+      constexpr int chunks = min(tile_type::chunks_per_row, 32), step = 32 / chunks, per_chunk = tile_type::per_chunk;
+      TENON_UNROLL_DEVICE
+      for (int first_chunk = 0; first_chunk < tile_type::chunks_per_row; first_chunk += chunks) {
+        int const c = first_chunk + lane % chunks, left = static_cast<int>(a.extent[1]) - column - c * per_chunk;
+        int const size = min(max(left, 0), per_chunk) * static_cast<int>(sizeof(A));
+        A const*  next = size > 0 ? a_chunk + column + first_chunk * per_chunk : a.data;
+        for (int r = lane / chunks; r < live; r += step) {
+          arch::cp_async<16>(to.a.chunk(r, c), next, size);
+          if (size > 0) next += step * a.stride[0];
+        }
       }
     } else {
       tile::copy_elements<32>(to.a, a, row, column, lane);
@@ -234,7 +238,7 @@ __device__ inline void clear_absent_rows(Storage& ring, int live) {
   }
 }
 
-/// A warp that multiplies: two atoms of one unit of each stage.
+/// A warp that multiplies: a few atoms of one unit of each stage.
 template <class Shape, class A, class Weight>
 struct packed_gemm_stream_consumer {
   using decoder_type = packed_decoder<Shape::code, A>;
@@ -243,7 +247,7 @@ struct packed_gemm_stream_consumer {
   };
   using sum = std::conditional_t<Shape::integers, integer_sum, tile::accumulator>;
 
-  static constexpr int  atoms = 2, across = Shape::tokens / 8;
+  static constexpr int  atoms = Shape::units * Shape::atoms / Shape::consumers, across = Shape::tokens / 8;
   static constexpr bool pairs = decoder_type::pairs;
   static constexpr int  steps = Shape::unit / (pairs ? 16 : 32);  // products along K
 
@@ -311,7 +315,8 @@ struct packed_gemm_stream_consumer {
   __device__ void step(packed_gemm_stream_stage<A, Shape> const& stage,
                        std::uint32_t const (&word)[atoms][decoder_type::words], decoder_type (&decoder)[atoms],
                        tile::fragment_b (&b)[2][across], bool zero_points, Index const& index) {
-    if constexpr (Fine && Step > 0 && across > 1) arch::sync_warp();  // keeps loads of later steps behind: registers
+    if constexpr (Fine && Step > 0 && atoms * across > 2)
+      arch::sync_warp();  // keeps loads of later steps behind: registers
     if constexpr (Fine && Shape::zeros)
       if (zero_points) set_zeros(decoder, stage, index(Step));
     load_b<Step>(b, stage);
@@ -416,8 +421,7 @@ __global__ __launch_bounds__(Policy::value.threads, Policy::value.tokens >= 32 ?
     }
     arch::fence_mbarrier_init();
   }
-  if constexpr (policy.wide)
-    clear_absent_rows<shape>(ring, static_cast<int>(min<index_t>(p.d.extent[0] - row, tokens)));
+  clear_absent_rows<shape>(ring, static_cast<int>(min<index_t>(p.d.extent[0] - row, tokens)));
   arch::sync_block();
 
   bool const apart = shape::apart || (shape::narrow && p.a_group > 0);
