@@ -218,6 +218,7 @@ inline void track::race(std::vector<runner*> runners, double seconds) {
     cudaEventDestroy(t.begin), cudaEventDestroy(t.end);
   }
 #else
+  clock = state_.clock(), power = state_.power();
   for (int round_number = 0; round_number < rounds; ++round_number)
     for (std::size_t n = 0; n < runners.size(); ++n) {
       std::size_t const i     = (n + static_cast<std::size_t>(round_number)) % runners.size();
