@@ -198,7 +198,7 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
   constexpr int  warps_down = policy.rows / (high * packed::atom_rows),
                 warp_tokens = tokens / (threads / 32 / warps_down);
   constexpr int wide        = warp_tokens / 8;
-  static_assert(policy.depth == packed::atom_columns && policy.rows % packed::panel_rows == 0 && stages >= 2);
+  static_assert(policy.depth == packed::atom_columns && policy.rows % packed::panel_rows == 0 && stages >= 3);
   static_assert(threads % (32 * warps_down) == 0 && wide % 2 == 0 && threads >= 32 * panels && threads >= tokens);
   static_assert(!std::is_same_v<A, e4m3> || wide <= 4);  // packed_gemm_policy::has_room_for_fp8
   static_assert(Weight::order == (bytes ? pack_order::quads : pack_order::pairs));
@@ -230,7 +230,7 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
     arch::cp_async_commit();
   };
   TENON_UNROLL_DEVICE
-  for (int s = 0; s < stages - 1; ++s) fetch(begin + s, s);
+  for (int s = 0; s < stages - 2; ++s) fetch(begin + s, s);
 
   // Multiply.
   using accumulator = std::conditional_t<integers, integer_accumulator, tile::accumulator>;
@@ -244,7 +244,7 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
   bool const             alone    = ((grouped ? layout.group : 0) | p.a_group) & packed::atom_columns;
   bool const             promotes = grouped || (bytes && p.a_group > 0) || (bytes && !integers);
   packed_group_walk      walk(grouped ? layout.group : 0, begin);  // unused of bytes
-  int                    stage = 0;
+  int                    stage = 0, from = stages - 1;             // of the products, of the fragments being loaded
 
   auto const clear = [&] {
     TENON_UNROLL_DEVICE
@@ -329,7 +329,7 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
     TENON_UNROLL_DEVICE
     for (int i = 0; i < high; ++i) {
       int const              at   = warp_row + i * packed::atom_rows;
-      std::byte const* const atom = shared.ring.b[stage][at / packed::panel_rows] +
+      std::byte const* const atom = shared.ring.b[from][at / packed::panel_rows] +
                                     at % packed::panel_rows / packed::atom_rows * atom_bytes + plane * 512;
       auto const four = arch::load<4>(reinterpret_cast<std::uint32_t const*>(atom) + 4 * lane);
       TENON_UNROLL_DEVICE
@@ -342,7 +342,7 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
       for (int i = 0; i < high; ++i) {
         int const                 at = warp_row + i * packed::atom_rows;
         std::uint8_t const* const of =
-            shared.ring.zero[stage][at / packed::panel_rows] + slot * packed::panel_rows + at % packed::panel_rows;
+            shared.ring.zero[from][at / packed::panel_rows] + slot * packed::panel_rows + at % packed::panel_rows;
         auto const both = arch::load<2>(of + lane / 4 * 2);
         decode[i].set_zeros(both[0], both[1]);
       }
@@ -350,7 +350,7 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
   };
   auto const load_tokens = [&](tile::fragment_b(&to)[wide / 2][2], int step) {
     TENON_UNROLL_DEVICE
-    for (int j = 0; j < wide / 2; ++j) tile::load_b(to[j], shared.ring.a[stage], warp_token + 16 * j, step);
+    for (int j = 0; j < wide / 2; ++j) tile::load_b(to[j], shared.ring.a[from], warp_token + 16 * j, step);
   };
   // Fragments of step Step; where groups are small, its zero points with it.
   auto const load = [&]<int Step>(std::integral_constant<int, Step>) {
@@ -363,9 +363,9 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
     load_tokens(a[Step % 2], Step);
   };
   auto const step = [&]<int Step>(std::integral_constant<int, Step>) {
-    if constexpr (Step + 1 < steps) load(std::integral_constant<int, Step + 1>{});
+    load(std::integral_constant<int, Step + 1>{});
     multiply(w[Step % 2], a[Step % 2]);
-    if constexpr (ring::groups && !bytes && Step + 1 < steps) {
+    if constexpr (ring::groups && !bytes) {
       if (fine && ((Step + 1) * across & (group - 1)) == 0) promote(Step * across >> group_shift);
     }
   };
@@ -388,17 +388,30 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
     }
   };
 
+  // From here on fragments come from block t. The stage before the last is free: its last reader has passed the barrier.
+  auto const enter = [&](int t) {
+    arch::cp_async_wait<stages - 3>();
+    arch::sync_block();  // everyone's part of block t has landed
+    from = from + 1 == stages ? 0 : from + 1;
+    fetch(t + stages - 2, from >= 2 ? from - 2 : from + stages - 2);
+  };
+  constexpr std::integral_constant<int, 0> first_step{};
+  constexpr bool                           halves = bytes && ring::groups;  // groups may be smaller than a step
+  if (begin < end) {
+    enter(begin);
+    if (!(halves && fine)) load(first_step);
+  }
   for (int t = begin; t < end; ++t) {
-    arch::cp_async_wait<stages - 2>();
-    // Everyone's part of block t has landed; everyone has read block t - 1, whose stage is refilled.
-    arch::sync_block();
-    fetch(t + stages - 1, stage == 0 ? stages - 1 : stage - 1);
-    if (bytes && ring::groups && fine) {
-      if constexpr (bytes && ring::groups) multiply_fine();
+    stage = from;
+    if (halves && fine) {
+      if constexpr (halves) multiply_fine();
+      if (t + 1 < end) enter(t + 1);
     } else {
-      load(std::integral_constant<int, 0>{});
       [&]<int... Step>(std::integer_sequence<int, Step...>) { (step(std::integral_constant<int, Step>{}), ...); }
-      (std::make_integer_sequence<int, steps>{});
+      (std::make_integer_sequence<int, steps - 1>{});
+      // The next block's first fragments before this block's last products.
+      if (t + 1 < end) enter(t + 1), load(first_step);
+      multiply(w[(steps - 1) % 2], a[(steps - 1) % 2]);
       if constexpr (two_level) {
         // Bytes: after two blocks, or after each where a group ends between them.
         bool const ends = (bytes ? alone || t % 2 == 1 : walk.left == 1) || t + 1 == end;
@@ -406,7 +419,6 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
       }
     }
     walk.next();
-    stage = stage + 1 == stages ? 0 : stage + 1;
   }
   arch::cp_async_wait<0>();  // no copy outlives its block
   arch::sync_block();        // and the ring is free
