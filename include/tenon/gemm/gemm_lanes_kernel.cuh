@@ -135,25 +135,28 @@ struct gemm_lanes_walk {
     auto const stages = stages_;
     int const  count  = static_cast<int>(min<index_t>(group, p.d.extent[1] - column));
     for (int r = 0; r < rows; ++r) {
-      float values[Pipeline::row_values + 1] = {};
-      if constexpr (Pipeline::row_values > 0)
-        stages.each_row_value(
-            [&](auto const& stage, int v) { values[v] = stage.row_value(stage.row_term(row + r, 0, 1)); });
       D* const to = p.d.data + (row + r) * p.d.stride[0] + column * p.d.stride[1];
-      if (count == group && p.d.stride[1] == 1) {
-        apply(stages, r, row + r, column, group, values);
-        for (int c = 0; c < group; ++c) to[c] = store_as<D>(first[r][c]);
-      } else {
-        apply(stages, r, row + r, column, count, values);
-        for (int c = 0; c < count; ++c) to[c * p.d.stride[1]] = store_as<D>(first[r][c]);
-      }
+      if (count == group && p.d.stride[1] == 1)
+        store(stages, first[r], second[paired ? r : 0], row + r, column, group, to, 1);
+      else store(stages, first[r], second[paired ? r : 0], row + r, column, count, to, p.d.stride[1]);
     }
   }
-  __device__ void apply(Pipeline const& stages, int r, index_t row, index_t column, int count, float const* values) {
-    if constexpr (paired) {
-      stages.run(epilogue::own_segment{}, first[r], second[r], row, column, count, values);
+  /// The first `count` of a group of columns.
+  __device__ inline void store(Pipeline const& stages, float (&v)[group], float (&up)[group], index_t row,
+                               index_t column, int count, D* to, index_t step) const {
+    if constexpr (needs_of<Pipeline>().direct()) {  // all stages in one loop
+      float results[group];
+      for (int c = 0; c < count; ++c) {
+        if constexpr (paired) results[c] = stages(v[c], up[c], row, column + c);
+        else results[c] = stages(v[c], row, column + c);
+      }
+      for (int c = 0; c < count; ++c) to[c * step] = store_as<D>(results[c]);
     } else {
-      stages.run(epilogue::own_segment{}, first[r], row, column, count, values);
+      float values[Pipeline::row_values + 1] = {};
+      stages.each_row_value([&](auto const& stage, int i) { values[i] = stage.row_value(stage.row_term(row, 0, 1)); });
+      if constexpr (paired) stages.run(epilogue::own_segment{}, v, up, row, column, count, values);
+      else stages.run(epilogue::own_segment{}, v, row, column, count, values);
+      for (int c = 0; c < count; ++c) to[c * step] = store_as<D>(v[c]);
     }
   }
 };

@@ -119,7 +119,6 @@ inline constexpr gemm_policy mma_64{gemm_kind::mma, 128, 64, 64, 32, 32, 64, 6, 
 inline constexpr gemm_policy mma_64x128{gemm_kind::mma, 128, 64, 128, 32, 64, 64, 4, true};
 inline constexpr gemm_policy mma_128{gemm_kind::mma, 256, 128, 128, 64, 32, 64, 3, true, false, 1, true};
 inline constexpr gemm_policy mma_128x256{gemm_kind::mma, 256, 128, 256, 64, 64, 32, 4, true};
-inline constexpr gemm_policy mma_256x128{gemm_kind::mma, 256, 256, 128, 64, 64, 32, 4, true};
 inline constexpr gemm_policy mma_strided{gemm_kind::mma, 128, 64, 64, 32, 32, 64, 2, false, false, 1, true};
 inline constexpr gemm_policy mma_segment{gemm_kind::mma, 256, 16, 256, 16, 32, 32, 5, true, true, 1, true, true};
 inline constexpr gemm_policy mma_segment_strided{gemm_kind::mma, 256,  32, 256,  32,  32, 64, 2,
@@ -128,25 +127,12 @@ inline constexpr gemm_policy mma_segment_strided{gemm_kind::mma, 256,  32, 256, 
 
 /// Every policy that a kernel is compiled for, where it runs.
 inline constexpr gemm_policy gemm_menu[] = {
-    gemm_policies::lanes,
-    gemm_policies::lanes_strided,
-    gemm_policies::vector_1,
-    gemm_policies::vector_4,
-    gemm_policies::vector_strided,
-    gemm_policies::tile_32,
-    gemm_policies::tile_128,
-    gemm_policies::tile_strided,
-    gemm_policies::mma_16,
-    gemm_policies::mma_16_split,
-    gemm_policies::mma_32,
-    gemm_policies::mma_64,
-    gemm_policies::mma_64x128,
-    gemm_policies::mma_128,
-    gemm_policies::mma_128x256,
-    gemm_policies::mma_256x128,
-    gemm_policies::mma_strided,
-    gemm_policies::mma_segment,
-    gemm_policies::mma_segment_strided,
+    gemm_policies::lanes,        gemm_policies::lanes_strided,  gemm_policies::vector_1,
+    gemm_policies::vector_4,     gemm_policies::vector_strided, gemm_policies::tile_32,
+    gemm_policies::tile_128,     gemm_policies::tile_strided,   gemm_policies::mma_16,
+    gemm_policies::mma_16_split, gemm_policies::mma_32,         gemm_policies::mma_64,
+    gemm_policies::mma_64x128,   gemm_policies::mma_128,        gemm_policies::mma_128x256,
+    gemm_policies::mma_strided,  gemm_policies::mma_segment,    gemm_policies::mma_segment_strided,
 };
 
 constexpr bool is_on_gemm_menu(gemm_policy const& policy) {

@@ -1,0 +1,3 @@
+#pragma once
+//  Matrix products.
+#include <tenon/gemm/gemm.hpp>
