@@ -5,8 +5,9 @@
 //  A block computes `tokens` rows of D from `rows` rows of B. A ring of stages, 64 columns each, holds panel blocks of B as
 //  they lie in memory, the scales and zero points of their groups, and a swizzled tile of A; cp.async fills it. A lane reads
 //  16 bytes of an atom and has its fragments after a few instructions on registers, those of step s + 1 while step s
-//  multiplies. Rows of B are the rows of the tensor core's A operand, tokens the columns of its B operand; a warp multiplies
-//  32 rows by tokens / 2.
+//  multiplies, the first of the next stage during the last of this one: a stage is refilled two barriers after its last
+//  fragments, because its scales are still wanted after the first. Rows of B are the rows of the tensor core's A operand,
+//  tokens the columns of its B operand; a warp multiplies 32 rows by 32 or 64 tokens.
 //
 //  Sums     codes are exact in the operands. Where scales change along K, the products of a group are summed apart and
 //           total += scale (a_scale) part in fp32 at its end; int8 parts are integers. int8 by int8 with a scale per row and
