@@ -250,7 +250,10 @@ TEST_F(config, refusals_of_quantised_weights_name_the_key) {
           ".weight_block_size: wrong type: found an array, expected two integers");
   refused(R"("quant_method": "compressed-tensors", "format": "marlin-24", "config_groups": {"a": {"weights": {}}})",
           ".format: unsupported: found \"marlin-24\", expected one of pack-quantized, int-quantized, float-quantized, "
-          "naive-quantized");
+          "naive-quantized, nvfp4-pack-quantized, mxfp4-pack-quantized");
+  refused(R"("quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized",
+             "config_groups": {"a": {"weights": {"num_bits": 4, "type": "float", "group_size": 32}}})",
+          ".config_groups.a.weights.group_size: does not fit the format: found 32, expected 16");
   refused(R"("quant_method": "compressed-tensors", "config_groups": {"a": {"weights": {"num_bits": 9}}})",
           ".config_groups.a.weights.num_bits: unsupported: found 9 bits, expected one of 2, 3, 4, 5, 6, 7, 8");
 }

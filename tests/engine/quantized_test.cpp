@@ -3,6 +3,7 @@
 #include <tenon/quant/import_block_fp8.hpp>
 #include <tenon/quant/import_compressed_tensors.hpp>
 #include <tenon/quant/import_gptq.hpp>
+#include <tenon/quant/import_microscaling.hpp>
 #include <tenon/quant/quantize_weight.hpp>
 
 #include <gtest/gtest.h>
@@ -104,6 +105,21 @@ stored write_module(file_format const& f, quantized_weight& w) {
     return {{"weight", as_stored(dtype::f8_e4m3, {n, k}, c.weight)},
             {"weight_scale_inv", as_stored(dtype::f32, {w.scale_rows(), w.groups()}, c.weight_scale_inv)}};
   }
+  if (writer == "nvfp4") {
+    tenon::fp4_checkpoint<tenon::e4m3> c;
+    expect_ok(export_fp4(c, w));
+    expect_ok(import_nvfp4(w, c.nvfp4()));
+    return {{"weight_packed", as_stored(dtype::u8, {n, k / 2}, c.weight_packed)},
+            {"weight_scale", as_stored(dtype::f8_e4m3, {n, groups}, c.weight_scale)},
+            {"weight_global_scale", as_stored(dtype::f32, {1}, c.weight_global_scale)}};
+  }
+  if (writer == "mxfp4") {
+    tenon::fp4_checkpoint<tenon::ue8m0> c;
+    expect_ok(export_fp4(c, w));
+    expect_ok(import_mxfp4(w, c.mxfp4()));
+    return {{"weight_packed", as_stored(dtype::u8, {n, k / 2}, c.weight_packed)},
+            {"weight_scale", as_stored(dtype::u8, {n, groups}, c.weight_scale)}};
+  }
   tenon::float_quantized_checkpoint<float> c;
   expect_ok(export_float_quantized(c, w));
   expect_ok(import_float_quantized(w, c.tensors(), c.options));
@@ -204,8 +220,9 @@ double relative_error(test::scratch_folder const& folder, matrix const& expected
 constexpr weight_format int4_32{.code = weight_code::int4, .group = 32},
     int4_32_zeros{.code = weight_code::int4, .group = 32, .zero_points = true}, int4_row{.code = weight_code::int4},
     int8_row{.code = weight_code::int8}, int8_32{.code = weight_code::int8, .group = 32},
-    int4_96{.code = weight_code::int4, .group = 48}, fp8_row{.code = weight_code::fp8},
-    fp8_32{.code = weight_code::fp8, .group = 32}, fp8_blocks{.code = weight_code::fp8, .group = 64, .block_rows = 64};
+    int4_48{.code = weight_code::int4, .group = 48}, fp8_row{.code = weight_code::fp8},
+    fp8_32{.code = weight_code::fp8, .group = 32}, nvfp4{.code = weight_code::fp4, .group = 16},
+    mxfp4{.code = weight_code::fp4, .group = 32}, fp8_blocks{.code = weight_code::fp8, .group = 64, .block_rows = 64};
 
 file_format const formats[] = {
     {"awq", R"({"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm"})", int4_32_zeros, "awq"},
@@ -237,7 +254,7 @@ file_format const formats[] = {
     {"pack_4_groups_of_48", R"({"quant_method": "compressed-tensors", "format": "pack-quantized",
       "config_groups": {"group_0": {"targets": ["Linear"],
       "weights": {"num_bits": 4, "strategy": "group", "group_size": 48}}}})",
-     int4_96, "pack"},
+     int4_48, "pack"},
     {"pack_4_rows", R"({"quant_method": "compressed-tensors", "format": "pack-quantized",
       "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4, "strategy": "channel"}}}})",
      int4_row, "pack"},
@@ -269,6 +286,15 @@ file_format const formats[] = {
       "config_groups": {"group_0": {"targets": ["Linear"],
       "weights": {"num_bits": 8, "type": "float", "strategy": "block", "block_structure": [64, 64]}}}})",
      fp8_blocks, "float"},
+    {"nvfp4", R"({"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized",
+      "config_groups": {"group_0": {"targets": ["Linear"],
+      "weights": {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16},
+      "input_activations": {"num_bits": 4, "type": "float", "strategy": "tensor_group", "dynamic": "local"}}}})",
+     nvfp4, "nvfp4"},
+    {"mxfp4", R"({"quant_method": "compressed-tensors", "format": "mxfp4-pack-quantized",
+      "config_groups": {"group_0": {"targets": ["Linear"],
+      "weights": {"num_bits": 4, "type": "float", "strategy": "group", "group_size": 32}}}})",
+     mxfp4, "mxfp4"},
     {"fp8_blocks",
      R"({"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [64, 64]})",
      fp8_blocks, "block", 0, false, 2e-2, "fp8-64"},

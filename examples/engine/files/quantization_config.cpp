@@ -181,15 +181,24 @@ void quantization_config::read_compressed_tensors(json_fields const& f) {
     } else if (format == "float-quantized" || (format == "naive-quantized" && type == "float")) {
       s.as   = stored_weight::float_quantized;
       s.bits = read_bits(w, "num_bits", {8});
+    } else if (format == "nvfp4-pack-quantized" || format == "mxfp4-pack-quantized") {
+      s.as    = format.starts_with("nv") ? stored_weight::nvfp4 : stored_weight::mxfp4;
+      s.bits  = read_bits(w, "num_bits", {4});
+      s.group = s.as == stored_weight::nvfp4 ? 16 : 32;
     } else {
       throw f.wrong("format", "unsupported", in_quotes(format),
-                    "one of pack-quantized, int-quantized, float-quantized, naive-quantized");
+                    "one of pack-quantized, int-quantized, float-quantized, naive-quantized, nvfp4-pack-quantized, "
+                    "mxfp4-pack-quantized");
     }
-    bool const wants_float = s.as == stored_weight::float_quantized;
+    bool const fp4         = s.as == stored_weight::nvfp4 || s.as == stored_weight::mxfp4;
+    bool const wants_float = fp4 || s.as == stored_weight::float_quantized;
     if (type != (wants_float ? "float" : "int"))
       throw w.wrong("type", "does not fit the format", in_quotes(type), wants_float ? "float" : "int");
     s.symmetric = w.flag_or("symmetric", true);
-    if (strategy == "group") {
+    if (fp4) {
+      if (auto const group = w.integer_or("group_size", 1, largest_group, s.group); group != s.group)
+        throw w.wrong("group_size", "does not fit the format", std::to_string(group), std::to_string(s.group));
+    } else if (strategy == "group") {
       s.group = static_cast<int>(w.integer("group_size", 1, largest_group));
     } else if (strategy == "block") {
       if (!wants_float) throw w.wrong("strategy", "unsupported", "blocks of integers", "one of tensor, channel, group");
@@ -197,7 +206,8 @@ void quantization_config::read_compressed_tensors(json_fields const& f) {
     } else if (strategy != "channel" && strategy != "tensor") {
       throw w.wrong("strategy", "unsupported", in_quotes(strategy), "one of tensor, channel, group, block");
     }
-    if (g.has("input_activations")) read_inputs(g.fields("input_activations"), s);
+    // Inputs of four bits stay plain: no product takes them.
+    if (g.has("input_activations") && !fp4) read_inputs(g.fields("input_activations"), s);
 
     rule named{{}, s}, linears{{}, s};
     bool every = false;

@@ -21,6 +21,8 @@ enum class stored_weight : std::uint8_t {
   int_quantized,    // weight in int8, weight_scale, weight_zero_point, input_scale
   float_quantized,  // weight in e4m3, weight_scale, input_scale
   block_fp8,        // weight in e4m3, weight_scale_inv
+  nvfp4,            // weight_packed, two codes to a byte, weight_scale in e4m3, weight_global_scale
+  mxfp4,            // weight_packed, weight_scale in ue8m0
 };
 
 /// What a product's inputs become before it.

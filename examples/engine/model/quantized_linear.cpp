@@ -5,10 +5,12 @@
 #include <tenon/quant/import_block_fp8.hpp>
 #include <tenon/quant/import_compressed_tensors.hpp>
 #include <tenon/quant/import_gptq.hpp>
+#include <tenon/quant/import_microscaling.hpp>
 #include <tenon/quant/pack_weight.hpp>
 #include <tenon/quant/quantize_weight.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <deque>
 
@@ -49,11 +51,12 @@ class module_tensors {
   scale_view scales(char const* suffix, bool needed = true) {
     tensor_info const* t = find(suffix);
     if (!t && !needed) return {};
-    check(t, suffix, {dtype::f32, dtype::f16, dtype::bf16, dtype::f8_e8m0});
-    auto const e               = t->type == dtype::f32    ? scale_element::f32
-                                 : t->type == dtype::f16  ? scale_element::f16
-                                 : t->type == dtype::bf16 ? scale_element::bf16
-                                                          : scale_element::ue8m0;
+    check(t, suffix, {dtype::f32, dtype::f16, dtype::bf16, dtype::f8_e4m3, dtype::f8_e8m0, dtype::u8});
+    auto const e               = t->type == dtype::f32       ? scale_element::f32
+                                 : t->type == dtype::f16     ? scale_element::f16
+                                 : t->type == dtype::bf16    ? scale_element::bf16
+                                 : t->type == dtype::f8_e4m3 ? scale_element::e4m3
+                                                             : scale_element::ue8m0;
     auto const [rows, columns] = extents(*t);
     return {aligned(*t), e, rows, columns};
   }
@@ -137,12 +140,23 @@ status import_module(quantized_weight& to, module_tensors& t, stored_format cons
       return import_block_fp8(
           to, {.weight = t.matrix<e4m3>("weight", {dtype::f8_e4m3}), .weight_scale_inv = t.scales("weight_scale_inv")},
           {.block_rows = s.block_rows, .block_columns = s.group});
+    case stored_weight::nvfp4:
+      return import_nvfp4(to, {.weight_packed       = t.matrix<std::uint8_t>("weight_packed", {dtype::u8}),
+                               .weight_scale        = t.scales("weight_scale"),
+                               .weight_global_scale = t.scales("weight_global_scale")});
+    case stored_weight::mxfp4:
+      return import_mxfp4(to, {.weight_packed = t.matrix<std::uint8_t>("weight_packed", {dtype::u8}),
+                               .weight_scale  = t.scales("weight_scale")});
   }
   return {errc::unsupported, "import", "format"};
 }
 
-/// Scales times what all have in common, so that matrices of different factors can be joined. Factors are powers of two
-/// but for formats with a scale of the whole tensor.
+bool is_power_of_two(float v) {
+  int exponent = 0;
+  return std::frexp(v, &exponent) == 0.5f;
+}
+
+/// Scales times what all have in common, so that matrices of different factors can be joined: exact for powers of two.
 void fold_factor(quantized_weight& w) {
   for (float& s : w.scales) s *= w.factor;
   w.factor = 1;
@@ -159,8 +173,16 @@ void add_zero_points(quantized_weight& w) {
 bool may_join(quantized_linear const& a, quantized_linear const& b) {
   auto const& f = a.weight.format;
   auto const& g = b.weight.format;
-  return f.code == g.code && f.group == g.group && f.block_rows == g.block_rows &&
+  bool const  factors =
+      a.weight.factor == b.weight.factor || (is_power_of_two(a.weight.factor) && is_power_of_two(b.weight.factor));
+  return factors && f.code == g.code && f.group == g.group && f.block_rows == g.block_rows &&
          a.weight.columns == b.weight.columns && a.weight.order == b.weight.order && a.inputs == b.inputs;
+}
+
+/// The factor that all have, or 1 where theirs must be folded into the scales.
+float common_factor(std::span<quantized_linear const> parts) {
+  float const first = parts.front().weight.factor;
+  return std::all_of(parts.begin(), parts.end(), [&](auto const& p) { return p.weight.factor == first; }) ? first : 1.f;
 }
 
 /// The part of `from` that row `row` has, behind what `to` has already; a row of zeros for -1.
@@ -171,11 +193,12 @@ void append_row(std::vector<T>& to, std::vector<T> const& from, index_t row, ind
 }
 
 /// A matrix of the same format without rows yet.
-quantized_linear start_of(quantized_linear const& like, bool zero_points, index_t rows) {
+quantized_linear start_of(quantized_linear const& like, bool zero_points, float factor, index_t rows) {
   quantized_linear l;
   l.inputs                    = like.inputs;
   l.weight.format             = like.weight.format;
   l.weight.format.zero_points = zero_points;
+  l.weight.factor             = factor;
   l.weight.columns            = like.weight.columns;
   l.weight.order              = like.weight.order;
   l.weight.codes.reserve(static_cast<std::size_t>(rows * like.weight.columns));
@@ -204,12 +227,14 @@ weight_format format_of(quantize_choice choice, std::int64_t hidden) {
 
 weight_format format_of(stored_format const& s) {
   bool const fp8 = s.as == stored_weight::float_quantized || s.as == stored_weight::block_fp8;
-  return {.code        = fp8           ? weight_code::fp8
+  bool const fp4 = s.as == stored_weight::nvfp4 || s.as == stored_weight::mxfp4;
+  return {.code        = fp4           ? weight_code::fp4
+                         : fp8         ? weight_code::fp8
                          : s.bits <= 4 ? weight_code::int4
                                        : weight_code::int8,
           .group       = s.group,
           .block_rows  = s.block_rows,
-          .zero_points = s.as == stored_weight::awq || (s.bits == 4 && !fp8 && !s.symmetric)};
+          .zero_points = s.as == stored_weight::awq || (s.bits == 4 && !fp4 && !s.symmetric)};
 }
 
 std::optional<quantized_linear> read_quantized(checkpoint const& files, quantization_config const& config,
@@ -278,10 +303,11 @@ bool stack(quantized_linear& to, std::span<quantized_linear const> parts) {
     zeros = zeros || w.format.zero_points;
     rows += w.rows;
   }
-  to = start_of(parts.front(), zeros, rows);
+  float const factor = common_factor(parts);
+  to                 = start_of(parts.front(), zeros, factor, rows);
   for (auto const& part : parts) {
     quantized_weight w = part.weight;
-    fold_factor(w);
+    if (w.factor != factor) fold_factor(w);
     if (zeros) add_zero_points(w);
     auto const join = [](auto& all, auto const& more) { all.insert(all.end(), more.begin(), more.end()); };
     join(to.weight.codes, w.codes), join(to.weight.scales, w.scales), join(to.weight.zeros, w.zeros);
@@ -294,12 +320,13 @@ bool interleave_rows(quantized_linear& to, quantized_linear const& gate, quantiz
   if (!may_join(gate, up) || gate.weight.rows != up.weight.rows || gate.weight.format.block_rows > 1) return false;
   bool const       zeros    = gate.weight.format.zero_points || up.weight.format.zero_points;
   quantized_weight parts[2] = {gate.weight, up.weight};
+  float const      factor   = gate.weight.factor == up.weight.factor ? gate.weight.factor : 1.f;
   for (auto& w : parts) {
-    fold_factor(w);
+    if (w.factor != factor) fold_factor(w);
     if (zeros) add_zero_points(w);
   }
   index_t const rows = gate.weight.rows, padded = round_up(rows, index_t{8});
-  to = start_of(gate, zeros, 2 * padded);
+  to = start_of(gate, zeros, factor, 2 * padded);
   for (index_t first = 0; first < padded; first += 8)
     for (auto const& w : parts)
       for (index_t row = first; row < first + 8; ++row) append(to, w, row < rows ? row : -1);
