@@ -109,8 +109,11 @@ status gemm(context const& where, tensor_view<D, 3> d, tensor_view<A, 3> a, tens
 
   using pipeline        = epilogue::pipeline_of<Epilogue>;
   constexpr bool paired = pipeline::paired;
-  extent         batch{"batch"}, a_batch{"batch of a"}, b_batch{"batch of b"}, m{"m"}, n{"n"}, k{"k"}, b_rows{"n of b"};
-  contract       checked{"gemm"};
+  static_assert(
+      pipeline::segment != 2 && pipeline::segment <= 128 && (pipeline::segment & (pipeline::segment - 1)) == 0,
+      "tenon::gemm: stages look along 4, 8, 16, 32, 64 or 128 columns");
+  extent   batch{"batch"}, a_batch{"batch of a"}, b_batch{"batch of b"}, m{"m"}, n{"n"}, k{"k"}, b_rows{"n of b"};
+  contract checked{"gemm"};
   checked.shape(d, batch, m, n).shape(a, a_batch, m, k).shape(b, b_batch, b_rows, k);
   for (extent const* const e : {&a_batch, &b_batch})
     checked.require(e->value == batch.value || e->value == 1, errc::shape_mismatch, e->name, e->value, batch.value);

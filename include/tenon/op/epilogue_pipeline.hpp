@@ -194,7 +194,12 @@ struct slots<std::integer_sequence<int, Index...>, Stage...> : slot<Index, Stage
     if constexpr (At < First || At >= Last) {
       return;
     } else if constexpr (along_row<S>) {
-      s.along(segment, v, row, column, count);
+      if constexpr (N > S::segment) {  // several of its segments in one thread's hands
+        for (int first = 0; first < N; first += S::segment)
+          s.along(segment, *reinterpret_cast<float(*)[S::segment]>(v + first), row, column + first, count - first);
+      } else {
+        s.along(segment, v, row, column, count);
+      }
     } else if constexpr (with_row_value<S>) {
       float const value = values[row_values_before(At)];
       TENON_UNROLL_DEVICE
