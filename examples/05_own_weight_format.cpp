@@ -21,7 +21,7 @@ int main() {
   for (auto const largest : file_largest) weight.scales.push_back(largest / 127);
 
   // Once, when the model is loaded: into the one layout that every kernel reads.
-  tenon::packed_layout          layout = tenon::packed_layout_of(weight.format, 3, 4, tenon::pack_order::pairs);
+  tenon::packed_layout         layout = tenon::packed_layout_of(weight.format, 3, 4, tenon::pack_order::pairs);
   alignas(16) static std::byte memory[8192];
   if (!tenon::pack_weight(layout, tenon::dense(memory, layout.bytes()), weight, tenon::pack_order::pairs).ok())
     return 1;

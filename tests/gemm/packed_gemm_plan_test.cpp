@@ -60,6 +60,7 @@ TEST(packed_gemm_plan, does_not_look_at_the_batch_where_it_must_not) {
   for (index_t const m : {2, 8, 31, 64, 4096}) {
     auto const plan = plan_packed_gemm(shape_of({weight_code::int8}, m, 4096, 4096), have);
     EXPECT_EQ(plan.policy.kind, alone.policy.kind) << m;
+    EXPECT_EQ(plan.policy.depth, alone.policy.depth) << m;
     EXPECT_EQ(plan.splits, 1) << m;
   }
 }

@@ -98,8 +98,8 @@ packed_gemm_shape shape_of(packed_gemm_params<D, A, Weight, Epilogue> const& par
 }
 
 template <class D, class A, class Weight, class Epilogue>
-status packed_gemm(context const& where, packed_gemm_params<D, A, Weight, Epilogue>& params,
-                   packed_gemm_options const& options) {
+status run_packed_gemm(packed_gemm_params<D, A, Weight, Epilogue>& params, context const& where,
+                       packed_gemm_options const& options) {
   using input = std::remove_const_t<A>;
   static_assert(packed_gemm_input<input>, "tenon::gemm: the elements of a must be f32, f16, bf16, int8_t or e4m3");
   static_assert(Weight::order == pack_order_for<input>,
@@ -190,7 +190,7 @@ status gemm(context const& where, tensor_view<D, 2> d, tensor_view<A, 2> a, pack
                 "tenon::gemm: inputs of 8 bits come with scales, as quantized_rows");
   packed_gemm_params<D, std::remove_const_t<A>, packed_weight<Code, Scales, Order>, Epilogue> params{
       .d = d, .a = as_const(a), .b = b, .epilogue = epilogue::from(epilogue)};
-  return detail::packed_gemm(where, params, options);
+  return detail::run_packed_gemm(params, where, options);
 }
 
 /// The same of quantised inputs, A[i,k] = scale[i, k / group] code[i,k]: the products of int8 codes with int8 weights of row
@@ -210,7 +210,7 @@ status gemm(context const& where, tensor_view<D, 2> d, quantized_rows<Code8> a, 
       .a_scales = a.scales,
       .a_group  = a.group,
       .epilogue = epilogue::from(epilogue)};
-  return detail::packed_gemm(where, params, options);
+  return detail::run_packed_gemm(params, where, options);
 }
 
 }  // namespace tenon::inline TENON_TARGET

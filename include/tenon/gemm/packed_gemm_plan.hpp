@@ -87,15 +87,18 @@ constexpr bool is_legal(packed_gemm_policy const& p, packed_gemm_shape const& sh
 /// One candidate: this policy with K in `splits` parts.
 constexpr packed_gemm_plan plan_of(packed_gemm_policy const& p, int splits, packed_gemm_shape const& shape,
                                    packed_gemm_resources const& have) {
-  gemm_card const card     = gemm_card_of(have.as);
-  index_t const   k        = shape.b.blocks() * packed::atom_columns;
-  index_t const   tiles    = ceil_div(shape.b.rows, p.rows) * ceil_div(shape.m, p.tokens);
-  int const       sms      = have.multiprocessors > 0 ? have.multiprocessors : have.as.multiprocessors();
-  auto const      shared   = p.shared_bytes(shape.b.code, shape.input_bytes);
-  int const       resident = p.kind == packed_gemm_kind::vector                                   ? 4
-                             : shared > 0 && 2 * (shared + 1024) <= have.as.shared_bytes() + 1024 ? 2
-                                                                                                  : 1;
-  double const    slots    = static_cast<double>(sms) * resident;
+  gemm_card const card   = gemm_card_of(have.as);
+  index_t const   k      = shape.b.blocks() * packed::atom_columns;
+  index_t const   tiles  = ceil_div(shape.b.rows, p.rows) * ceil_div(shape.m, p.tokens);
+  int const       sms    = have.multiprocessors > 0 ? have.multiprocessors : have.as.multiprocessors();
+  auto const      shared = p.shared_bytes(shape.b.code, shape.input_bytes);
+  // By registers, the large tile is alone on its multiprocessor.
+  bool const   two      = shared > 0 && 2 * (shared + 1024) <= have.as.shared_bytes() + 1024;
+  int const    resident = p.kind == packed_gemm_kind::vector                    ? 4
+                          : p.kind == packed_gemm_kind::tile && p.threads > 128 ? 1
+                          : two                                                 ? 2
+                                                                                : 1;
+  double const slots    = static_cast<double>(sms) * resident;
 
   packed_gemm_plan plan{p, splits};
   plan.blocks          = tiles * splits;
@@ -137,6 +140,8 @@ constexpr packed_gemm_plan best_plan(packed_gemm_shape const& shape, packed_gemm
       bool const copied     = policy.kind == packed_gemm_kind::stream && !policy.bulk && have.as.number >= 90;
       bool const serves_all = !policy.on_host() && (!policy.wide || policy.kind == packed_gemm_kind::vector || copied);
       if (serves_all != last_resort || !is_legal(policy, shape, have.as) || (kind && policy.kind != *kind)) continue;
+      // Deeper stages are shared by more warps along K, which add in another order.
+      if (have.batch_invariant && policy.kind == packed_gemm_kind::stream && policy.depth != 256) continue;
       index_t const steps = ceil_div(shape.b.blocks() * atom_columns, policy.depth);
       bool const    whole = policy.on_host() || policy.kind == packed_gemm_kind::vector || have.batch_invariant;
       for (int splits = 1; splits <= (whole ? 1 : 16); ++splits) {
@@ -178,8 +183,8 @@ constexpr packed_gemm_plan plan_two_steps(packed_gemm_shape const& shape, packed
   return plan;
 }
 
-/// The best candidate of the menu. With batch_invariant the kind of kernel is that of one token and K is not split, because
-/// kind and split decide in which order a row's products are added.
+/// The best candidate of the menu. With batch_invariant the kind of kernel is that of one token, K is not split and stages have
+/// one depth, because these decide in which order a row's products are added.
 constexpr packed_gemm_plan plan_packed_gemm(packed_gemm_shape const& shape, packed_gemm_resources const& have) {
   if (have.batch_invariant && !have.as.is_host()) {
     auto one        = shape;
