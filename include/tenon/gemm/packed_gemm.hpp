@@ -23,6 +23,9 @@ namespace tenon {
 
 struct packed_gemm_options {
   std::optional<packed_gemm_plan> plan = {};  // instead of plan_packed_gemm's
+  /// The launch before this one on the stream does not write b: the streaming kernel may start while that one still runs, and
+  /// load weights (sm_90 on; arch/cuda/dependency.cuh).
+  bool overlaps_previous = false;
 };
 
 /// Elements that a product with packed weights multiplies: 16 bits and f32 as they are, 8 bits with scales.
@@ -46,7 +49,8 @@ constexpr bool compiles(packed_gemm_policy const& p) {
 }
 
 template <class Policy, class D, class A, class Weight, class Epilogue>
-status launch_packed_gemm(packed_gemm_params<D, A, Weight, Epilogue> const& params, context const& where) {
+status launch_packed_gemm(packed_gemm_params<D, A, Weight, Epilogue> const& params, bool overlaps_previous,
+                          context const& where) {
   constexpr packed_gemm_policy policy = Policy::value;
   using shape                         = packed_gemm_params<D, A, Weight, Epilogue>;
   using pipeline                      = typename shape::pipeline;
@@ -64,10 +68,11 @@ status launch_packed_gemm(packed_gemm_params<D, A, Weight, Epilogue> const& para
                         static_cast<double>(params.a.extent[1] / params.splits);
     auto const launch = [&](void (*kernel)(shape const), std::size_t shared_bytes) {
       return arch::launch("gemm", where,
-                          {.grid           = static_cast<unsigned>(blocks),
-                           .block          = static_cast<unsigned>(policy.threads),
-                           .shared_bytes   = shared_bytes,
-                           .work_per_block = work},
+                          {.grid              = static_cast<unsigned>(blocks),
+                           .block             = static_cast<unsigned>(policy.threads),
+                           .shared_bytes      = shared_bytes,
+                           .work_per_block    = work,
+                           .overlaps_previous = overlaps_previous && policy.kind == packed_gemm_kind::stream},
                           kernel, params);
     };
     if constexpr (lanes) {
@@ -159,8 +164,9 @@ status run_packed_gemm(packed_gemm_params<D, A, Weight, Epilogue>& params, conte
   }
   if (!packed::is_legal(plan.policy, shape_of(params, where), {where.arch}))
     return {errc::unsupported, "gemm", "plan.policy"};
-  return dispatch_policy<packed_gemm_menu>(
-      "gemm", plan.policy, [&]<class Policy>(Policy) { return launch_packed_gemm<Policy>(params, where); });
+  return dispatch_policy<packed_gemm_menu>("gemm", plan.policy, [&]<class Policy>(Policy) {
+    return launch_packed_gemm<Policy>(params, options.overlaps_previous, where);
+  });
 }
 
 }  // namespace detail

@@ -18,6 +18,9 @@
 //  A full barrier per stage counts the copies that have landed, an empty one the warps that have read them; no block
 //  barrier inside the loop. An element's sum depends on k, the format, the units and the number of splits alone.
 //
+//  A launch that overlaps the one before it (packed_gemm_options::overlaps_previous) has its first stages of B under way when A
+//  is ready.
+//
 //  Traffic: B once per `tokens` rows of A, A once per panel, from L2. Docs: docs/operators/packed_gemm.md.
 //  The ring follows NVIDIA's CUDA C++ Programming Guide, "Asynchronous data copies using the tensor memory accelerator";
 //  splitting K inside a block, IST-DASLab/marlin (idea).
@@ -154,8 +157,8 @@ struct packed_gemm_stream_producer {
                 arch::lane() % tile_type::chunks_per_row * tile_type::per_chunk;
   }
 
-  /// Starts everything that stage `s` of K brings into `to`.
-  __device__ void fill(stage_type& to, arch::mbarrier* full, int s) const {
+  /// Starts what stage `s` of K brings of B, with the scales of its groups.
+  __device__ void bring_weights(stage_type& to, arch::mbarrier* full, int s) const {
     int const              lane = arch::lane(), column = s * Shape::depth, here = min(Shape::depth, columns - column);
     int const              bytes = here * (Shape::atoms * packed::atom_bytes(Shape::code) / packed::atom_columns);
     std::byte const* const from  = weight + static_cast<index_t>(s) * Shape::weight_bytes;
@@ -184,7 +187,11 @@ struct packed_gemm_stream_producer {
           arch::cp_async<16>(static_cast<std::byte*>(shared) + at, global + at);
       });
     }
-    // Scales of units: few words, wherever they are.
+  }
+
+  /// Starts the rest, after bring_weights: A's rows, and the scales of units, few words wherever they are.
+  __device__ void bring_inputs(stage_type& to, arch::mbarrier* full, int s) const {
+    int const lane = arch::lane(), column = s * Shape::depth, here = min(Shape::depth, columns - column);
     if constexpr (Shape::blocked)
       if (int const at = lane * Shape::unit; at < here)
         put(to.block_scale[lane], reinterpret_cast<float const*>(scales) + (column + at) / group);
@@ -438,9 +445,16 @@ __global__ __launch_bounds__(Policy::value.threads, Policy::value.tokens >= 32 ?
   if (arch::warp() == shape::consumers) {
     // Load.
     packed_gemm_stream_producer<shape, A, Weight> const producer(p, row, b_row);
+    // The first round's weights need not wait for the launch that makes A.
+    int const ahead = policy.bulk ? min(begin + stages, end) : begin;
+    for (int s = begin; s < ahead; ++s) producer.bring_weights(stage[s - begin], barrier + (s - begin), s);
+    arch::wait_for_previous_launch();
     for (int s = begin; s < end; ++s, next()) {
-      arch::mbarrier_wait(barrier + stages, phase ^ 1);  // the first round passes
-      producer.fill(*stage, barrier, s);
+      if (s >= ahead) {
+        arch::mbarrier_wait(barrier + stages, phase ^ 1);  // the first round passes
+        producer.bring_weights(*stage, barrier, s);
+      }
+      producer.bring_inputs(*stage, barrier, s);
     }
   } else {
     // Multiply.
@@ -475,6 +489,8 @@ __global__ __launch_bounds__(Policy::value.threads, Policy::value.tokens >= 32 ?
     }
   }
   arch::sync_block();  // the ring's memory is the end's now
+  arch::wait_for_previous_launch();
+  arch::allow_next_launch();
 
   // Sum the parts; scale; fuse; store.
   auto& shared = arch::shared<packed_gemm_stream_end<shape, pipeline>>();
