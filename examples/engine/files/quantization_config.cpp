@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "engine/error.hpp"
+#include "engine/files/json.hpp"
 #include "engine/text/pattern.hpp"
 
 namespace tenon::engine {

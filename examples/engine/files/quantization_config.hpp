@@ -7,10 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/files/json.hpp"
-
 namespace tenon::engine {
 
+class json_fields;
 class pattern;
 
 /// The tensors that a matrix is stored as.
