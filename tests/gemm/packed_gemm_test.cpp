@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <string>
@@ -131,5 +132,26 @@ TEST(packed_gemm, multiplies_quantised_rows) {
 }
 
 TEST(packed_gemm, gates) { agrees<float, float>(int8_rows, {3, 44, 70}, tenon::epilogue::swiglu()); }
+
+// Each row has the same bits alone and in every batch, whichever kernel the batch gets.
+TEST(packed_gemm, is_batch_invariant_where_it_must_be) {
+  constexpr index_t     rows = 35, n = 70, k = 600;
+  device_weight         b(random_weight(int4_groups, n, k, 11), pack_order::pairs);
+  test::tensor<bf16, 2> a(rows, k), d(rows, n), alone(rows, n);
+  tenon::packed_weight<weight_code::int4, tenon::scale_kind::group, pack_order::pairs> const weight{
+      b.packed.layout, b.bytes.view().data};
+  a.random(4);
+  test::on_every_target([&](tenon::context where) {
+    where.batch_invariant = true;
+    ASSERT_TRUE(tenon::gemm(where, d.view(), a.view(), weight).ok());
+    for (index_t const count : {1, 9, 20}) {
+      for (index_t i = 0; i < rows; i += count) {
+        index_t const now = std::min(count, rows - i);
+        ASSERT_TRUE(tenon::gemm(where, alone.view().slice(i, now), a.view().slice(i, now), weight).ok());
+      }
+      EXPECT_TRUE(test::same_bits(alone.values(), d.values())) << count << " rows at a time";
+    }
+  });
+}
 
 }  // namespace
