@@ -10,6 +10,7 @@ report.py self-test NVCC                                      a planted kernel t
 import json
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -72,7 +73,10 @@ def compile_source(nvcc, root, source, architectures, output):
 def compile_one(nvcc, root, source, result, architectures):
     root, result = pathlib.Path(root), pathlib.Path(result)
     with tempfile.TemporaryDirectory() as scratch:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         run = compile_source(nvcc, root, root / source, architectures, f"{scratch}/a.o")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     if run.returncode != 0:
         print("\n".join(line for line in (run.stdout + run.stderr).splitlines() if "ptxas info" not in line)[:6000])
         return 1
@@ -82,7 +86,7 @@ def compile_one(nvcc, root, source, result, architectures):
         k["kernel"] = short(names[k["kernel"]])
     kernels = [k for k in kernels if not k["kernel"].startswith("arch::probe")]
     result.parent.mkdir(parents=True, exist_ok=True)
-    result.write_text(json.dumps({"source": str(source), "kernels": kernels}, indent=1))
+    result.write_text(json.dumps({"source": str(source), "seconds": seconds, "architectures": architectures, "kernels": kernels}, indent=1))
     spilling = [k for k in kernels if k["spilled"]]
     for k in spilling:
         print(f"spills {k['spilled']} bytes on {k['architecture']}: {k['kernel']}")
@@ -91,9 +95,11 @@ def compile_one(nvcc, root, source, result, architectures):
 
 
 def table(directory):
-    rows = {}
+    rows, times = {}, {}
     for path in sorted(pathlib.Path(directory).glob("*.json")):
-        for k in json.loads(path.read_text())["kernels"]:
+        read = json.loads(path.read_text())
+        times[read["source"]] = max(times.get(read["source"], (0, [])), (read["seconds"], read["architectures"]))
+        for k in read["kernels"]:
             rows.setdefault(k["kernel"], {})[k["architecture"]] = k
     architectures = sorted({a for row in rows.values() for a in row}, key=lambda a: (int(re.search(r"\d+", a)[0]), a))
     print("registers" + "".join(f"{a:>9}" for a in architectures) + "   spilled  shared  stack  kernel (static shared memory, bytes)")
@@ -103,6 +109,9 @@ def table(directory):
               "".join(f"{max(k[what] for k in row.values()):>{width}}" for what, width in (("spilled", 10), ("shared", 8), ("stack", 7))) +
               f"  {name}")
     print(f"{len(rows)} kernels, {sum(any(k['spilled'] for k in row.values()) for row in rows.values())} spill")
+    for source, (seconds, architectures) in times.items():
+        if "compile_time" in source:
+            print(f"compile time of {source} for {' '.join(architectures)}: {seconds:.1f} CPU seconds")
     return 0
 
 
