@@ -1,12 +1,14 @@
 #pragma once
 //  Linear layers as the decoder calls them: dense or packed weights behind one call.
 #include <tenon/core/throw_if.hpp>
+#include <tenon/embedding/embedding_gather.hpp>
 #include <tenon/gemm/gemm.hpp>
 #include <tenon/quant/quantized_rows.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -59,7 +61,13 @@ class product_space {
   }
   void reserve_pair(linear_set<T> const& l, std::size_t tokens) {
     reserve(l, tokens);
-    if (!l.interleaved) grow(gate_, tokens * static_cast<std::size_t>(l.outputs / 2));
+    if (l.interleaved) return;
+    grow(gate_, tokens * static_cast<std::size_t>(l.outputs / 2));
+    grow(up_, tokens * static_cast<std::size_t>(l.outputs / 2));
+    std::vector<std::int32_t> rows(tokens);
+    std::iota(rows.begin(), rows.end(), 0);
+    rows_ = array<std::int32_t>(tokens);
+    rows_.upload(rows);
   }
 
   /// d = a W^T + bias (+ residual, where its data is not null). d may be the residual.
@@ -69,7 +77,7 @@ class product_space {
     product_input<T>           in{{}, a};
     array<std::int32_t> const* order = nullptr;
     for (auto const& part : l.parts) {
-      product_finish<T> finish{{part.bias.data()}, {}, residual};
+      product_finish<T> finish{{part.bias.data()}, residual};
       if (residual.data) finish.residual.data += first * residual.column_stride;
       prepare(where, in, order, a, part);
       multiply(where, columns(d, first, part.outputs), in, part, finish);
@@ -89,11 +97,15 @@ class product_space {
       else throw_if(gemm(where, d, a, gate.view(), {}, gated_finish(gate.bias.data())));
       return;
     }
-    linear<T> const& up   = l.parts.back();
-    auto const       half = gate_.view(d.extent[0], d.extent[1]);
-    multiply(where, half, in, gate, {{gate.bias.data()}});
+    linear<T> const& up     = l.parts.back();
+    index_t const    tokens = d.extent[0], columns = d.extent[1];
+    auto const       gates = gate_.view(tokens, columns), ups = up_.view(tokens, columns);
+    multiply(where, gates, in, gate, {{gate.bias.data()}});
     prepare(where, in, order, a, up);
-    multiply(where, d, in, up, {{up.bias.data()}, epilogue::residual(as_const(half))});
+    multiply(where, ups, in, up, {{up.bias.data()}});
+    // Every row of ups in its own place, through an epilogue.
+    throw_if(embedding_gather(where, d, as_const(ups), std::as_const(rows_).view(tokens),
+                              times_gate<T>{epilogue::residual(as_const(gates))}));
   }
 
  private:
@@ -132,7 +144,9 @@ class product_space {
   array<T>           permuted_;  // (tokens, inputs)
   array<std::int8_t> codes_;     // (tokens, inputs)
   array<float>       scales_;    // (tokens, groups of inputs)
-  array<T>           gate_;      // (tokens, intermediate)
+  // Of a gate and an up that were not joined.
+  array<T>            gate_, up_;  // (tokens, intermediate)
+  array<std::int32_t> rows_;       // (tokens): 0, 1, 2, ...
 };
 
 }  // namespace tenon::engine::inline TENON_TARGET

@@ -15,16 +15,14 @@ struct optional_bias {
   }
 };
 
-/// silu(gate) * (v + bias) + residual, where each but v may be absent.
+/// v + bias + residual, where either may be absent.
 template <class T>
 struct product_finish {
   optional_bias<T>            bias;
-  epilogue::residual_stage<T> gate     = {};  // data null: none
-  epilogue::residual_stage<T> residual = {};
+  epilogue::residual_stage<T> residual = {};  // data null: none
 
   TENON_HD float operator()(float v, index_t row, index_t column) const {
     v = bias(v, row, column);
-    if (gate.data) v *= tenon::silu(gate(0, row, column));
     return residual.data ? residual(v, row, column) : v;
   }
   template <int N>
@@ -33,11 +31,17 @@ struct product_finish {
       TENON_UNROLL_DEVICE
       for (int e = 0; e < N; ++e) v[e] = bias(v[e], row, column + e);
     }
-    if (gate.data) {
-      TENON_UNROLL_DEVICE
-      for (int e = 0; e < N; ++e) v[e] *= tenon::silu(gate(0, row, column + e));
-    }
     if (residual.data) residual.run(v, row, column);
+  }
+};
+
+/// silu(gate) * v, of a gate in memory.
+template <class T>
+struct times_gate {
+  epilogue::residual_stage<T> gate;
+
+  TENON_HD float operator()(float v, index_t row, index_t column) const {
+    return tenon::silu(gate(0, row, column)) * v;
   }
 };
 
