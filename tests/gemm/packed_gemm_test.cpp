@@ -99,7 +99,9 @@ void agrees(weight_format const& format, shape const& s, Epilogue epilogue = {})
             else return tenon::gemm(where, d.view(), a.view(), weight, {}, epilogue);
           });
       ASSERT_TRUE(done.ok()) << done.subject;
-      EXPECT_LE(test::relative_error(d.values(), want), test::tolerance<D>());
+      // Ada's tensor cores keep 13 fraction bits in a sum of e4m3 products (simt/tensor_core/model.hpp).
+      double const bound = std::is_same_v<A, e4m3> ? 1e-3 : test::tolerance<D>();
+      EXPECT_LE(test::relative_error(d.values(), want), bound);
       if (run == 1) {
         EXPECT_TRUE(test::same_bits(d.values(), first));
       }

@@ -22,10 +22,10 @@ inline double add_to_odd(double a, double b) {
   return bit_cast<double>((lost < 0) == (sum < 0) ? bits + 1 : bits - 1);
 }
 inline float narrow_to_odd(double v) {
-  auto const near = static_cast<float>(v);
-  auto const back = static_cast<double>(near);
-  auto const bits = bit_cast<std::uint32_t>(near);
-  if (back == v || v != v || (bits & 1) != 0) return near;
+  auto const nearest = static_cast<float>(v);
+  auto const back    = static_cast<double>(nearest);
+  auto const bits    = bit_cast<std::uint32_t>(nearest);
+  if (back == v || v != v || (bits & 1) != 0) return nearest;
   bool const outward = v < 0 ? v < back : v > back;
   return bit_cast<float>(outward ? bits + 1 : bits - 1);
 }
