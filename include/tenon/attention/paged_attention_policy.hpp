@@ -39,7 +39,7 @@ struct paged_attention_problem {
   bool    narrow           = false;  // q, k and v have one 16-bit type
 };
 
-namespace detail {
+namespace attention_planning {
 /// The least of the list that is not below `dim`.
 template <int... List>
 constexpr int padded_dim(index_t dim) {
@@ -47,15 +47,15 @@ constexpr int padded_dim(index_t dim) {
   (void)((dim <= List && (r = List, true)) || ...);
   return r;
 }
-}  // namespace detail
+}  // namespace attention_planning
 
 /// Rows' results never depend on `rows` and `warps`: a policy may follow the batch without touching batch invariance.
 constexpr paged_attention_policy choose_paged_attention_policy(architecture as, paged_attention_problem const& p) {
   index_t const dim = p.head_dim < p.value_dim ? p.value_dim : p.head_dim;
   if (as.is_host())
-    return {attention_unit::thread, detail::padded_dim<8, 16, 32, 64, 80, 96, 128, 256>(dim), 32, 64, 0, 1};
+    return {attention_unit::thread, attention_planning::padded_dim<8, 16, 32, 64, 80, 96, 128, 256>(dim), 32, 64, 0, 1};
   if (!p.vectorised) return {attention_unit::vector, 256, 8, 32, 4, 1};
-  int const padded = detail::padded_dim<64, 128, 256>(dim);
+  int const padded = attention_planning::padded_dim<64, 128, 256>(dim);
   if (!p.narrow) return {attention_unit::vector, padded, 8, 32, 4, 8};
   bool const few = p.max_query_length > 0 && p.max_query_length * p.group <= 16;
   return {attention_unit::matrix, padded, few ? 16 : 64, padded == 256 ? 32 : 64, few ? 1 : 4, 8};

@@ -97,7 +97,7 @@ constexpr index_t gemm_tiles(gemm_policy const& p, gemm_shape const& s) {
   return ceil_div(s.m, p.rows) * ceil_div(s.n, p.d_columns(s.epilogue));
 }
 
-namespace detail {
+namespace planning {
 
 /// Blocks of a policy that one multiprocessor holds: by shared memory, threads and registers (accumulators and 64 more).
 constexpr int gemm_residents(gemm_policy const& p, architecture as) {
@@ -134,7 +134,7 @@ constexpr double gemm_wave_time(gemm_policy const& p, gemm_shape const& s, gemm_
   return alone > l2 ? alone : l2;
 }
 
-}  // namespace detail
+}  // namespace planning
 
 /// One candidate: this policy with K in `splits` parts.
 constexpr gemm_plan plan_of(gemm_policy const& p, int splits, gemm_shape const& s, gemm_resources const& have) {
@@ -150,7 +150,7 @@ constexpr gemm_plan plan_of(gemm_policy const& p, int splits, gemm_shape const& 
 
   auto const    card      = gemm_card_of(have.as);
   int const     sms       = have.multiprocessors > 0 ? have.multiprocessors : have.as.multiprocessors();
-  int const     residents = detail::gemm_residents(p, have.as);
+  int const     residents = planning::gemm_residents(p, have.as);
   double const  slots     = static_cast<double>(sms) * residents;
   index_t const step      = p.depth > 0 ? 2 * p.depth / s.element_bytes : 1;
   double const  depth     = static_cast<double>(ceil_div(ceil_div(s.k, step), index_t{splits}) * step);
@@ -159,7 +159,9 @@ constexpr gemm_plan plan_of(gemm_policy const& p, int splits, gemm_shape const& 
 
   double const whole = static_cast<double>(static_cast<index_t>(plan.waves));
   double const rest  = static_cast<double>(plan.blocks) - whole * slots;
-  auto const wave = [&](double blocks) { return detail::gemm_wave_time(p, s, card, sms, blocks, depth, b_rows) + 0.5; };
+  auto const   wave  = [&](double blocks) {
+    return planning::gemm_wave_time(p, s, card, sms, blocks, depth, b_rows) + 0.5;
+  };
   double const waves = whole * (whole > 0 ? wave(slots) : 0) + (rest > 0 ? wave(rest) : 0);
 
   double const b_total = static_cast<double>(s.n) * (s.epilogue.paired ? 2 : 1), m = static_cast<double>(s.m);

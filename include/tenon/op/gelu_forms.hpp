@@ -15,8 +15,6 @@
 
 namespace tenon {
 
-namespace detail {
-
 /// a Phi(-a) for a in [0, 5]: the polynomial of degree 12 with root 0 whose largest error is least (Remez), 6.8e-6. In
 /// u = 2a/5 - 1 its coefficients stay small; in powers of a itself fp32 would lose three digits.
 template <class T>
@@ -58,18 +56,16 @@ TENON_HD constexpr T gelu_tail_14(T a) {
   return a * q;
 }
 
-}  // namespace detail
-
 /// x Phi(x) by a polynomial of degree 12.
 TENON_HD constexpr float gelu_poly_12(float x) {
   float const a = x < 0.f ? -x : x;
-  return (x < 0.f ? 0.f : x) - (a < 5.f ? detail::gelu_tail_12(a) : 0.f);
+  return (x < 0.f ? 0.f : x) - (a < 5.f ? gelu_tail_12(a) : 0.f);
 }
 
 /// x Phi(x) by a polynomial of degree 14.
 TENON_HD constexpr float gelu_poly_14(float x) {
   float const a = x < 0.f ? -x : x;
-  return (x < 0.f ? 0.f : x) - (a < 5.5f ? detail::gelu_tail_14(a) : 0.f);
+  return (x < 0.f ? 0.f : x) - (a < 5.5f ? gelu_tail_14(a) : 0.f);
 }
 
 /// x Phi(x) by five terms of 7.1.26. Beyond 14 both factors are 0 in fp32.

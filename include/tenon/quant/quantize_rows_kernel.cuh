@@ -90,9 +90,9 @@ __device__ inline float scale_of(std::int32_t largest) {
     scale = v / largest_code<Code>;
   } else {
     constexpr float inverse = 1.f / largest_code<Code>;
-    float const     near    = v * inverse;
-    float const     exact   = arch::fma(arch::fma(-largest_code<Code>, near, v), inverse, near);
-    scale                   = exact == exact ? exact : near;  // an infinity has no remainder
+    float const     close   = v * inverse;
+    float const     exact   = arch::fma(arch::fma(-largest_code<Code>, close, v), inverse, close);
+    scale                   = exact == exact ? exact : close;  // an infinity has no remainder
   }
   return scale < 1.17549435e-38f ? 0.f : scale;
 }

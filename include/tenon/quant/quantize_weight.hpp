@@ -38,7 +38,7 @@ struct quantize_weight_options {
   tensor_view<float const, 1> importance = {};     // searched: (columns) weights of the squared errors; none: all equal
 };
 
-namespace detail {
+namespace quantizer {
 
 /// v to an integer, ties to even, for |v| < 2^22.
 inline float nearest_integer(float v) { return (v + 12582912.f) - 12582912.f; }
@@ -210,7 +210,7 @@ inline std::uint8_t float_code(float w, weight_grid const& g, weight_code code) 
   return code == weight_code::fp8 ? tenon::e4m3(v).bits : tenon::e2m1(v).bits;
 }
 
-}  // namespace detail
+}  // namespace quantizer
 
 /// code[i,j] = round_half_even(w[i,j] / scale[i / block_rows, j / group]), saturated; see quantized_weight
 ///
@@ -283,9 +283,9 @@ status quantize_weight(quantized_weight& out, tensor_view<W, 2> w, weight_format
       if (m > 0) least = min(least, static_cast<double>(m));
     }
   }
-  q.factor = detail::choose_factor(format, largest, least);
+  q.factor = quantizer::choose_factor(format, largest, least);
 
-  detail::weight_cell cell;
+  quantizer::weight_cell cell;
   for (index_t band = 0; band < bands; ++band)
     for (index_t g = 0; g < groups; ++g) {
       index_t const row = band * format.block_rows, height = min(index_t{format.block_rows}, q.rows - row);
@@ -304,7 +304,7 @@ status quantize_weight(quantized_weight& out, tensor_view<W, 2> w, weight_format
         }
       if (options.per_tensor) cell.greatest = static_cast<float>(largest);
 
-      auto const grid = detail::choose_grid(cell, format, static_cast<double>(q.factor), options);
+      auto const grid = quantizer::choose_grid(cell, format, static_cast<double>(q.factor), options);
       auto const at   = static_cast<std::size_t>(band * q.groups() + g);
       q.scales[at]    = grid.stored;
       int offset      = format.code == weight_code::int4 ? 8 : 0;
@@ -315,9 +315,9 @@ status quantize_weight(quantized_weight& out, tensor_view<W, 2> w, weight_format
         std::uint8_t* const to   = q.codes.data() + (row + i) * q.columns + column;
         if (integer)
           for (index_t j = 0; j < width; ++j)
-            to[j] = static_cast<std::uint8_t>(detail::integer_code(from[j], grid) + offset);
+            to[j] = static_cast<std::uint8_t>(quantizer::integer_code(from[j], grid) + offset);
         else
-          for (index_t j = 0; j < width; ++j) to[j] = detail::float_code(from[j], grid, format.code);
+          for (index_t j = 0; j < width; ++j) to[j] = quantizer::float_code(from[j], grid, format.code);
       }
     }
   out = std::move(q);
