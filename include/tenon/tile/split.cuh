@@ -2,6 +2,7 @@
 //  A sum over K that several blocks share: each hands in its part of a tile, and the block that comes last adds all parts in
 //  their order. So the result does not depend on who came when, and no block waits for another.
 #include <tenon/arch/arch.cuh>
+#include <tenon/core/tensor_view.hpp>
 #include <tenon/core/vec.hpp>
 
 namespace tenon::inline TENON_TARGET::tile {
