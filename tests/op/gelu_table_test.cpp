@@ -105,13 +105,13 @@ form const forms[] = {
     {"gelu_poly_12", "max(x, 0) - \\|x\\| Q(x), degree 12, 0 beyond 5",
      [](real x) {
        real const a = std::abs(x);
-       return std::max(x, real(0)) - (a < 5 ? tenon::detail::gelu_tail_12(a) : 0);
+       return std::max(x, real(0)) - (a < 5 ? tenon::gelu_tail_12(a) : 0);
      },
      tenon::gelu_poly_12, 6.9e-6, 2e-7},
     {"gelu_poly_14", "max(x, 0) - \\|x\\| Q(x), degree 14, 0 beyond 5.5",
      [](real x) {
        real const a = std::abs(x);
-       return std::max(x, real(0)) - (a < 5.5L ? tenon::detail::gelu_tail_14(a) : 0);
+       return std::max(x, real(0)) - (a < 5.5L ? tenon::gelu_tail_14(a) : 0);
      },
      tenon::gelu_poly_14, 5.8e-7, 2e-8},
 };
