@@ -49,7 +49,7 @@ TEST(packed_gemm_stream, every_format_with_inputs_of_16_bits) {
   agrees<bulk_8, float, bf16, int8, scale_kind::group>({int8, 16, 1, false}, s);
   agrees<bulk_8, float, bf16, fp8, scale_kind::row>(fp8_rows, s);
   agrees<bulk_8, float, f16, fp8, scale_kind::block>(fp8_blocks, {3, 150, 300, 0, 1, 4});
-  agrees<bulk_8, float, f16, fp4, scale_kind::group>(fp4_groups, s);
+  agrees<bulk_16, float, f16, fp4, scale_kind::group>(fp4_groups, s);
 }
 
 TEST(packed_gemm_stream, every_format_with_inputs_of_8_bits) {

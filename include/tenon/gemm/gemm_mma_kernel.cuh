@@ -23,8 +23,8 @@
 namespace tenon::inline TENON_TARGET::kernel {
 
 template <class Policy, class D, class T, class Pipeline>
-__global__ __launch_bounds__(Policy::value.threads) void gemm_mma(
-    __grid_constant__ gemm_params<D, T, Pipeline> const p) {
+__global__ __launch_bounds__(Policy::value.threads,
+                             1) void gemm_mma(__grid_constant__ gemm_params<D, T, Pipeline> const p) {
   constexpr gemm_policy policy  = Policy::value;
   constexpr bool        swapped = policy.swapped;
   constexpr int         stages  = policy.stages;

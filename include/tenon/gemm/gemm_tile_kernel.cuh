@@ -15,8 +15,8 @@
 namespace tenon::inline TENON_TARGET::kernel {
 
 template <class Policy, class D, class Pipeline>
-__global__ __launch_bounds__(Policy::value.threads) void gemm_tile(
-    __grid_constant__ gemm_params<D, float, Pipeline> const p) {
+__global__ __launch_bounds__(Policy::value.threads,
+                             1) void gemm_tile(__grid_constant__ gemm_params<D, float, Pipeline> const p) {
   constexpr gemm_policy policy = Policy::value;
   constexpr int         stages = policy.stages, R = policy.tile_rows, C = policy.tile_columns;
   constexpr int         chunks = gemm_ring<Policy, float>::depth / 4;

@@ -45,6 +45,7 @@ constexpr bool compiles(packed_gemm_policy const& p) {
   if (p.rows % (Pipeline::segment * (Pipeline::paired ? 2 : 1)) != 0) return false;
   if (p.kind == packed_gemm_kind::vector) return true;
   constexpr bool fp8 = std::is_same_v<A, e4m3> && Weight::code == weight_code::fp8;
+  if (Weight::code == weight_code::fp4 && !p.has_room_for_fp4()) return false;
   return sizeof(A) <= 2 && (fp8 ? p.has_room_for_fp8() : p.native || !p.wide);
 }
 

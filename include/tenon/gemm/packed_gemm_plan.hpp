@@ -77,6 +77,7 @@ constexpr bool is_legal(packed_gemm_policy const& p, packed_gemm_shape const& sh
   if (p.kind == packed_gemm_kind::vector) return true;
   if (shape.input_bytes > 2) return false;
   if (p.kind == packed_gemm_kind::stream && !streams(shape.b)) return false;
+  if (shape.b.code == weight_code::fp4 && !p.has_room_for_fp4()) return false;
   bool const fp8 = shape.input_bytes == 1 && shape.b.code == weight_code::fp8;
   if (fp8 ? (p.native && as.number < 89) || !p.has_room_for_fp8() : !p.native && p.wide) return false;
   return p.shared_bytes(shape.b.code, shape.input_bytes) + 8192 <= as.shared_bytes();

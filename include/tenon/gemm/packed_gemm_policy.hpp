@@ -36,6 +36,8 @@ struct packed_gemm_policy {
 
   /// Whether the sums of a warp leave registers for products of e4m3, which sm_90 makes from f16 (tile).
   constexpr bool has_room_for_fp8() const { return kind != packed_gemm_kind::tile || tokens * rows <= 32 * threads; }
+  /// Whether the registers of two blocks have room for the decoding of fp4 beside the sums: not of eight units to a stage.
+  constexpr bool has_room_for_fp4() const { return kind != packed_gemm_kind::stream || depth <= 256; }
 
   /// Bytes of the ring of stages in shared memory: codes of `rows` rows and inputs of `tokens` tokens (stream: and scales).
   constexpr std::size_t shared_bytes(weight_code code, int input_bytes) const {

@@ -27,7 +27,7 @@ struct packed_gemm_vector_storage {
 };
 
 template <class Policy, class D, class A, class Weight, class Epilogue>
-__global__ __launch_bounds__(Policy::value.threads) void packed_gemm_vector(
+__global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_vector(
     __grid_constant__ packed_gemm_params<D, A, Weight, Epilogue> const p) {
   constexpr packed_gemm_policy policy = Policy::value;
   constexpr weight_code        code   = Weight::code;
