@@ -82,7 +82,7 @@ __device__ inline void end_gemm_block(gemm_params<D, T, Pipeline> const& p, gemm
     put(shared.parts, s * slice);
 
     index_t const at       = (block.batch * p.tiles + block.tile) * slices + s;
-    float* const  partials = p.partials + at * p.splits * (slice * columns);
+    float* const  partials = p.splits > 1 ? p.partials + at * p.splits * (slice * columns) : nullptr;
     auto const    own      = [&](float(&v)[4], int r, int c) {
       shared.parts[0].get(v, r, c);
       TENON_UNROLL_DEVICE

@@ -18,8 +18,10 @@
 #include <tenon/quant/packed_weight.hpp>
 
 #include <cstddef>
-#include <cstdio>
-#include <string>
+#if !defined(__CUDACC_RTC__)
+#  include <cstdio>
+#  include <string>
+#endif
 
 namespace tenon {
 
@@ -55,6 +57,7 @@ struct packed_gemm_plan {
   friend constexpr bool operator==(packed_gemm_plan const&, packed_gemm_plan const&) = default;
 };
 
+#if !defined(__CUDACC_RTC__)
 /// "stream 16 x 64 x 256, 6 stages, bulk, 288 threads; 4 splits, 256 blocks, 5.3 us predicted"
 inline std::string to_string(packed_gemm_plan const& p) {
   if (p.two_steps) return "dequantize; " + to_string(p.dense);
@@ -63,6 +66,7 @@ inline std::string to_string(packed_gemm_plan const& p) {
                 static_cast<long long>(p.blocks), p.microseconds);
   return to_string(p.policy) + text;
 }
+#endif
 
 namespace packed {
 

@@ -528,8 +528,9 @@ __global__ __launch_bounds__(Policy::value.threads, Policy::value.tokens >= 32 ?
       add(v, more);
     }
   };
-  float* const partials = p.partials + static_cast<index_t>(place) * p.splits * (tokens * columns);
-  int const    thread   = static_cast<int>(threadIdx.x);
+  float* const partials =
+      p.splits > 1 ? p.partials + static_cast<index_t>(place) * p.splits * (tokens * columns) : nullptr;
+  int const thread = static_cast<int>(threadIdx.x);
   if (p.splits > 1 && !tile::hand_in<policy.threads, tokens, columns>(
                           partials, p.counters + place, static_cast<int>(split), p.splits, thread, shared.last, own))
     return;

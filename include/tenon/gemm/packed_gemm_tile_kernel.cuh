@@ -441,7 +441,8 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
   }
   shared.values.make(p.epilogue, row, p.d.extent[0], threads / 32);
   arch::sync_block();
-  float* const partials = p.partials + static_cast<index_t>(number) * p.splits * (tokens * policy.rows);
+  float* const partials =
+      p.splits > 1 ? p.partials + static_cast<index_t>(number) * p.splits * (tokens * policy.rows) : nullptr;
   if (p.splits > 1 &&
       !tile::hand_in<threads, tokens, policy.rows>(partials, p.counters + number, split, p.splits, thread, shared.last,
                                                    [&](float(&v)[4], int r, int c) { shared.sums.get(v, r, c); }))

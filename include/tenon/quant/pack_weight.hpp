@@ -3,6 +3,7 @@
 #include <tenon/core/contract.hpp>
 #include <tenon/core/status.hpp>
 #include <tenon/quant/packed_weight.hpp>
+#include <tenon/quant/quantized_weight.hpp>
 
 #include <algorithm>
 #include <cmath>

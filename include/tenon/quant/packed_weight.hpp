@@ -39,7 +39,7 @@
 #include <tenon/core/numeric.hpp>
 #include <tenon/core/status.hpp>
 #include <tenon/core/tensor_view.hpp>
-#include <tenon/quant/quantized_weight.hpp>
+#include <tenon/quant/weight_format.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -133,6 +133,7 @@ struct packed_layout {
   }
 };
 
+#if !defined(__CUDACC_RTC__)
 /// "int4 14336 x 4096, group 128, zero points, pairs, 31.4 MB"
 inline std::string to_string(packed_layout const& l) {
   std::string s = name_of(l.code);
@@ -146,6 +147,7 @@ inline std::string to_string(packed_layout const& l) {
   s += l.order == pack_order::pairs ? ", pairs" : ", quads";
   return s + ", " + std::to_string(l.bytes()) + " bytes";
 }
+#endif
 
 /// The layout that `format` of a rows x columns matrix packs into: pure, so sizes are known before anything is allocated.
 /// int4 and fp4 have group scales (a whole row is one group), 8-bit codes row scales, or group or block scales where the

@@ -263,6 +263,7 @@ __launch_bounds__(Policy::value.threads_per_block, Policy::value.blocks_per_mult
     store_codes<Code, Policy>(codes + h, row_values<1>(p.source, row, h, norm), inverse);
 }
 
+#if !defined(__CUDACC_RTC__)
 /// The launch that all operators on row sources share.
 template <auto const& Menu, class Source, row_code Code>
 status launch_quantize_rows(char const* primitive, context const& where, quantize_rows_policy const& policy,
@@ -276,5 +277,6 @@ status launch_quantize_rows(char const* primitive, context const& where, quantiz
                         quantize_rows<Policy, Source, Code>, params);
   });
 }
+#endif
 
 }  // namespace tenon::inline TENON_TARGET::kernel
