@@ -401,8 +401,11 @@ struct packed_gemm_stream_consumer {
 };
 
 template <class Policy, class D, class A, class Weight, class Epilogue>
-__global__ __launch_bounds__(Policy::value.threads, Policy::value.tokens >= 32 ? 1 : 2) void packed_gemm_stream(
-    __grid_constant__ packed_gemm_params<D, A, Weight, Epilogue> const p) {
+__global__ __launch_bounds__(
+    Policy::value.threads,
+    Policy::value.tokens >= 32 || !Policy::value.wide
+        ? 1
+        : 2) void packed_gemm_stream(__grid_constant__ packed_gemm_params<D, A, Weight, Epilogue> const p) {
   constexpr packed_gemm_policy policy = Policy::value;
   using shape                         = packed_gemm_stream_shape<Policy, A, Weight>;
   using storage                       = packed_gemm_stream_storage<Policy, A, Weight>;
@@ -528,17 +531,16 @@ __global__ __launch_bounds__(Policy::value.threads, Policy::value.tokens >= 32 ?
       add(v, more);
     }
   };
-  float* const partials =
-      p.splits > 1 ? p.partials + static_cast<index_t>(place) * p.splits * (tokens * columns) : nullptr;
-  int const thread = static_cast<int>(threadIdx.x);
+  auto const partials = [&] { return p.partials + static_cast<index_t>(place) * p.splits * (tokens * columns); };
+  int const  thread   = static_cast<int>(threadIdx.x);
   if (p.splits > 1 && !tile::hand_in<policy.threads, tokens, columns>(
-                          partials, p.counters + place, static_cast<int>(split), p.splits, thread, shared.last, own))
+                          partials(), p.counters + place, static_cast<int>(split), p.splits, thread, shared.last, own))
     return;
   auto const load = [&](float(&v)[4], int r, int c) {
     if (p.splits == 1) {
       own(v, r, c);
     } else {
-      float const* from = partials + r * columns + c;
+      float const* from = partials() + r * columns + c;
       TENON_UNROLL_DEVICE
       for (int e = 0; e < 4; ++e) v[e] = 0;
       for (int s = 0; s < p.splits; ++s, from += tokens * columns) add(v, arch::load<4>(from).element);
