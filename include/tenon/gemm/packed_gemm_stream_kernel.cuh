@@ -259,13 +259,13 @@ struct packed_gemm_stream_consumer {
   static constexpr int  steps = Shape::unit / (pairs ? 16 : 32);  // products along K
 
   static constexpr bool four    = across == 1 && steps % 2 == 0;  // one ldmatrix brings two steps
-  static constexpr int  loads   = four ? steps / 2 : steps;
-  static constexpr bool coarse8 = bits_of(Shape::code) == 8;  // two planes of 512 bytes to an atom
+  static constexpr int  chunks  = 2 * steps;                      // of a row of A that a unit meets, 16 bytes each
+  static constexpr bool coarse8 = bits_of(Shape::code) == 8;      // two planes of 512 bytes to an atom
 
-  int unit, first;      // of a stage's units; of its atoms
-  int weight_at;        // this lane's first words, bytes from the stage's
-  int row_at;           // row g of the first atom, among pairs of rows
-  int chunk_at[loads];  // this lane's address for ldmatrix, elements from the tile's
+  int unit, first;  // of a stage's units; of its atoms
+  int weight_at;    // this lane's first words, bytes from the stage's
+  int row_at;       // row g of the first atom, among pairs of rows
+  int first_chunk;  // this lane's address for the unit's first ldmatrix, elements from the tile's
 
   sum   part[atoms][across];
   float total[Shape::may_apart ? atoms : 1][Shape::may_apart ? across : 1][4] = {};
@@ -276,13 +276,10 @@ struct packed_gemm_stream_consumer {
     int const lane  = arch::lane();
     weight_at =
         (coarse8 ? (unit / 2 * Shape::atoms + first) * 2 + unit % 2 : unit * Shape::atoms + first) * 512 + lane * 16;
-    row_at = first * 8 + lane / 4;
-    TENON_UNROLL_DEVICE
-    for (int l = 0; l < loads; ++l) {
-      int const row = lane % 8 + (across > 1 ? lane / 16 * 8 : 0);
-      int const c   = four ? 4 * (unit * loads + l) + lane / 8 : 2 * (unit * steps + l) + lane / 8 % 2;
-      chunk_at[l]   = row * Shape::depth + tile::swizzle<tile_type::chunks_per_row>(row, c) * tile_type::per_chunk;
-    }
+    row_at          = first * 8 + lane / 4;
+    int const row   = lane % 8 + (across > 1 ? lane / 16 * 8 : 0);
+    int const chunk = unit * chunks + (four ? lane / 8 : lane / 8 % 2);
+    first_chunk     = row * Shape::depth + tile::swizzle<tile_type::chunks_per_row>(row, chunk) * tile_type::per_chunk;
   }
 
   /// Adds one stage. index(step): which of the stage's groups the scale of that step is; fine: they may differ.
@@ -343,19 +340,25 @@ struct packed_gemm_stream_consumer {
     if constexpr (four) {
       if constexpr (Step % 2 == 0) {
         std::uint32_t r[4];
-        arch::ldmatrix(r, stage.a.element + chunk_at[Step / 2]);
+        arch::ldmatrix(r, chunk<Step>(stage));
         b[0][0] = {{r[0], r[1]}}, b[1][0] = {{r[2], r[3]}};
       }
     } else if constexpr (across == 1) {
-      arch::ldmatrix(b[Step % 2][0].r, stage.a.element + chunk_at[Step]);
+      arch::ldmatrix(b[Step % 2][0].r, chunk<Step>(stage));
     } else {
       TENON_UNROLL_DEVICE
       for (int j = 0; j < across; j += 2) {
         std::uint32_t r[4];
-        arch::ldmatrix(r, stage.a.element + chunk_at[Step] + 8 * j * Shape::depth);  // a swizzle repeats every 8 rows
+        arch::ldmatrix(r, chunk<Step>(stage) + 8 * j * Shape::depth);  // a swizzle repeats every 8 rows
         b[Step % 2][j] = {{r[0], r[1]}}, b[Step % 2][j + 1] = {{r[2], r[3]}};
       }
     }
+  }
+
+  /// Bits of a chunk's number inside the unit pass through the swizzle: the unit's others are an exclusive or away.
+  template <int Step>
+  __device__ A const* chunk(packed_gemm_stream_stage<A, Shape> const& stage) const {
+    return stage.a.element + (first_chunk ^ 2 * Step * tile::shared_tile<A, Shape::tokens, Shape::depth>::per_chunk);
   }
 
   __device__ static void multiply(sum& d, tile::fragment_a const& a, tile::fragment_b const& b) {
