@@ -1,0 +1,197 @@
+#pragma once
+//  How keys and values are stored in a cache: numbers (f32, f16, bf16), or codes of 8 or 4 bits with scales beside them.
+//
+//    format    code               value                  scales
+//    kv_fp8    e4m3               scale code             f32, one per token and head; one for a head or for all is the same
+//                                                        view with strides of 0
+//    kv_int8   -128..127          scale code + offset    a kv_range per token and head
+//    kv_int4   -8..7, as code + 8 scale code + offset    a kv_range per token, head and 32 columns
+//
+//  K and V choose apart. Asymmetric ranges because keys are: a channel's mean is often far from 0 (Liu et al. 2024, "KIVI").
+//  Docs: docs/operators/kv_formats.md.   Test tests/kv/kv_format_test.cpp.
+#include <tenon/config.hpp>
+#include <tenon/core/bit_cast.hpp>
+#include <tenon/core/integer.hpp>
+#include <tenon/core/numeric.hpp>
+#include <tenon/core/tensor_view.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace tenon {
+
+/// value = scale code + offset. A range always covers what it was made from: no value is off by more than scale / 2.
+struct kv_range {
+  f16 scale, offset;
+};
+
+struct kv_fp8 {
+  static constexpr int bits = 8, group = 0;  // group: columns that share a scale; 0: all of a head
+  using scale_type = float;
+};
+struct kv_int8 {
+  static constexpr int bits = 8, group = 0;
+  using scale_type = kv_range;
+};
+struct kv_int4 {
+  static constexpr int bits = 4, group = 32;
+  using scale_type = kv_range;
+};
+
+/// Formats of codes, read-only ones too.
+template <class E>
+inline constexpr bool is_kv_codes =
+    std::is_same_v<std::remove_const_t<E>, kv_fp8> || std::is_same_v<std::remove_const_t<E>, kv_int8> ||
+    std::is_same_v<std::remove_const_t<E>, kv_int4>;
+template <class E>
+concept kv_codes = is_kv_codes<E>;
+
+/// What the elements of a cache may be.
+template <class E>
+concept kv_element = is_kv_codes<E> || floating<std::remove_const_t<E>>;
+
+/// Scales of one head of one token.
+template <kv_codes Format>
+TENON_HD constexpr int kv_groups(index_t width) {
+  return Format::group == 0 ? 1 : static_cast<int>(ceil_div(width, index_t{max(Format::group, 1)}));
+}
+
+/// Pages of codes. Any strides, the innermost ones 1; rows of codes lie in whole bytes.
+template <kv_codes Format>
+struct kv_code_pages {
+  using format                = std::remove_const_t<Format>;
+  static constexpr bool fixed = std::is_const_v<Format>;
+  using byte                  = std::conditional_t<fixed, std::uint8_t const, std::uint8_t>;
+  using scale_type = std::conditional_t<fixed, typename format::scale_type const, typename format::scale_type>;
+
+  tensor_view<byte, 4>       code;   // (pages, page_size, kv_heads, width * bits / 8); int4: column 2i in the low half
+  tensor_view<scale_type, 4> scale;  // (pages, page_size, kv_heads, groups)
+
+  TENON_HD constexpr index_t width() const { return code.extent[3] * 8 / format::bits; }
+
+  template <class Const>
+  requires(std::is_same_v<Const, format const> && !fixed) constexpr operator kv_code_pages<Const>() const {
+    return {code, scale};
+  }
+};
+
+/// Pages of elements E: a view of numbers, or of codes and their scales.
+template <class E>
+struct kv_pages_of {
+  using type = tensor_view<E, 4>;
+};
+template <kv_codes E>
+struct kv_pages_of<E> {
+  using type = kv_code_pages<E>;
+};
+template <kv_element E>
+using kv_pages = typename kv_pages_of<E>::type;
+
+// ---- a code's number
+
+/// The number that the code of column d of a row of codes stands for, before scale and offset.
+template <kv_codes Format>
+TENON_HD constexpr float kv_code_number(std::uint8_t const* row, index_t d) {
+  using format = std::remove_const_t<Format>;
+  if constexpr (std::is_same_v<format, kv_fp8>) return static_cast<float>(e4m3::from_bits(row[d]));
+  else if constexpr (std::is_same_v<format, kv_int8>) return static_cast<float>(static_cast<std::int8_t>(row[d]));
+  else return static_cast<float>((row[d / 2] >> (d % 2 * 4) & 15) - 8);
+}
+
+TENON_HD constexpr float kv_scale(float const& s) { return s; }
+TENON_HD constexpr float kv_scale(kv_range const& s) { return static_cast<float>(s.scale); }
+TENON_HD constexpr float kv_offset(float const&) { return 0; }
+TENON_HD constexpr float kv_offset(kv_range const& s) { return static_cast<float>(s.offset); }
+
+/// Column d of one head of one token, as a float.
+template <class E>
+TENON_HD constexpr float kv_value(tensor_view<E, 4> const& pages, index_t page, index_t place, index_t head,
+                                  index_t d) {
+  return static_cast<float>(pages(page, place, head, d));
+}
+template <kv_codes Format>
+TENON_HD constexpr float kv_value(kv_code_pages<Format> const& pages, index_t page, index_t place, index_t head,
+                                  index_t d) {
+  using format      = std::remove_const_t<Format>;
+  auto const& scale = pages.scale(page, place, head, format::group == 0 ? 0 : d / max(format::group, 1));
+  return kv_scale(scale) * kv_code_number<Format>(&pages.code(page, place, head, 0), d) + kv_offset(scale);
+}
+
+// ---- from values to codes
+
+namespace detail {
+/// The least f16 that is not below v >= 0; the largest finite one where there is none.
+TENON_HD constexpr f16 f16_above(float v) {
+  f16 const near(v);
+  if (static_cast<float>(near) < v) return f16::from_bits(static_cast<std::uint16_t>(near.bits + 1));
+  return near.bits > 0x7bff ? f16::from_bits(0x7bff) : near;
+}
+}  // namespace detail
+
+/// The range of codes of kv_int8 or kv_int4 that covers least..most, within +-65504. NaN and infinities of the row make the
+/// scale NaN, and so all that is read from it.
+template <kv_codes Format>
+TENON_HD constexpr kv_range kv_range_of(float least, float most) {
+  constexpr float below = 1 << (Format::bits - 1), above = below - 1;
+  if (!(most - least < bit_cast<float>(0x7f800000u))) return {f16::from_bits(0x7e00), f16::from_bits(0)};
+  f16 const   offset(least + (most - least) * (below / (below + above)));
+  float const center = static_cast<float>(offset);
+  float const down = (center - least) / below, up = (most - center) / above;
+  f16         scale = detail::f16_above(max(down, up));
+  if (scale.bits == 0) scale.bits = 1;
+  return {scale, offset};
+}
+
+/// The scale of kv_fp8 that brings `magnitude` to the largest code, 448.
+TENON_HD constexpr float kv_fp8_scale(float magnitude) {
+  float const scale = magnitude / 448;
+  return scale < 1.17549435e-38f ? 1.17549435e-38f : scale;
+}
+
+/// The code nearest to v, ties to even, in the low bits of a byte (kv_int4: code + 8).
+template <kv_codes Format>
+TENON_HD constexpr std::uint8_t kv_code_of(float v, typename Format::scale_type const& s) {
+  if constexpr (std::is_same_v<Format, kv_fp8>) {
+    return e4m3(v / s).bits;
+  } else {
+    constexpr float below = 1 << (Format::bits - 1), even = 12582912.f;  // 1.5 2^23: adding it rounds to an integer
+    float const     x       = (v - kv_offset(s)) / kv_scale(s);
+    float const     clamped = x > -below ? min(x, below - 1) : -below;  // NaN: any code
+    int const       code    = static_cast<int>((clamped + even) - even);
+    return static_cast<std::uint8_t>(std::is_same_v<Format, kv_int4> ? code + 8 : code);
+  }
+}
+
+// ---- where pages lie
+
+/// Bytes from the start of a page to its scales.
+template <kv_codes Format>
+constexpr index_t kv_code_bytes(index_t page_size, index_t kv_heads, index_t width) {
+  return round_up(page_size * kv_heads * (width * Format::bits / 8), 16);
+}
+/// Bytes of one page: its codes and, behind them, its scales.
+template <kv_codes Format>
+constexpr index_t kv_page_bytes(index_t page_size, index_t kv_heads, index_t width) {
+  index_t const scales = page_size * kv_heads * kv_groups<Format>(width);
+  return kv_code_bytes<Format>(page_size, kv_heads, width) +
+         round_up(scales * static_cast<index_t>(sizeof(typename Format::scale_type)), 16);
+}
+
+/// `pages` such pages, one after the other: memory of pages * kv_page_bytes, aligned to 16 bytes. width * bits is a multiple
+/// of 8.
+template <kv_codes Format>
+inline kv_code_pages<Format> kv_pages_over(std::byte* data, index_t pages, index_t page_size, index_t kv_heads,
+                                           index_t width) {
+  using scale_type    = typename Format::scale_type;
+  index_t const bytes = width * Format::bits / 8, groups = kv_groups<Format>(width);
+  index_t const page   = kv_page_bytes<Format>(page_size, kv_heads, width);
+  auto* const   scales = data + kv_code_bytes<Format>(page_size, kv_heads, width);
+  return {
+      {reinterpret_cast<std::uint8_t*>(data), {pages, page_size, kv_heads, bytes}, {page, kv_heads * bytes, bytes, 1}},
+      {reinterpret_cast<scale_type*>(scales),
+       {pages, page_size, kv_heads, groups},
+       {page / static_cast<index_t>(sizeof(scale_type)), kv_heads * groups, groups, 1}}};
+}
+
+}  // namespace tenon
