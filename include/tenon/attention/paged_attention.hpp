@@ -4,6 +4,7 @@
 #include <tenon/attention/attention_variant.hpp>
 #include <tenon/attention/paged_attention_mma_kernel.cuh>
 #include <tenon/attention/paged_attention_params.hpp>
+#include <tenon/attention/paged_attention_plan.hpp>
 #include <tenon/attention/paged_attention_policy.hpp>
 #include <tenon/attention/paged_attention_thread_kernel.cuh>
 #include <tenon/attention/paged_attention_vector_kernel.cuh>
@@ -12,6 +13,8 @@
 #include <tenon/core/contract.hpp>
 #include <tenon/core/dispatch.hpp>
 #include <tenon/core/numeric.hpp>
+#include <tenon/core/tensor_view.hpp>
+#include <tenon/kv/kv_contract.hpp>
 #include <tenon/kv/paged_kv.hpp>
 
 #include <cmath>
@@ -22,7 +25,11 @@
 namespace tenon {
 
 struct paged_attention_options {
-  float   scale            = 0;  // of the logits; 0: 1 / sqrt(head_dim)
+  tensor_view<float const, 1> sinks = {};  // (heads): one more logit of each head, without a key; no address: none
+  float                       scale = 0;   // of the logits; 0: 1 / sqrt(head_dim)
+  /// Keys that are summed up on their own, a multiple of 64; 0: as suits the machine. With it a row's bits depend on the
+  /// chunk alone, never on how many blocks there are, on the batch or on the call that the row is part of.
+  int     chunk            = 0;
   index_t max_query_length = 0;  // of a request: a hint for the choice of a kernel; 0: unknown
   index_t max_kv_length    = 0;  // of a request: a hint; 0: what the block table holds
 };
@@ -30,9 +37,12 @@ struct paged_attention_options {
 }  // namespace tenon
 
 namespace tenon::inline TENON_TARGET {
-
-/// Scratch that a call wants from context.workspace: none.
-constexpr std::size_t paged_attention_workspace_bytes(paged_attention_problem const&) { return 0; }
+/// Scratch that a call wants from context.workspace to split keys over blocks as it likes, and as many words of
+/// context.counters as the plan says. Without options.chunk a call does with less, down to none.
+constexpr std::size_t paged_attention_workspace_bytes(paged_attention_shape const& shape, architecture as,
+                                                      int multiprocessors = 0) {
+  return plan_paged_attention(shape, {as, multiprocessors, ~std::size_t{0}, 0x7fffffff}).workspace;
+}
 
 /// o[t,h,:] = sum_k p[k] v[k,h / group,:], p = softmax_k(logits(scale q[t,h,:] . k[k,h / group,:])) over the keys k of the
 /// token's request that the mask keeps; group = heads / kv_heads. Query i of a request with n queries stands at position
@@ -66,7 +76,8 @@ constexpr std::size_t paged_attention_workspace_bytes(paged_attention_problem co
 /// Source      Kwon et al. 2023 (pages), Dao 2023 "FlashAttention-2" (tiles), Milakov and Gimelshein 2018 (softmax).
 /// Example     examples/03_own_attention_mask.cpp.   Test tests/attention/paged_attention_test.cpp.
 /// Page docs/operators/paged_attention.md.
-template <floating O, class Q, class K, class V, attention_mask Mask = causal, attention_logits Logits = scaled_logits>
+template <floating O, class Q, kv_element K, kv_element V, attention_mask Mask = causal,
+          attention_logits Logits = scaled_logits>
 status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q, 3> q, paged_kv<K, V> kv,
                        tensor_view<std::int32_t const, 2> block_table, tensor_view<std::int32_t const, 1> query_start,
                        tensor_view<std::int32_t const, 1> kv_length, paged_attention_options options = {},
@@ -74,25 +85,21 @@ status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q,
   extent tokens{"tokens"}, heads{"heads"}, kv_heads{"kv_heads"}, head_dim{"head_dim"}, value_dim{"value_dim"},
       pages{"pages"}, page_size{"page_size"}, requests{"requests"}, max_pages{"max_pages"};
   auto check = contract{"paged_attention"};
-  check.shape(q, tokens, heads, head_dim)
-      .shape(o, tokens, heads, value_dim)
-      .shape(kv.k, pages, page_size, kv_heads, head_dim)
-      .shape(kv.v, pages, page_size, kv_heads, value_dim)
-      .shape(kv_length, requests)
+  check.shape(q, tokens, heads, head_dim).shape(o, tokens, heads, value_dim);
+  check_pages(check, kv.k, {pages, page_size, kv_heads}, head_dim, "kv.k");
+  check_pages(check, kv.v, {pages, page_size, kv_heads}, value_dim, "kv.v");
+  check.shape(kv_length, requests)
       .shape(block_table, requests, max_pages)
       .require(query_start.extent[0] == requests.value + 1, errc::shape_mismatch, "requests", query_start.extent[0] - 1,
                requests.value)
       .contiguous(o, "o")
       .contiguous(q, "q")
-      .contiguous(kv.k, "kv.k")
-      .contiguous(kv.v, "kv.v")
       .addressable(o, "o")
       .addressable(q, "q")
-      .addressable(kv.k, "kv.k")
-      .addressable(kv.v, "kv.v")
       .addressable(block_table, "block_table")
       .addressable(query_start, "query_start")
       .addressable(kv_length, "kv_length");
+  if (options.sinks.data) check.shape(options.sinks, heads).addressable(options.sinks, "sinks");
   if (lse.data) check.shape(lse, tokens, heads).addressable(lse, "lse");
   TENON_TRY(check.result);
   if (tokens.value == 0 || heads.value == 0 || requests.value == 0) return {};
@@ -102,58 +109,85 @@ status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q,
                 .require(kv_heads.value > 0 && heads.value % kv_heads.value == 0, errc::shape_mismatch, "heads",
                          heads.value, kv_heads.value)
                 .require(page_size.value >= 1, errc::out_of_range, "page_size", page_size.value, 1)
+                .require(options.chunk >= 0 && options.chunk % 64 == 0, errc::out_of_range, "chunk", options.chunk, 64)
                 .require(options.scale >= 0, errc::out_of_range, "scale", 0, 1)
                 .require(tokens.value * heads.value < (index_t{1} << 31), errc::out_of_range, "tokens",
                          tokens.value * heads.value, (index_t{1} << 31) - 1)
                 .result);
 
-  using QE              = std::remove_const_t<Q>;
-  using KE              = std::remove_const_t<K>;
-  using VE              = std::remove_const_t<V>;
-  constexpr bool narrow = sizeof(QE) == 2 && std::is_same_v<QE, KE> && std::is_same_v<QE, VE>;
-  index_t const  group  = heads.value / kv_heads.value;
-  auto const     policy = choose_paged_attention_policy(
-          {where.arch},
-          {.head_dim         = head_dim.value,
-           .value_dim        = value_dim.value,
-           .group            = group,
-           .max_query_length = options.max_query_length,
-           .vectorised = is_vectorised<8>(o) && is_vectorised<8>(q) && is_vectorised<8>(kv.k) && is_vectorised<8>(kv.v),
-           .narrow     = narrow});
-  paged_attention_params<O, QE, KE, VE, Mask, Logits> const params{
-      o,
-      lse,
-      as_const(q),
-      as_const(kv),
-      block_table,
-      query_start,
-      kv_length,
-      options.scale > 0 ? options.scale : 1 / std::sqrt(static_cast<float>(head_dim.value)),
-      static_cast<int>(group),
-      variant};
-  index_t const keys  = options.max_kv_length > 0 ? options.max_kv_length : max_pages.value * page_size.value;
-  index_t const tiles = query_tiles(tokens.value, requests.value, group, policy.rows);
+  using QE = std::remove_const_t<Q>;
+  using KE = std::remove_const_t<K>;
+  using VE = std::remove_const_t<V>;
+  constexpr bool narrow =
+      sizeof(QE) == 2 && (std::is_same_v<QE, KE> || is_kv_codes<KE>)&&(std::is_same_v<QE, VE> || is_kv_codes<VE>);
+  constexpr int k_bits = kernel::kv_bits<KE>, v_bits = kernel::kv_bits<VE>;
+  index_t const group = heads.value / kv_heads.value, capacity = max_pages.value * page_size.value;
+  bool const    vectorised =
+      is_vectorised<8>(o) && is_vectorised<8>(q) && kv_rows_vectorised(kv.k) && kv_rows_vectorised(kv.v);
+  auto const plan = plan_paged_attention({.tokens   = tokens.value,
+                                          .requests = requests.value,
+                                          .kv_heads = kv_heads.value,
+                                          .capacity = capacity,
+                                          .k_bits   = k_bits,
+                                          .v_bits   = v_bits,
+                                          .chunk    = options.chunk,
+                                          .problem  = {.head_dim         = head_dim.value,
+                                                       .value_dim        = value_dim.value,
+                                                       .group            = group,
+                                                       .max_query_length = options.max_query_length,
+                                                       .vectorised       = vectorised,
+                                                       .narrow           = narrow,
+                                                       .invariant        = where.batch_invariant}},
+                                         {.as              = {where.arch},
+                                          .multiprocessors = where.multiprocessors,
+                                          .workspace       = where.workspace.size,
+                                          .counters        = where.counters.size});
+  TENON_TRY(check
+                .require(plan.workspace <= where.workspace.size, errc::workspace_too_small, "workspace",
+                         static_cast<index_t>(where.workspace.size), static_cast<index_t>(plan.workspace))
+                .require(plan.counters <= where.counters.size, errc::workspace_too_small, "counters",
+                         where.counters.size, plan.counters)
+                .require(reinterpret_cast<std::uintptr_t>(where.workspace.data) % 16 == 0 || plan.unit == 0,
+                         errc::misaligned, "workspace", 1, 16)
+                .result);
+  using params_type = paged_attention_params<O, QE, KE, VE, Mask, Logits>;
+  params_type const params{
+      .o           = o,
+      .lse         = lse,
+      .q           = as_const(q),
+      .kv          = as_const(kv),
+      .block_table = block_table,
+      .query_start = query_start,
+      .kv_length   = kv_length,
+      .scale       = options.scale > 0 ? options.scale : 1 / std::sqrt(static_cast<float>(head_dim.value)),
+      .group       = static_cast<int>(group),
+      .variant     = variant,
+      .sinks       = options.sinks,
+      .split       = {plan.unit, plan.least, options.chunk > 0, reinterpret_cast<float*>(where.workspace.data),
+                      where.counters.data}};
+  index_t const keys  = options.max_kv_length > 0 ? options.max_kv_length : capacity;
+  index_t const tiles = query_tiles(tokens.value, requests.value, group, plan.policy.rows);
+  double const  work  = static_cast<double>(tokens.value * group * keys) / static_cast<double>(tiles) *
+                      static_cast<double>(head_dim.value + value_dim.value);
 
-  return dispatch_policy<paged_attention_menu>("paged_attention", policy, [&]<class Policy>(Policy) {
-    auto launch = [&](auto kernel, std::size_t shared_bytes) {
-      return arch::launch(
-          "paged_attention", where,
-          {.grid           = {static_cast<unsigned>(tiles), static_cast<unsigned>(kv_heads.value)},
-           .block          = static_cast<unsigned>(Policy::value.threads_per_block()),
-           .shared_bytes   = shared_bytes,
-           .work_per_block = static_cast<double>(tokens.value * group * keys) / static_cast<double>(tiles) *
-                             static_cast<double>(head_dim.value + value_dim.value)},
-          kernel, params);
+  return dispatch_policy<paged_attention_menu>("paged_attention", plan.policy, [&]<class Policy>(Policy) {
+    auto launch = [&](auto kernel, index_t x, index_t y, std::size_t shared_bytes) {
+      return arch::launch("paged_attention", where,
+                          {.grid           = {static_cast<unsigned>(x), static_cast<unsigned>(y)},
+                           .block          = static_cast<unsigned>(Policy::value.threads_per_block()),
+                           .shared_bytes   = shared_bytes,
+                           .work_per_block = work},
+                          kernel, params);
     };
     constexpr paged_attention_policy chosen = Policy::value;
     if constexpr (chosen.unit == attention_unit::thread) {
-      return launch(kernel::paged_attention_thread<Policy, O, QE, KE, VE, Mask, Logits>,
+      return launch(kernel::paged_attention_thread<Policy, O, QE, KE, VE, Mask, Logits>, tiles, kv_heads.value,
                     sizeof(kernel::paged_attention_thread_storage<Policy, KE, VE>));
     } else if constexpr (chosen.unit == attention_unit::matrix && narrow) {
-      return launch(kernel::paged_attention_mma<Policy, O, QE, Mask, Logits>,
-                    sizeof(kernel::paged_attention_mma_storage<Policy, QE>));
+      return launch(kernel::paged_attention_mma<Policy, O, QE, KE, VE, Mask, Logits>, plan.blocks, 1,
+                    kernel::paged_attention_mma_bytes<Policy, QE, KE, VE, params_type>);
     } else if constexpr (chosen.unit == attention_unit::vector && (chosen.vector == 1 || !narrow)) {
-      return launch(kernel::paged_attention_vector<Policy, O, QE, KE, VE, Mask, Logits>,
+      return launch(kernel::paged_attention_vector<Policy, O, QE, KE, VE, Mask, Logits>, tiles, kv_heads.value,
                     sizeof(kernel::paged_attention_vector_storage<Policy>));
     } else {
       return status{errc::unsupported, "paged_attention", "policy"};  // never chosen for these types

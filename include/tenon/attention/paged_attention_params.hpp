@@ -8,6 +8,15 @@
 
 namespace tenon {
 
+/// How the keys of a launch are spread over its blocks (attention_work.cuh).
+struct attention_split {
+  int       unit     = 0;        // keys that are never cut apart; 0: a block has all keys of its query tile
+  int       least    = 1;        // units that a block takes at least
+  bool      chunks   = false;    // units are summed up apart, so that sums do not depend on the blocks
+  float*    partials = nullptr;  // (slots, rows * (dim + 2))
+  unsigned* counters = nullptr;
+};
+
 template <class O, class Q, class K, class V, attention_mask Mask, attention_logits Logits>
 struct paged_attention_params {
   tensor_view<O, 3>                  o;            // (tokens, heads, value_dim)
@@ -20,6 +29,8 @@ struct paged_attention_params {
   float                              scale;        // of the logits
   int                                group;        // heads per kv head
   attention_variant<Mask, Logits>    variant;
+  tensor_view<float const, 1>        sinks = {};  // (heads): one more logit of each; no address: none
+  attention_split                    split = {};
 };
 
 /// What the mask leaves of a tile: tokens at positions q_first..q_last, keys k_first..k_last, every head of a group.

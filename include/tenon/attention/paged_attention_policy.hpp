@@ -22,6 +22,20 @@ struct paged_attention_policy {
   int            vector = 8;    // elements that one access to K and V moves
 
   TENON_HD constexpr int threads_per_block() const { return warps == 0 ? 1 : 32 * warps; }
+  /// matrix: warps that share the same rows and have keys of their own.
+  TENON_HD constexpr int key_warps() const { return unit == attention_unit::matrix ? 16 * warps / rows : 1; }
+  /// matrix: keys that a block takes at a time.
+  TENON_HD constexpr int span() const { return keys * key_warps(); }
+  /// matrix: stages of the ring for elements of so many bits. Codes take less room, so more of them are under way.
+  TENON_HD constexpr int stages(int k_bits, int v_bits) const {
+    return k_bits == 16 || v_bits == 16 ? 2 : key_warps() > 1 ? 4 : 3;
+  }
+  /// matrix: blocks that share the registers of a multiprocessor.
+  TENON_HD constexpr int residents() const { return key_warps() == 1 ? 2 : dim == 64 ? 4 : dim == 128 ? 3 : 4; }
+  /// matrix: bytes of shared memory that the ring and Q take.
+  constexpr int ring_bytes(int k_bits, int v_bits) const {
+    return rows * dim * 2 + stages(k_bits, v_bits) * span() * (dim * (k_bits + v_bits) / 8 + 8);
+  }
 
   /// Made for the host's own kernels: blocks of one thread.
   constexpr bool on_host() const { return unit == attention_unit::thread; }
@@ -36,7 +50,8 @@ struct paged_attention_problem {
   index_t group            = 1;      // query heads per kv head
   index_t max_query_length = 0;      // of a request; 0: unknown
   bool    vectorised       = false;  // every row of q, k, v and o starts at a multiple of eight elements' bytes
-  bool    narrow           = false;  // q, k and v have one 16-bit type
+  bool    narrow           = false;  // q has a 16-bit type, k and v have it too or hold codes
+  bool    invariant        = false;  // a row's bits may not depend on the batch: warps never share out a row's keys
 };
 
 namespace attention_planning {
@@ -49,7 +64,7 @@ constexpr int padded_dim(index_t dim) {
 }
 }  // namespace attention_planning
 
-/// Rows' results never depend on `rows` and `warps`: a policy may follow the batch without touching batch invariance.
+/// With `invariant` the choice does not look at the batch.
 constexpr paged_attention_policy choose_paged_attention_policy(architecture as, paged_attention_problem const& p) {
   index_t const dim = p.head_dim < p.value_dim ? p.value_dim : p.head_dim;
   if (as.is_host())
@@ -58,7 +73,8 @@ constexpr paged_attention_policy choose_paged_attention_policy(architecture as, 
   int const padded = attention_planning::padded_dim<64, 128, 256>(dim);
   if (!p.narrow) return {attention_unit::vector, padded, 8, 32, 4, 8};
   bool const few = p.max_query_length > 0 && p.max_query_length * p.group <= 16;
-  return {attention_unit::matrix, padded, few ? 16 : 64, padded == 256 ? 32 : 64, few ? 1 : 4, 8};
+  if (!few || p.invariant) return {attention_unit::matrix, padded, 64, padded == 256 ? 32 : 64, 4, 8};
+  return {attention_unit::matrix, padded, 16, 16, padded == 256 ? 2 : 4, 8};
 }
 
 /// Every policy that a kernel is compiled for.
@@ -70,8 +86,8 @@ inline constexpr paged_attention_policy paged_attention_menu[] = {
     {attention_unit::vector, 64, 8, 32, 4, 8},   {attention_unit::vector, 128, 8, 32, 4, 8},
     {attention_unit::vector, 256, 8, 32, 4, 8},  {attention_unit::vector, 256, 8, 32, 4, 1},
     {attention_unit::matrix, 64, 64, 64, 4, 8},  {attention_unit::matrix, 128, 64, 64, 4, 8},
-    {attention_unit::matrix, 256, 64, 32, 4, 8}, {attention_unit::matrix, 64, 16, 64, 1, 8},
-    {attention_unit::matrix, 128, 16, 64, 1, 8}, {attention_unit::matrix, 256, 16, 32, 1, 8},
+    {attention_unit::matrix, 256, 64, 32, 4, 8}, {attention_unit::matrix, 64, 16, 16, 4, 8},
+    {attention_unit::matrix, 128, 16, 16, 4, 8}, {attention_unit::matrix, 256, 16, 16, 2, 8},
 };
 
 }  // namespace tenon

@@ -5,14 +5,18 @@
 //  multiples of `keys` whatever the page size; a row's arithmetic is a chain of its own through fixed-size arrays, so its
 //  bits depend on its query and its keys alone.
 #include <tenon/arch/arch.cuh>
+#include <tenon/attention/attention_end.cuh>
 #include <tenon/attention/paged_attention_params.hpp>
 #include <tenon/attention/paged_attention_policy.hpp>
 #include <tenon/attention/query_tile.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/tensor_view.hpp>
+#include <tenon/kv/kv_format.hpp>
+#include <tenon/kv/paged_kv.hpp>
 #include <tenon/tile/reduce.cuh>
 #include <tenon/tile/softmax.cuh>
 
+#include <cstdint>
 #include <type_traits>
 
 namespace tenon::inline TENON_TARGET::kernel {
@@ -23,18 +27,40 @@ struct paged_attention_thread_storage {
 
   alignas(64) float q[rows][dim];  // times the scale
   alignas(64) float o[rows][dim];
-  float    maximum[rows], sum[rows];
-  K        k[keys][dim];  // rows of a cache narrower than dim, padded
-  V        v[keys][dim];
-  K const* k_row[keys];
-  V const* v_row[keys];
+  using k_number = std::conditional_t<is_kv_codes<K>, float, K>;
+  using v_number = std::conditional_t<is_kv_codes<V>, float, V>;
+  float           maximum[rows], sum[rows];
+  k_number        k[keys][dim];  // rows of a cache narrower than dim, padded; codes as numbers
+  v_number        v[keys][dim];
+  k_number const* k_row[keys];
+  v_number const* v_row[keys];
 };
 
-/// The row itself, or where it is narrower than Dim its copy with zeros behind it.
+/// One head of one token: itself, or where it is narrower than Dim its copy with zeros behind it.
 template <int Dim, class T>
-__device__ inline T const* padded_row(T (&copy)[Dim], T const* row, index_t width) {
+__device__ inline T const* padded_row(T (&copy)[Dim], tensor_view<T const, 4> const& pages, index_t page, index_t place,
+                                      index_t head) {
+  T const* const row   = &pages(page, place, head, 0);
+  index_t const  width = pages.extent[3];
   if (width == Dim) return row;
   for (int d = 0; d < Dim; ++d) copy[d] = d < width ? row[d] : T(0.f);
+  return copy;
+}
+/// Codes as numbers, zeros behind them.
+template <int Dim, class Format>
+__device__ inline float const* padded_row(float (&copy)[Dim], kv_code_pages<Format const> const& pages, index_t page,
+                                          index_t place, index_t head) {
+  constexpr int             group  = Format::group == 0 ? Dim : min(Format::group, Dim);
+  std::uint8_t const* const row    = &pages.code(page, place, head, 0);
+  auto const* const         scales = &pages.scale(page, place, head, 0);
+  int const                 width  = static_cast<int>(pages.width());
+  for (int first = 0, g = 0; first < Dim; first += group, ++g) {
+    int const   end   = min(first + group, width);
+    float const scale = first < width ? kv_scale(scales[g * pages.scale.stride[3]]) : 0.f;
+    float const shift = first < width ? kv_offset(scales[g * pages.scale.stride[3]]) : 0.f;
+    for (int d = first; d < end; ++d) copy[d] = scale * kv_code_number<Format>(row, d) + shift;
+    for (int d = max(first, end); d < first + group; ++d) copy[d] = 0;
+  }
   return copy;
 }
 
@@ -67,7 +93,7 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
   query_tile const t = find_query_tile(p.query_start, p.kv_length, p.group, Policy::value.rows, blockIdx.x);
   if (t.rows == 0) return;
   int const     kv_head   = static_cast<int>(blockIdx.y);
-  int const     page_size = static_cast<int>(p.kv.k.extent[1]);
+  int const     page_size = static_cast<int>(kv_places(p.kv.k).extent[1]);
   index_t const head_dim = p.q.extent[2], value_dim = p.o.extent[2];
   auto const    token = [&](int row) { return t.first_token + (t.first_head + row) / p.group; };
   auto const    head  = [&](int row) { return kv_head * p.group + (t.first_head + row) % p.group; };
@@ -81,7 +107,8 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
     s.maximum[row] = tile::no_maximum, s.sum[row] = 0;
   }
 
-  for (int first = 0; first < t.keys; first += keys) {
+  key_span const span = keys_of_tile(p.variant.mask, t);
+  for (int first = span.first / keys * keys; first < span.last; first += keys) {
     int const      count = min(keys, t.keys - first);
     coverage const cover =
         classify_group(p.variant.mask, t.request, kv_head * p.group, p.group, t.position + t.first_token,
@@ -89,12 +116,10 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
     if (cover == coverage::empty) continue;
 
     for (int j = 0, page = first / page_size, place = first % page_size; j < count; ++page, place = 0) {
-      index_t const  id = p.block_table(t.request, page);
-      K const* const k  = &p.kv.k(id, 0, kv_head, 0);
-      V const* const v  = &p.kv.v(id, 0, kv_head, 0);
+      index_t const id = p.block_table(t.request, page);
       for (; j < count && place < page_size; ++j, ++place) {
-        s.k_row[j] = padded_row<dim>(s.k[j], k + place * p.kv.k.stride[1], head_dim);
-        s.v_row[j] = padded_row<dim>(s.v[j], v + place * p.kv.v.stride[1], value_dim);
+        s.k_row[j] = padded_row(s.k[j], p.kv.k, id, place, kv_head);
+        s.v_row[j] = padded_row(s.v[j], p.kv.v, id, place, kv_head);
       }
     }
     for (int j = count; j % 4 != 0; ++j) s.k_row[j] = s.k_row[0], s.v_row[j] = s.v_row[0];
@@ -171,11 +196,11 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
 
   // Store.
   for (int row = 0; row < t.rows; ++row) {
-    index_t const at    = t.query_start + token(row);
-    float const   share = s.sum[row] > 0 ? 1 / s.sum[row] : s.sum[row];
-    O* const      o     = &p.o(at, head(row), 0);
-    for (int d = 0; d < value_dim; ++d) o[d] = static_cast<O>(s.o[row][d] * share);
-    if (p.lse.data) p.lse(at, head(row)) = tile::softmax_lse(s.maximum[row], s.sum[row]);
+    index_t const at  = t.query_start + token(row);
+    auto const    end = end_softmax(p, head(row), s.maximum[row], s.sum[row]);
+    O* const      o   = &p.o(at, head(row), 0);
+    for (int d = 0; d < value_dim; ++d) o[d] = static_cast<O>(s.o[row][d] * end.share);
+    if (p.lse.data) p.lse(at, head(row)) = end.lse;
   }
 }
 

@@ -6,11 +6,14 @@
 //  and walks the keys, the weights come from shared memory. A key of weight 0 is not read.
 //  Traffic: q once, k and v once per query tile.
 #include <tenon/arch/arch.cuh>
+#include <tenon/attention/attention_end.cuh>
+#include <tenon/attention/kv_row.cuh>
 #include <tenon/attention/paged_attention_params.hpp>
 #include <tenon/attention/paged_attention_policy.hpp>
 #include <tenon/attention/query_tile.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/tensor_view.hpp>
+#include <tenon/kv/paged_kv.hpp>
 #include <tenon/tile/reduce.cuh>
 #include <tenon/tile/softmax.cuh>
 
@@ -24,9 +27,9 @@ struct paged_attention_vector_storage {
 
   alignas(16) float q[rows][dim];         // times the scale
   alignas(16) float o[warps][rows][dim];  // each warp's sums
-  float   weight[warps][rows][32];        // of the warp's tile of keys
-  index_t v_row[warps][32];               // where the keys' values start
-  float   maximum[warps][rows], sum[warps][rows];
+  float weight[warps][rows][32];          // of the warp's tile of keys
+  int   page[warps][32], place[warps][32];
+  float maximum[warps][rows], sum[warps][rows];
 };
 
 template <class Policy, class O, class Q, class K, class V, attention_mask Mask, attention_logits Logits>
@@ -44,7 +47,7 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
   query_tile const t = find_query_tile(p.query_start, p.kv_length, p.group, rows, blockIdx.x);
   if (t.rows == 0) return;
   int const  kv_head = static_cast<int>(blockIdx.y), lane = arch::lane(), warp = arch::warp();
-  int const  page_size = static_cast<int>(p.kv.k.extent[1]);
+  int const  page_size = static_cast<int>(kv_places(p.kv.k).extent[1]);
   int const  head_dim = static_cast<int>(p.q.extent[2]), value_dim = static_cast<int>(p.o.extent[2]);
   int const  thread = static_cast<int>(threadIdx.x);
   auto const token  = [&](int row) { return t.first_token + (t.first_head + row) / p.group; };
@@ -67,7 +70,8 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
     for (int c = 0; c < columns; ++c) o[r][c] = 0;
   }
 
-  for (int first = 32 * warp; first < t.keys; first += 32 * warps) {
+  key_span const span = keys_of_tile(p.variant.mask, t);
+  for (int first = (span.first / (32 * warps) * warps + warp) * 32; first < span.last; first += 32 * warps) {
     int const      count = min(32, t.keys - first);
     coverage const cover =
         classify_group(p.variant.mask, t.request, kv_head * p.group, p.group, t.position + t.first_token,
@@ -79,15 +83,12 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
     bool const mine        = lane < count;
     float      score[rows] = {};
     if (mine) {
-      int const      page = key / page_size, place = key % page_size;
-      index_t const  id   = p.block_table(t.request, page);
-      K const* const k    = &p.kv.k(id, place, kv_head, 0);
-      s.v_row[warp][lane] = id * p.kv.v.stride[0] + place * p.kv.v.stride[1] + kv_head * p.kv.v.stride[2];
+      int const place = key % page_size, id = p.block_table(t.request, key / page_size);
+      s.page[warp][lane] = id, s.place[warp][lane] = place;
+      kv_row const k(p.kv.k, id, place, kv_head);
       for (int d = 0; d < head_dim; d += vector) {
-        auto const piece = arch::load<vector>(k + d);
-        float      x[vector];
-        TENON_UNROLL_DEVICE
-        for (int i = 0; i < vector; ++i) x[i] = static_cast<float>(piece[i]);
+        float x[vector];
+        k.get(x, d);
         TENON_UNROLL_DEVICE
         for (int r = 0; r < rows; ++r) {
           TENON_UNROLL_DEVICE
@@ -121,18 +122,19 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
 
     // Accumulate: this lane's columns of every key.
     for (int j = 0; j < count; ++j) {
-      V const* const v = p.kv.v.data + s.v_row[warp][j];
-      float          x[columns];
-      bool           any = false;
+      kv_row const v(p.kv.v, s.page[warp][j], s.place[warp][j], kv_head);
+      float        x[columns];
+      bool         any = false;
       TENON_UNROLL_DEVICE
       for (int r = 0; r < rows; ++r) any = any || s.weight[warp][r][j] != 0;
       if (!any) continue;
       TENON_UNROLL_DEVICE
       for (int c = 0; c < columns; c += run) {
         if (column(c) < value_dim) {
-          auto const piece = arch::load<run>(v + column(c));
+          float piece[run];
+          v.get(piece, column(c));
           TENON_UNROLL_DEVICE
-          for (int i = 0; i < run; ++i) x[c + i] = static_cast<float>(piece[i]);
+          for (int i = 0; i < run; ++i) x[c + i] = piece[i];
         } else {
           TENON_UNROLL_DEVICE
           for (int i = 0; i < run; ++i) x[c + i] = 0;
@@ -172,8 +174,9 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
       value += s.o[w][row][d] * share;
     }
     index_t const at      = t.query_start + token(row);
-    p.o(at, head(row), d) = static_cast<O>(total == 0 ? 0.f : value / total);
-    if (d == 0 && p.lse.data) p.lse(at, head(row)) = tile::softmax_lse(most, total);
+    auto const    end     = end_softmax(p, head(row), most, total);
+    p.o(at, head(row), d) = static_cast<O>(value * end.share);
+    if (d == 0 && p.lse.data) p.lse(at, head(row)) = end.lse;
   }
 }
 

@@ -7,6 +7,7 @@
 #include <tenon/config.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/tensor_view.hpp>
+#include <tenon/op/mask.hpp>
 
 #include <cstdint>
 
@@ -28,6 +29,26 @@ struct query_tile {
   int     position;     // of the request's first query; negative where there are more queries than keys
 };
 
+/// Tile `i` of a request.
+template <class Starts, class Lengths>
+TENON_HD constexpr query_tile query_tile_of(Starts const& query_start, Lengths const& kv_length, int group, int rows,
+                                            int request, index_t i) {
+  index_t const start     = query_start(request);
+  index_t const queries   = static_cast<index_t>(query_start(request + 1)) - start;
+  index_t const first_row = i * rows;
+  index_t const left      = queries * group - first_row;
+  query_tile    t{};
+  t.request     = request;
+  t.rows        = left <= 0 ? 0 : static_cast<int>(min<index_t>(left, rows));
+  t.first_token = static_cast<int>(first_row / group);
+  t.first_head  = static_cast<int>(first_row % group);
+  t.last_token  = static_cast<int>((first_row + t.rows - 1) / group);
+  t.query_start = start;
+  t.keys        = static_cast<int>(kv_length(request));
+  t.position    = t.keys - static_cast<int>(queries);
+  return t;
+}
+
 template <class Starts, class Lengths>
 TENON_HD constexpr query_tile find_query_tile(Starts const& query_start, Lengths const& kv_length, int group, int rows,
                                               index_t tile) {
@@ -38,20 +59,14 @@ TENON_HD constexpr query_tile find_query_tile(Starts const& query_start, Lengths
     if (first_tile(middle) <= tile) low = middle;
     else high = middle - 1;
   }
-  index_t const start     = query_start(low);
-  index_t const queries   = static_cast<index_t>(query_start(low + 1)) - start;
-  index_t const first_row = (tile - first_tile(low)) * rows;
-  index_t const left      = queries * group - first_row;
-  query_tile    t{};
-  t.request     = low;
-  t.rows        = left <= 0 ? 0 : static_cast<int>(min<index_t>(left, rows));
-  t.first_token = static_cast<int>(first_row / group);
-  t.first_head  = static_cast<int>(first_row % group);
-  t.last_token  = static_cast<int>((first_row + t.rows - 1) / group);
-  t.query_start = start;
-  t.keys        = static_cast<int>(kv_length(low));
-  t.position    = t.keys - static_cast<int>(queries);
-  return t;
+  return query_tile_of(query_start, kv_length, group, rows, low, tile - first_tile(low));
+}
+
+/// The keys that some row of the tile may see: every other one is hidden from all of them.
+template <class Mask>
+TENON_HD constexpr key_span keys_of_tile(Mask const& mask, query_tile const& t) {
+  key_span const s = key_span_of(mask, t.request, t.position + t.first_token, t.position + t.last_token);
+  return {max(s.first, 0), min(s.last, t.keys)};
 }
 
 }  // namespace tenon

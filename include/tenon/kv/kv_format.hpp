@@ -12,6 +12,7 @@
 #include <tenon/config.hpp>
 #include <tenon/core/bit_cast.hpp>
 #include <tenon/core/integer.hpp>
+#include <tenon/core/nearest_code.hpp>
 #include <tenon/core/numeric.hpp>
 #include <tenon/core/tensor_view.hpp>
 
@@ -21,8 +22,9 @@
 
 namespace tenon {
 
-/// value = scale code + offset. A range always covers what it was made from: no value is off by more than scale / 2.
-struct kv_range {
+/// value = scale code + offset. A range always covers what it was made from: no value is off by more than scale / 2, but for
+/// the rounding of fp32. One word, so that it moves as one.
+struct alignas(4) kv_range {
   f16 scale, offset;
 };
 
@@ -120,47 +122,103 @@ TENON_HD constexpr float kv_value(kv_code_pages<Format> const& pages, index_t pa
 
 // ---- from values to codes
 
-namespace detail {
 /// The least f16 that is not below v >= 0; the largest finite one where there is none.
 TENON_HD constexpr f16 f16_above(float v) {
   f16 const near(v);
   if (static_cast<float>(near) < v) return f16::from_bits(static_cast<std::uint16_t>(near.bits + 1));
   return near.bits > 0x7bff ? f16::from_bits(0x7bff) : near;
 }
-}  // namespace detail
 
-/// The range of codes of kv_int8 or kv_int4 that covers least..most, within +-65504. NaN and infinities of the row make the
-/// scale NaN, and so all that is read from it.
+/// The range of codes of kv_int8 or kv_int4 that covers least..most; numbers beyond +-65504, the largest f16, are taken for
+/// that. NaN and infinities make the scale NaN, and so all that is read with it.
 template <kv_codes Format>
 TENON_HD constexpr kv_range kv_range_of(float least, float most) {
-  constexpr float below = 1 << (Format::bits - 1), above = below - 1;
-  if (!(most - least < bit_cast<float>(0x7f800000u))) return {f16::from_bits(0x7e00), f16::from_bits(0)};
-  f16 const   offset(least + (most - least) * (below / (below + above)));
-  float const center = static_cast<float>(offset);
-  float const down = (center - least) / below, up = (most - center) / above;
-  f16         scale = detail::f16_above(max(down, up));
+  constexpr float below = 1 << (Format::bits - 1), above = below - 1, infinity = bit_cast<float>(0x7f800000u);
+  if (!(least > -infinity && most < infinity)) return {f16::from_bits(0x7e00), f16::from_bits(0)};
+  least = min(max(least, -65504.f), 65504.f), most = min(max(most, -65504.f), 65504.f);
+  // least + range below / (below + above), but for 1e-5 of the range (kv_int4: 2e-4): 1/2 + 1/512 (and 1/32) of it. Products
+  // with powers of two are exact, so the sum has the same bits whether a compiler contracts it or not. No divisions: on a GPU
+  // they are calls.
+  constexpr float more  = Format::bits == 4 ? 0.03125f : 0.f;
+  float const     range = most - least;
+  f16 const       offset(least + range * 0.5f + range * more + range * 0.001953125f);
+  float const     center = static_cast<float>(offset);
+  float const     down = (center - least) * (1 / below), up = (most - center) * (1 / above);
+  f16             scale = f16_above(max(down, up));
   if (scale.bits == 0) scale.bits = 1;
   return {scale, offset};
 }
 
-/// The scale of kv_fp8 that brings `magnitude` to the largest code, 448.
+/// The scale of kv_fp8 that brings `magnitude` to the largest code, 448. NaN and infinity become the scale, and NaN what is
+/// read with it.
 TENON_HD constexpr float kv_fp8_scale(float magnitude) {
-  float const scale = magnitude / 448;
+  float const scale = magnitude * (1 / 448.f);
   return scale < 1.17549435e-38f ? 1.17549435e-38f : scale;
 }
 
-/// The code nearest to v, ties to even, in the low bits of a byte (kv_int4: code + 8).
+/// What the scale of some columns follows from: the least and most of them, or their largest magnitude (kv_fp8). Integers in
+/// the order of floats, where NaNs lie beyond the infinities: none is lost, and the columns may come in any order.
+template <kv_codes Format>
+struct kv_reach {
+  static constexpr bool is_signed = !std::is_same_v<std::remove_const_t<Format>, kv_fp8>;
+
+  std::int32_t least = is_signed ? 0x7fffffff : 0, most = is_signed ? -0x7fffffff - 1 : 0;
+
+  TENON_HD constexpr void note(float v) {
+    std::int32_t const bits = bit_cast<std::int32_t>(v);
+    if constexpr (is_signed) {
+      std::int32_t const place = in_order(bits);
+      least = min(least, place), most = max(most, place);
+    } else {
+      most = max(most, bits & 0x7fffffff);
+    }
+  }
+  TENON_HD constexpr void join(kv_reach const& other) { least = min(least, other.least), most = max(most, other.most); }
+  TENON_HD constexpr typename Format::scale_type scale() const {
+    if constexpr (is_signed)
+      return kv_range_of<Format>(bit_cast<float>(in_order(least)), bit_cast<float>(in_order(most)));
+    else return kv_fp8_scale(bit_cast<float>(most));
+  }
+
+ private:
+  // Its own inverse.
+  TENON_HD static constexpr std::int32_t in_order(std::int32_t bits) { return bits ^ (bits >> 31 & 0x7fffffff); }
+};
+
+/// Values to codes of one scale.
+template <kv_codes Format>
+struct kv_encoder {
+  float inverse, offset;
+
+  TENON_HD explicit constexpr kv_encoder(typename Format::scale_type const& s) : kv_encoder(s, 1 / kv_scale(s)) {}
+  /// `inverse_scale` is 1 / scale, correctly rounded.
+  TENON_HD constexpr kv_encoder(typename Format::scale_type const& s, float inverse_scale)
+      : inverse(inverse_scale), offset(kv_offset(s)) {}
+
+  /// The number whose nearest code stands for v.
+  TENON_HD constexpr float number(float v) const {
+    if constexpr (std::is_same_v<Format, kv_fp8>) return v * inverse;
+    else return (v - offset) * inverse;
+  }
+  /// The code nearest to v, ties to even, in the low bits of a byte (kv_int4: code + 8). NaN: NaN, or any code.
+  TENON_HD constexpr std::uint8_t code(float v) const {
+    if constexpr (std::is_same_v<Format, kv_fp8>) {
+      return nearest_code<e4m3>(number(v)).bits;
+    } else {
+      constexpr float below   = 1 << (Format::bits - 1);
+      float const     x       = number(v);
+      float const     clamped = x > -below ? min(x, below - 1) : -below;
+      // 1.5 2^23: an ulp is 1 there, and the sum's low bits are the integer.
+      std::uint32_t const bits = bit_cast<std::uint32_t>(clamped + 12582912.f);
+      return static_cast<std::uint8_t>(std::is_same_v<Format, kv_int4> ? (bits & 15) ^ 8 : bits & 0xff);
+    }
+  }
+};
+
+/// One value's code.
 template <kv_codes Format>
 TENON_HD constexpr std::uint8_t kv_code_of(float v, typename Format::scale_type const& s) {
-  if constexpr (std::is_same_v<Format, kv_fp8>) {
-    return e4m3(v / s).bits;
-  } else {
-    constexpr float below = 1 << (Format::bits - 1), even = 12582912.f;  // 1.5 2^23: adding it rounds to an integer
-    float const     x       = (v - kv_offset(s)) / kv_scale(s);
-    float const     clamped = x > -below ? min(x, below - 1) : -below;  // NaN: any code
-    int const       code    = static_cast<int>((clamped + even) - even);
-    return static_cast<std::uint8_t>(std::is_same_v<Format, kv_int4> ? code + 8 : code);
-  }
+  return kv_encoder<Format>(s).code(v);
 }
 
 // ---- where pages lie
@@ -186,7 +244,7 @@ inline kv_code_pages<Format> kv_pages_over(std::byte* data, index_t pages, index
   using scale_type    = typename Format::scale_type;
   index_t const bytes = width * Format::bits / 8, groups = kv_groups<Format>(width);
   index_t const page   = kv_page_bytes<Format>(page_size, kv_heads, width);
-  auto* const   scales = data + kv_code_bytes<Format>(page_size, kv_heads, width);
+  auto* const   scales = data ? data + kv_code_bytes<Format>(page_size, kv_heads, width) : data;
   return {
       {reinterpret_cast<std::uint8_t*>(data), {pages, page_size, kv_heads, bytes}, {page, kv_heads * bytes, bytes, 1}},
       {reinterpret_cast<scale_type*>(scales),

@@ -83,6 +83,46 @@ __device__ inline std::uint32_t widen_small(std::uint32_t word) {
   return arch::fma_pair<T>(v, scale * 0x10001u, minus_zero);
 }
 
+/// Codes `Register` and Register + 2 of the four bytes in a word, int8 or fp8, as a pair of T. Exact.
+template <weight_code Code, class T, int Register>
+__device__ inline std::uint32_t eights(std::uint32_t word) {
+  static_assert(bits_of(Code) == 8 && (Register == 0 || Register == 1));
+  if constexpr (Code == weight_code::fp8) {
+    return widen_small<T, 4, 3, 8 * Register>(word);
+  } else {
+    std::uint32_t const w = Register == 0 ? word : word >> 8;
+    if constexpr (std::is_same_v<T, f16>)
+      return arch::fma_pair<f16>(and_xor(w, 0x00ff00ffu, 0x64806480u), 0x3c003c00u, 0xe480e480u);
+    else
+      return arch::fma_pair<bf16>(and_or(w, 0x007f007fu, 0x43004300u), 0x3f803f80u,
+                                  and_or(w, 0x00800080u, 0xc300c300u));
+  }
+}
+
+/// What nibbles() adds to bring a zero point to 0: to registers 0 and 2 (f16: units of the last place are one), and to 1 and
+/// 3 (f16: sixteenths).
+template <class T>
+__device__ constexpr std::uint32_t even_offset(std::uint32_t zero) {
+  return (std::is_same_v<T, f16> ? 0xe400e400u : 0xc300c300u) + zero * 0x10001u;  // -(1024 + zero), -(128 + zero)
+}
+template <class T>
+__device__ constexpr std::uint32_t odd_offset(std::uint32_t zero) {
+  return std::is_same_v<T, f16> ? 0xd400d400u + (zero << 4) * 0x10001u : even_offset<T>(zero);  // -(64 + zero)
+}
+
+/// Codes `Register` and Register + 4 of the eight int4 in a word, as a pair of T; `offset` as above. Exact.
+template <class T, int Register>
+__device__ inline std::uint32_t nibbles(std::uint32_t word, std::uint32_t offset) {
+  if constexpr (std::is_same_v<T, f16>) {
+    std::uint32_t const w = Register < 2 ? word : word >> 8;
+    if constexpr (Register % 2 == 0)
+      return arch::fma_pair<f16>(and_or(w, 0x000f000fu, 0x64006400u), 0x3c003c00u, offset);
+    else return arch::fma_pair<f16>(and_or(w, 0x00f000f0u, 0x64006400u), 0x2c002c00u, offset);
+  } else {
+    return arch::fma_pair<bf16>(and_or(word >> (4 * Register), 0x000f000fu, 0x43004300u), 0x3f803f80u, offset);
+  }
+}
+
 }  // namespace decode
 
 /// The words of one lane -> the A fragments of an atom, for inputs of T. `steps` of them: 16 columns each for T of 16
@@ -103,11 +143,8 @@ struct packed_decoder {
   __device__ packed_decoder() { set_zeros(8, 8); }
   /// Zero points of rows g and g + 8.
   __device__ void set_zeros(std::uint32_t low, std::uint32_t high) {
-    if constexpr (zeros && std::is_same_v<T, f16>) {
-      offset[0] = 0xe400e400u + low * 0x10001u;          // -(1024 + zero): units of the last place are one
-      offset[1] = 0xd400d400u + (high << 4) * 0x10001u;  // -(64 + zero): sixteenths
-    } else if constexpr (zeros && std::is_same_v<T, bf16>) {
-      offset[0] = 0xc300c300u + low * 0x10001u, offset[1] = 0xc300c300u + high * 0x10001u;  // -(128 + zero)
+    if constexpr (zeros && pairs) {
+      offset[0] = decode::even_offset<T>(low), offset[1] = decode::odd_offset<T>(high);
     } else if constexpr (zeros) {
       offset[0] = low * 0x01010101u, offset[1] = high * 0x01010101u;
     }
@@ -128,8 +165,8 @@ struct packed_decoder {
       f.r[0] = nibbles<0>(word[Step]), f.r[1] = nibbles<1>(word[Step]);
       f.r[2] = nibbles<2>(word[Step]), f.r[3] = nibbles<3>(word[Step]);
     } else {
-      f.r[0] = eights<0>(word[2 * Step]), f.r[1] = eights<1>(word[2 * Step]);
-      f.r[2] = eights<0>(word[2 * Step + 1]), f.r[3] = eights<1>(word[2 * Step + 1]);
+      f.r[0] = decode::eights<Code, T, 0>(word[2 * Step]), f.r[1] = decode::eights<Code, T, 1>(word[2 * Step]);
+      f.r[2] = decode::eights<Code, T, 0>(word[2 * Step + 1]), f.r[3] = decode::eights<Code, T, 1>(word[2 * Step + 1]);
     }
     return f;
   }
@@ -138,31 +175,8 @@ struct packed_decoder {
   /// Register `Register` of the four in a word of nibbles.
   template <int Register>
   __device__ std::uint32_t nibbles(std::uint32_t word) const {
-    if constexpr (Code == weight_code::fp4) {
-      return decode::widen_small<T, 2, 1, 4 * Register>(word);
-    } else if constexpr (std::is_same_v<T, f16>) {
-      std::uint32_t const w = Register < 2 ? word : word >> 8;
-      if constexpr (Register % 2 == 0)
-        return arch::fma_pair<f16>(decode::and_or(w, 0x000f000fu, 0x64006400u), 0x3c003c00u, offset[0]);
-      else return arch::fma_pair<f16>(decode::and_or(w, 0x00f000f0u, 0x64006400u), 0x2c002c00u, offset[1]);
-    } else {
-      std::uint32_t const v = decode::and_or(word >> (4 * Register), 0x000f000fu, 0x43004300u);
-      return arch::fma_pair<bf16>(v, 0x3f803f80u, offset[Register % 2]);
-    }
-  }
-  /// Register `Register` of the two in a word of bytes.
-  template <int Register>
-  __device__ std::uint32_t eights(std::uint32_t word) const {
-    if constexpr (Code == weight_code::fp8) {
-      return decode::widen_small<T, 4, 3, 8 * Register>(word);
-    } else {
-      std::uint32_t const w = Register == 0 ? word : word >> 8;
-      if constexpr (std::is_same_v<T, f16>)
-        return arch::fma_pair<f16>(decode::and_xor(w, 0x00ff00ffu, 0x64806480u), 0x3c003c00u, 0xe480e480u);
-      else
-        return arch::fma_pair<bf16>(decode::and_or(w, 0x007f007fu, 0x43004300u), 0x3f803f80u,
-                                    decode::and_or(w, 0x00800080u, 0xc300c300u));
-    }
+    if constexpr (Code == weight_code::fp4) return decode::widen_small<T, 2, 1, 4 * Register>(word);
+    else return decode::nibbles<T, Register>(word, offset[Register % 2]);
   }
   /// Four codes in the low nibbles, less the zero point: no byte borrows from its neighbour.
   __device__ std::uint32_t bytes(std::uint32_t word, int half) const {

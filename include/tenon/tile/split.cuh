@@ -7,9 +7,20 @@
 
 namespace tenon::inline TENON_TARGET::tile {
 
+/// Says that this block's part is in memory. True in the block that came last of `parts`: then all parts are there. `counter`
+/// is zero before and after; `last` is the block's shared memory. Collective over the block; contains two barriers.
+__device__ inline bool arrives_last(unsigned* counter, int parts, int thread, bool& last) {
+  arch::sync_block();
+  if (thread == 0) {
+    unsigned const end = static_cast<unsigned>(parts) - 1;  // the count wraps to zero after it
+    last               = arch::atomic_increment<arch::memory_order::acquire_release>(counter, end) == end;
+  }
+  arch::sync_block();
+  return last;
+}
+
 /// Writes this block's part of a tile to partials[split], (splits, Rows, Columns) f32 for this tile, from load(v, r, c), four
-/// neighbours from column c on. True in the block that came last: then all parts are there. `counter` is zero before and
-/// after; `last` is the block's shared memory. Collective over the block; contains two barriers.
+/// neighbours from column c on, and arrives.
 template <int Threads, int Rows, int Columns, class Load>
 __device__ inline bool hand_in(float* partials, unsigned* counter, int split, int splits, int thread, bool& last,
                                Load const& load) {
@@ -19,13 +30,7 @@ __device__ inline bool hand_in(float* partials, unsigned* counter, int split, in
     load(part.element, i / Columns, i % Columns);
     arch::store<4>(mine + i, part);
   }
-  arch::sync_block();
-  if (thread == 0) {
-    unsigned const end = static_cast<unsigned>(splits) - 1;  // the count wraps to zero after it
-    last               = arch::atomic_increment<arch::memory_order::acquire_release>(counter, end) == end;
-  }
-  arch::sync_block();
-  return last;
+  return arrives_last(counter, splits, thread, last);
 }
 
 /// Four neighbours of the sum of all parts, from part 0 on.
