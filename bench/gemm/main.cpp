@@ -15,20 +15,17 @@
 //
 //  A kernel that faults or never ends takes the device with it: then the program writes what it has, says "fault: FORMAT" and
 //  leaves with status 3, so that it can be run again without that format.
-#include <atomic>
-#include <chrono>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "../support/text.hpp"
+#include "../support/watch.hpp"
 #include "product.hpp"
 #include "report.hpp"
-#include "timing.hpp"
 
 namespace {
 
@@ -82,16 +79,6 @@ constexpr index_t few_rows[] = {1, 16, 8, 64, 32, 4, 2}, many_rows[] = {512, 128
 constexpr index_t few_rows[] = {1, 16}, many_rows[] = {128};
 #endif
 
-std::vector<std::string> split(std::string const& text) {
-  std::vector<std::string> parts;
-  for (std::size_t at = 0; at <= text.size();) {
-    std::size_t const comma = std::min(text.find(',', at), text.size());
-    if (comma > at) parts.push_back(text.substr(at, comma - at));
-    at = comma + 1;
-  }
-  return parts;
-}
-
 bool read(options& o, int count, char** arguments) {
   for (int i = 1; i < count; ++i) {
     std::string const word = arguments[i];
@@ -99,16 +86,16 @@ bool read(options& o, int count, char** arguments) {
     if (word == "--every-plan") o.every_plan = true;
     else if (word == "--list") o.list = true;
     else if (!more) return false;
-    else if (word == "--shapes") o.shapes = split(arguments[++i]);
-    else if (word == "--formats") o.formats = split(arguments[++i]);
-    else if (word == "--without") o.without = split(arguments[++i]);
+    else if (word == "--shapes") o.shapes = bench::split(arguments[++i]);
+    else if (word == "--formats") o.formats = bench::split(arguments[++i]);
+    else if (word == "--without") o.without = bench::split(arguments[++i]);
     else if (word == "--seconds") o.seconds = std::atof(arguments[++i]);
     else if (word == "--cell") o.cell = std::atof(arguments[++i]);
     else if (word == "--algorithms") o.algorithms = std::max(1, std::atoi(arguments[++i]));
     else if (word == "--memory") o.memory = std::atof(arguments[++i]);
     else if (word == "--json") o.json = arguments[++i];
     else if (word == "--m")
-      for (auto const& m : split(arguments[++i])) o.rows.push_back(std::atoll(m.c_str()));
+      for (auto const& m : bench::split(arguments[++i])) o.rows.push_back(std::atoll(m.c_str()));
     else return false;
   }
   return true;
@@ -119,11 +106,6 @@ bool wanted(options const& o, bench::layer const& l) {
            return to_string(l).find(part) != std::string::npos;
          });
 }
-template <class T>
-bool wanted(std::vector<T> const& only, T const& value) {
-  return only.empty() || std::find(only.begin(), only.end(), value) != only.end();
-}
-
 /// Formats of one layer and number of rows that are measured against each other.
 struct group {
   bench::layer               of;
@@ -147,7 +129,8 @@ std::vector<group> plan(options const& o, std::vector<bench::format> const& form
       for (auto const& l : layers) {
         group g{l, m, {}};
         for (auto const& f : formats)
-          if (f.importance == p.importance && (l.gated || !f.gated) && m >= f.least_rows && wanted(o.formats, f.name))
+          if (f.importance == p.importance && (l.gated || !f.gated) && m >= f.least_rows &&
+              bench::wanted(o.formats, f.name))
             g.formats.push_back(f);
         if (wanted(o, l) && !g.formats.empty()) groups.push_back(g);
       }
@@ -156,86 +139,26 @@ std::vector<group> plan(options const& o, std::vector<bench::format> const& form
   return groups;
 }
 
-/// Ends the program when nothing has happened for long: a kernel that never ends can only be left.
-class watch {
- public:
-  explicit watch(std::function<void()> at_end) : at_end_(std::move(at_end)) {
-    if (!TENON_CUDA) return;  // the host's kernels end
-    std::thread([this] {
-      for (;;) {
-        std::this_thread::sleep_for(std::chrono::seconds(1));
-        if (bench::seconds_now() - since_.load() < 30) continue;
-        at_end_();
-        std::lock_guard const locked(lock_);
-        std::printf("fault: %s\n", of_.c_str());
-        std::fflush(stdout);
-        std::_Exit(3);
-      }
-    }).detach();
-  }
-  /// What is done next.
-  void note(std::string const& of) {
-    std::lock_guard const locked(lock_);
-    of_ = of, since_ = bench::seconds_now();
-  }
-  std::string last() {
-    std::lock_guard const locked(lock_);
-    return of_;
-  }
-
- private:
-  std::function<void()> at_end_;
-  std::mutex            lock_;
-  std::string           of_ = "nothing yet";
-  std::atomic<double>   since_{bench::seconds_now()};
-};
-
-/// The first way, and the best `count` of the others by one call each.
-std::vector<bench::runner> shortlist(bench::track& on, bench::product const& p, std::size_t count) {
-  std::vector<bench::runner>                        runners{{.of = &p, .how = &p.ways.front()}};
-  std::vector<std::pair<double, bench::way const*>> others;
-  double const                                      begin = bench::seconds_now();
-  for (std::size_t i = 1; i < p.ways.size() && (others.size() < count || bench::seconds_now() < begin + 0.1); ++i) {
-    bench::runner trial{.of = &p, .how = &p.ways[i]};
-    if (double const s = on.once(trial); s > 0) others.push_back({s, trial.how});
-  }
-  std::sort(others.begin(), others.end(), [](auto const& a, auto const& b) { return a.first < b.first; });
-  if (others.size() > count) others.resize(count);
-  for (auto const& other : others) runners.push_back({.of = &p, .how = other.second});
-  return runners;
-}
-
-double best_of(std::vector<bench::runner> const& runners) {
-  double best = 0;
-  for (auto const& r : runners)
-    if (r.seconds > 0 && (best == 0 || r.seconds < best)) best = r.seconds;
-  return best;
-}
-
-std::string explain(tenon::status const& s) {
-  return std::string(s.primitive) + ": " + to_string(s.code) + ": " + s.subject;
-}
-
 /// Products of 8192 x 8192 x 8192 by cuBLASLt, one for each unit; they also bring the clock to where it stays.
 bench::ceilings measure_ceilings(options const& o, bench::track& on, bench::arena& memory,
                                  std::vector<bench::format> const& formats) {
   bench::ceilings of;
   of.copy = bench::copy_bandwidth();
   for (auto const& f : formats) {
-    if (of.rate.contains(f.unit) || !wanted(o.formats, f.name)) continue;
+    if (of.rate.contains(f.unit) || !bench::wanted(o.formats, f.name)) continue;
     memory.reset();
     auto const p = bench::cublaslt_product(memory, f.unit, 8192, 8192, 8192, o.algorithms);
     if (p.ways.empty()) continue;
-    auto                        runners = shortlist(on, p, 2);
+    auto                        runners = bench::shortlist(on, p, 2);
     std::vector<bench::runner*> all;
     for (auto& r : runners) all.push_back(&r);
     on.race(all, 0.5);
-    if (double const s = best_of(runners); s > 0) of.rate[f.unit] = static_cast<double>(p.moved.operations) / s;
+    if (double const s = bench::best_of(runners); s > 0) of.rate[f.unit] = static_cast<double>(p.moved.operations) / s;
   }
   return of;
 }
 
-void measure(group const& g, options const& o, bench::track& on, bench::arena& memory, watch& watching,
+void measure(group const& g, options const& o, bench::track& on, bench::arena& memory, bench::watch& watching,
              std::vector<bench::record>& records) {
   struct entrant {
     bench::format              format;
@@ -248,7 +171,7 @@ void measure(group const& g, options const& o, bench::track& on, bench::arena& m
   std::vector<bench::runner*>                     all;
   auto const                                      enter = [&](entrant& e) {
     if (memory.full() || e.product.ways.empty()) return;
-    e.runners = shortlist(on, e.product, 3);
+    e.runners = bench::shortlist(on, e.product, 3);
     for (auto& r : e.runners) all.push_back(&r);
   };
   for (auto const& f : g.formats) {
@@ -281,14 +204,14 @@ void measure(group const& g, options const& o, bench::track& on, bench::arena& m
     } else {
       auto const& chosen = e->runners.front();
       r.seconds = chosen.seconds, r.spread = chosen.spread, r.rounds = chosen.rounds;
-      if (r.seconds == 0) r.error = explain(chosen.status);
+      if (r.seconds == 0) r.error = bench::explain(chosen.status);
       for (std::size_t i = 1; i < e->runners.size(); ++i)
         if (e->runners[i].seconds > 0) r.plans.push_back({e->runners[i].how->name, e->runners[i].seconds});
       if (e->product.plan) r.plan = e->product.plan(on.where());
     }
     if (auto const& rival = rivals[e->format.rival]; rival && !rival->runners.empty()) {
       r.heuristic  = rival->runners.front().seconds;
-      r.best       = best_of(rival->runners);
+      r.best       = bench::best_of(rival->runners);
       r.algorithms = static_cast<int>(rival->product.ways.size());
     }
     r.clock = on.clock, r.power = on.power;
@@ -316,7 +239,8 @@ int main(int count, char** arguments) {
   bench::add_fp8_formats(formats);
   bench::add_two_step_formats(formats);
   bench::add_f32_formats(formats);
-  std::erase_if(formats, [&](bench::format const& f) { return !o.without.empty() && wanted(o.without, f.name); });
+  std::erase_if(formats,
+                [&](bench::format const& f) { return !o.without.empty() && bench::wanted(o.without, f.name); });
   auto const groups = plan(o, formats);
   if (o.list || groups.empty()) {
     for (auto const& g : groups)
@@ -342,7 +266,7 @@ int main(int count, char** arguments) {
   bench::print_head();
 
   std::vector<bench::record> records;
-  watch                      watching([&] {
+  bench::watch               watching([&] {
     if (!o.json.empty()) bench::write_json(o.json, command, of, records, false);
   });
   double                     written = bench::seconds_now();

@@ -9,8 +9,9 @@
 #include <typeinfo>
 #include <vector>
 
+#include "../support/arena.hpp"
 #include "../support/measure.hpp"
-#include "arena.hpp"
+#include "../support/timing.hpp"
 
 namespace bench {
 
@@ -24,27 +25,12 @@ struct layer {
 
 inline std::string to_string(layer const& l) { return std::string(l.model) + " " + l.name; }
 
-/// One way to compute a product: a policy of ours, or an algorithm of a rival. `set` says which of the rotated operands.
-struct way {
-  std::string                                              name;
-  std::function<tenon::status(tenon::context const&, int)> call;
-};
-
 /// Ways to compute one product; the first is what a caller gets who asks for nothing.
-struct product {
-  traffic          moved;         // at the least
-  std::int64_t     weight_bytes;  // of moved.bytes
-  int              sets = 0;      // of operands that the calls rotate over
-  std::vector<way> ways;
+struct product : computation {
+  std::int64_t weight_bytes = 0;  // of moved.bytes
   // Which plan the first way follows where K may be split as that context allows.
   std::function<std::string(tenon::context const&)> plan = {};
 };
-
-/// Sets of operands that are together twice the last-level cache.
-inline int sets_of(std::int64_t bytes) {
-  return static_cast<int>(
-      std::clamp<std::int64_t>(2 * last_level_cache() / std::max<std::int64_t>(bytes, 1) + 1, 2, 64));
-}
 
 /// A format of weights and inputs, how important its figures are (0: first), and what stands against it.
 struct format {
@@ -69,12 +55,6 @@ void add_two_step_formats(std::vector<format>&);
 /// type: bf16 f16 f32 tf32, bf16 + swiglu (a kernel gates what the product left), fp8 (scales per row and per column), fp8
 ///       block (128 x 128 and 1 x 128), int8 (into int32)
 product cublaslt_product(arena&, std::string const& type, index_t m, index_t n, index_t k, int algorithms);
-
-/// "a#3": the operand of one set.
-inline std::string numbered(std::string what, int set) {
-  what += '#';
-  return what += std::to_string(set);
-}
 
 /// Uniform inputs, the weights of a layer and the output, named so that all formats of one element share them.
 template <class T>

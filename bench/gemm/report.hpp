@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "../support/facts.hpp"
+#include "../support/text.hpp"
 #include "goals.hpp"
 #include "product.hpp"
 
@@ -48,22 +49,6 @@ struct ceilings {
   }
 };
 
-inline std::string quoted(std::string const& text) {
-  std::string s = "\"";
-  for (char const c : text) {
-    if (c == '"' || c == '\\') s += '\\';
-    s += c < ' ' ? ' ' : c;
-  }
-  return s + '"';
-}
-/// A number of JSON; null for what was not measured.
-inline std::string number(double v, char const* form = "%.6g") {
-  if (!(v > 0)) return "null";
-  char text[40];
-  std::snprintf(text, sizeof text, form, v);
-  return text;
-}
-
 inline void print_head() {
   std::printf("%-22s %5s  %-22s %10s %8s %8s %6s %6s %6s\n", "layer", "m", "format", "us", "GB/s",
               TENON_CUDA ? "TFLOP/s" : "GFLOP/s", "floor", "heur.", "best");
@@ -85,12 +70,6 @@ inline void print(record const& r, ceilings const& of) {
               static_cast<double>(r.moved.operations) / r.seconds * (TENON_CUDA ? 1e-12 : 1e-9),
               100 * of.floor(r) / r.seconds, ratio(r.heuristic).c_str(), ratio(r.best).c_str());
   for (auto const& p : r.plans) std::printf("%31s%-50s %10.2f us\n", "", p.plan.c_str(), p.seconds * 1e6);
-}
-
-inline double geometric_mean(std::vector<double> const& v) {
-  double sum = 0;
-  for (double const x : v) sum += std::log(x);
-  return std::exp(sum / static_cast<double>(v.size()));
 }
 
 /// Geometric means by format and M, beside the goals.

@@ -1,37 +1,62 @@
 """collect.py FOLDER [ROOT]: of a folder that scripts/gpu left, the results and plots that the project keeps.
 
-  ROOT/bench/results/DATE-gpu-gemm.md and .json, ROOT/docs/images/gemm_roofline.svg and gemm_ratio.svg
+  ROOT/bench/results/DATE-gpu-gemm.md and .json, DATE-gpu-attention.md and .json; ROOT/docs/images/gemm_roofline.svg,
+  gemm_ratio.svg, attention_decode.svg and attention_cudnn.svg; what the run did not measure is left as it is
 """
 import json
 import pathlib
 import sys
 
+import attention_plots
+import attention_results
+import attention_tables
 import gemm_plots
+import gemm_results
 import gemm_tables
-from gemm_results import load_folder
+
+
+def gemm_page(results, steps):
+    return "\n".join(["# GEMM on a GPU\n", "docs/benchmarks.md says what is measured and how.\n",
+                      gemm_tables.page(results, every_cell=False), *steps, "Every cell:\n", gemm_tables.cells(results)])
+
+
+def attention_page(results, steps):
+    return "\n".join(["# Attention on a GPU\n", "docs/benchmarks.md says what is measured and how.\n", *steps,
+                      attention_tables.page(results)])
+
+
+# What a program leaves as STEM.json: how it is read, its page, its plots.
+KINDS = {
+    "gemm": (gemm_results.load_folder, gemm_page, {"gemm_roofline.svg": gemm_plots.roofline, "gemm_ratio.svg": gemm_plots.ratio}),
+    "attention": (attention_results.load_folder, attention_page,
+                  {"attention_decode.svg": attention_plots.decode, "attention_cudnn.svg": attention_plots.cudnn}),
+}
 
 
 def collect(folder, root):
     """The files that were written."""
-    results = load_folder(folder)
-    if results["facts"]["target"] != "cuda":
-        raise SystemExit(f"collect: {folder / 'gemm.json'} was not measured on a GPU")
-    stem = root / "bench/results" / f"{results['facts']['date']}-gpu-gemm"
+    found = [stem for stem in KINDS if (folder / f"{stem}.json").exists()]
+    if not found:
+        raise SystemExit(f"collect: {folder} has no results")
     images = root / "docs/images"
-    stem.parent.mkdir(parents=True, exist_ok=True), images.mkdir(parents=True, exist_ok=True)
-    records = ",\n".join(json.dumps(r) for r in results["records"])
-    rest = {key: value for key, value in results.items() if key != "records"}
-    stem.with_suffix(".json").write_text(json.dumps(rest)[:-1] + ',\n"records": [\n' + records + "]}\n")
-    parts = ["# GEMM on a GPU\n", "docs/benchmarks.md says what is measured and how.\n", gemm_tables.page(results, every_cell=False)]
+    (root / "bench/results").mkdir(parents=True, exist_ok=True), images.mkdir(parents=True, exist_ok=True)
     steps = folder / "steps.txt"
-    if steps.exists():
-        parts += ["The run's steps:\n", "```\n" + steps.read_text() + "```\n"]
-    parts += ["Every cell:\n", gemm_tables.cells(results)]
-    stem.with_suffix(".md").write_text("\n".join(parts))
-    written = [stem.with_suffix(".md"), stem.with_suffix(".json")]
-    for name, draw in (("gemm_roofline.svg", gemm_plots.roofline), ("gemm_ratio.svg", gemm_plots.ratio)):
-        (images / name).write_text(draw(results))
-        written.append(images / name)
+    said = ["The run's steps:\n", "```\n" + steps.read_text() + "```\n"] if steps.exists() else []
+    written = []
+    for stem in found:
+        load, page, plots = KINDS[stem]
+        results = load(folder)
+        if results["facts"]["target"] != "cuda":
+            raise SystemExit(f"collect: {folder / stem}.json was not measured on a GPU")
+        to = root / "bench/results" / f"{results['facts']['date']}-gpu-{stem}"
+        records = ",\n".join(json.dumps(r) for r in results["records"])
+        rest = {key: value for key, value in results.items() if key != "records"}
+        to.with_suffix(".json").write_text(json.dumps(rest)[:-1] + ',\n"records": [\n' + records + "]}\n")
+        to.with_suffix(".md").write_text(page(results, said))
+        written += [to.with_suffix(".md"), to.with_suffix(".json")]
+        for name, draw in plots.items():
+            (images / name).write_text(draw(results))
+            written.append(images / name)
     return written
 
 

@@ -8,17 +8,21 @@ def load(path):
     return json.loads(pathlib.Path(path).read_text())
 
 
-def load_folder(folder):
-    """gemm.json of scripts/gpu, and what gemm.2.json, ... measured after a fault ended it."""
-    paths = sorted(pathlib.Path(folder).glob("gemm.*.json"))
-    results = load(pathlib.Path(folder) / "gemm.json")
+def load_parts(folder, stem, key):
+    """STEM.json of scripts/gpu, and what STEM.2.json, ... measured after a fault ended it. key(record) names what it is of."""
+    paths = sorted(pathlib.Path(folder).glob(f"{stem}.*.json"))
+    results = load(pathlib.Path(folder) / f"{stem}.json")
     for path in paths:
         more = load(path)
-        known = {(r["layer"], r["m"], r["format"]) for r in ran(results)}
-        added = [r for r in more["records"] if (r["layer"], r["m"], r["format"]) not in known]
-        again = {(r["layer"], r["m"], r["format"]) for r in added}
-        results["records"] = [r for r in results["records"] if (r["layer"], r["m"], r["format"]) not in again] + added
+        known = {key(r) for r in ran(results)}
+        added = [r for r in more["records"] if key(r) not in known]
+        again = {key(r) for r in added}
+        results["records"] = [r for r in results["records"] if key(r) not in again] + added
     return results
+
+
+def load_folder(folder):
+    return load_parts(folder, "gemm", lambda r: (r["layer"], r["m"], r["format"]))
 
 
 def geometric_mean(values):

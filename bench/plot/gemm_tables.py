@@ -14,6 +14,10 @@ def facts(results):
     rates = ", ".join(f"{unit} {rate * 1e-12:.1f} TFLOP/s" for unit, rate in sorted(f["operations_per_second"].items()))
     lines = [["device", f["device"]], ["driver", f["driver"] or "-"], ["date", f["date"]], ["commit", f["commit"]],
              ["command", f"`{f['command']}`"], ["copy, read plus written", f"{f['copy_bytes_per_second'] * 1e-9:.1f} GB/s"]]
+    if f.get("read_bytes_per_second"):
+        lines.append(["only reading", f"{f['read_bytes_per_second'] * 1e-9:.1f} GB/s"])
+    if "cudnn" in f:
+        lines.append(["cuDNN", f["cudnn"].removeprefix("cuDNN ") or "none"])
     if rates:
         lines.append(["products of 8192 x 8192 x 8192 by cuBLASLt", rates])
     clocks = sorted(r["clock_mhz"] for r in ran(results) if r.get("clock_mhz"))

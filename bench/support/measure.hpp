@@ -85,6 +85,43 @@ inline double copy_bandwidth() {
   }();
   return measured;
 }
+
+namespace detail {
+/// Reads `count` vectors and leaves nothing: the sum is stored only if it is a number that it never is.
+template <class Vector>  // uint4
+__global__ void __launch_bounds__(512) read_all(Vector const* from, std::size_t count, unsigned* to) {
+  std::size_t const step = std::size_t{gridDim.x} * blockDim.x;
+  unsigned          sum  = 0;
+#  pragma unroll 8
+  for (std::size_t i = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += step) {
+    Vector const v = from[i];
+    sum |= v.x | v.y | v.z | v.w;
+  }
+  if (sum == 0x40000000u) *to = sum;
+}
+}  // namespace detail
+
+/// Bytes per second of a kernel that only reads, 2 GiB that no cache holds.
+inline double read_bandwidth() {
+  static double const measured = [] {
+    std::size_t const size = std::size_t{1} << 31;
+    void *            from = nullptr, *to = nullptr;
+    cudaMalloc(&from, size), cudaMalloc(&to, 4);
+    cudaMemset(from, 1, size);
+    int multiprocessors = 1;
+    cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, 0);
+    cudaStream_t stream;
+    cudaStreamCreate(&stream);
+    double const seconds = event_seconds(stream, 11, [&](cudaStream_t s) {
+      detail::read_all<<<static_cast<unsigned>(4 * multiprocessors), 512, 0, s>>>(
+          static_cast<uint4 const*>(from), size / 16, static_cast<unsigned*>(to));
+    });
+    cudaStreamDestroy(stream);
+    cudaFree(from), cudaFree(to);
+    return static_cast<double>(size) / seconds;
+  }();
+  return measured;
+}
 #else
 inline std::int64_t last_level_cache() {
   long const level3 = sysconf(_SC_LEVEL3_CACHE_SIZE);
@@ -110,6 +147,32 @@ inline double copy_bandwidth() {
       seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     }
     return 2 * static_cast<double>(size) / median(seconds);
+  }();
+  return measured;
+}
+
+/// Bytes per second that all cores at once read, of memory that no cache holds.
+inline double read_bandwidth() {
+  static double const measured = [] {
+    std::size_t const          count = std::size_t{32} << 20;
+    std::vector<std::uint64_t> from(count, 1);
+    unsigned const             cores = std::max(1u, std::thread::hardware_concurrency());
+    std::vector<double>        seconds;
+    std::vector<std::uint64_t> sums(cores);
+    for (int replay = 0; replay < 5; ++replay) {
+      auto const               begin = std::chrono::steady_clock::now();
+      std::vector<std::thread> threads;
+      for (unsigned c = 0; c < cores; ++c)
+        threads.emplace_back([&, c] {
+          std::uint64_t sum = 0;
+          for (std::size_t i = count * c / cores; i < count * (c + 1) / cores; ++i) sum += from[i];
+          sums[c] += sum;
+        });
+      for (auto& t : threads) t.join();
+      seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    }
+    bool const summed = sums[0] != 0;  // or the loop would be nobody's
+    return summed ? 8 * static_cast<double>(count) / median(seconds) : 0;
   }();
   return measured;
 }

@@ -4,12 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#if !TENON_CUDA && !TENON_CHECKED
+#  include <sys/mman.h>
+#endif
 
 #include "variant_agreement.hpp"
 
 namespace {
 
-using tenon::attention_variant, tenon::bf16;
+using tenon::attention_variant, tenon::bf16, tenon::index_t;
 using test::batch_shape, test::ragged_batch, test::request;
 
 batch_shape const small{.heads = 3, .kv_heads = 1, .head_dim = 16, .value_dim = 24, .page_size = 4};
@@ -135,6 +138,29 @@ TEST(paged_attention_bits, follow_no_later_nan) {
   });
 }
 
+// Matrix units: keys that no query of the request's chunk may see are not multiplied at all.
+TEST(paged_attention_bits, follow_no_nan_behind_the_last_query) {
+  struct first_half {  // keys of the first 20 positions, and says so
+    TENON_HD tenon::coverage classify(int, int, int, int, int k_first, int k_last) const {
+      return k_first >= 20 ? tenon::coverage::empty : k_last < 20 ? tenon::coverage::full : tenon::coverage::partial;
+    }
+    TENON_HD bool keep(int, int, int, int k) const { return k < 20; }
+    TENON_HD tenon::key_span span(int, int, int) const { return {0, 20}; }
+  };
+  ragged_batch<bf16> batch(small, {{6, 40}});
+  for (int k = 20; k < 40; ++k) {
+    for (int d = 0; d < 16; ++d) batch.key(0, k, 0)[d] = bf16(std::nanf(""));
+    for (int d = 0; d < 24; ++d) batch.value(0, k, 0)[d] = bf16(std::nanf(""));
+  }
+  batch.upload();
+  auto const expected = batch.expect(0, attention_variant{first_half{}});
+  test::on_every_target([&](tenon::context const& where) {
+    test::tensor<bf16, 3> o(6, 3, 24);
+    ASSERT_TRUE(batch.run(where, o, {}, attention_variant{first_half{}}).ok());
+    EXPECT_LE(test::relative_error(o.values(), expected.o), test::tolerance<bf16>());
+  });
+}
+
 TEST(paged_attention_pages, may_appear_twice_in_a_table) {
   ragged_batch<float> batch(small, {{2, 12}, {1, 10}});
   batch.table[2]                                         = batch.table[0];
@@ -145,6 +171,76 @@ TEST(paged_attention_pages, may_appear_twice_in_a_table) {
     EXPECT_LE(test::relative_error(run(where, batch), expected.o), test::tolerance<float>());
   });
 }
+
+TEST(paged_attention_logits, may_all_be_very_low) {  // a maximum of -1e30 is not "no key was seen"
+  ragged_batch<float> batch(small, {{1, 40}});
+  for (int d = 0; d < 16; ++d) {
+    for (int h = 0; h < 3; ++h) batch.q_values[static_cast<std::size_t>(16 * h + d)] = 1e15f;
+    for (int k = 0; k < 40; ++k) batch.key(0, k, 0)[d] = -1e15f;
+  }
+  batch.upload();
+  auto const expected = batch.expect();
+  EXPECT_LT(expected.lse[0], -1e30);
+  test::on_every_target([&](tenon::context const& where) {
+    EXPECT_LE(test::relative_error(run(where, batch), expected.o), test::tolerance<float>());
+  });
+}
+
+// What a captured graph does: the same launch over lengths that have changed.
+TEST(paged_attention_launch, serves_other_lengths) {
+  ragged_batch<bf16>     long_one(small, {{1, 90}, {1, 70}}), short_one(small, {{1, 33, 0}, {1, 1, 1}});
+  test::tensor<float, 1> memory(1 << 18);
+  test::tensor<int, 1>   counters(512);
+  counters.fill(0);
+  long_one.lengths = {33, 1};
+  long_one.kv_length->assign(long_one.lengths);  // the pages stay, so does the plan
+  long_one.q->assign(short_one.q_values);
+  auto const expected = short_one.expect();
+  test::on_every_target([&](tenon::context where) {
+    where.batch_invariant = false;
+    where.multiprocessors = 2;
+    where.workspace       = {reinterpret_cast<std::byte*>(memory.view().data), std::size_t{1} << 20};
+    where.counters        = {reinterpret_cast<unsigned*>(counters.view().data), 512};
+    test::tensor<bf16, 3> o(2, 3, 24);
+    ASSERT_TRUE(long_one.run(where, o, {.max_query_length = 1}).ok());
+    EXPECT_LE(test::relative_error(o.values(), expected.o), test::tolerance<bf16>());
+  });
+}
+
+#if !TENON_CUDA && !TENON_CHECKED
+// Offsets are 64-bit: a page whose elements lie beyond 2^31. Only what is touched is there.
+TEST(paged_attention_pages, may_lie_beyond_two_gigabytes) {
+  ragged_batch<bf16> batch(small, {{2, 7}});
+  auto const         expected = batch.expect();
+  index_t const      stride = 4 * 1 * 24, far = (index_t{1} << 31) / stride + 1000;
+  std::size_t const  bytes = static_cast<std::size_t>((far + batch.pages) * stride) * sizeof(bf16);
+  auto* const        k     = static_cast<bf16*>(
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  auto* const v = static_cast<bf16*>(
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  if (k == MAP_FAILED || v == MAP_FAILED) GTEST_SKIP() << "no address space for " << 2 * bytes << " bytes";
+  tenon::tensor_view<bf16, 4> const ks{k, {far + batch.pages, 4, 1, 16}, {stride, 24, 24, 1}};
+  tenon::tensor_view<bf16, 4> const vs{v, {far + batch.pages, 4, 1, 24}, {stride, 24, 24, 1}};
+  for (int page = 0; page < batch.pages; ++page)
+    for (int place = 0; place < 4; ++place) {
+      for (int d = 0; d < 16; ++d)
+        ks(far + page, place, 0, d) = batch.k_values[static_cast<std::size_t>((page * 4 + place) * 16 + d)];
+      for (int d = 0; d < 24; ++d)
+        vs(far + page, place, 0, d) = batch.v_values[static_cast<std::size_t>((page * 4 + place) * 24 + d)];
+    }
+  for (auto& page : batch.table)
+    if (page >= 0 && page < batch.pages) page += static_cast<std::int32_t>(far);
+  batch.block_table->assign(batch.table);
+  test::on_every_target([&](tenon::context const& where) {
+    test::tensor<bf16, 3> o(2, 3, 24);
+    ASSERT_TRUE(tenon::paged_attention(where, o.view(), batch.q->view(), tenon::paged_kv{ks, vs},
+                                       batch.block_table->view(), batch.query_start->view(), batch.kv_length->view())
+                    .ok());
+    EXPECT_LE(test::relative_error(o.values(), expected.o), test::tolerance<bf16>());
+  });
+  munmap(k, bytes), munmap(v, bytes);
+}
+#endif
 
 TEST(paged_attention_scale, is_the_callers) {
   ragged_batch<float> batch(small, {{3, 40}});

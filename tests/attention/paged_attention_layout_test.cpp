@@ -161,24 +161,42 @@ TEST(paged_attention_policy, is_legal_on_every_architecture) {
     for (index_t const dim : {8, 16, 64, 72, 80, 128, 136, 256})
       for (index_t const group : {1, 8, 17})
         for (index_t const queries : {0, 1, 3})
-          for (int const bits : {0, 1, 2, 3}) {
-            auto const policy = tenon::choose_paged_attention_policy(
-                {tenon::policy_architecture(arch)}, {dim, dim, group, queries, (bits & 1) != 0, (bits & 2) != 0});
-            bool listed = false;
-            for (auto const& p : tenon::paged_attention_menu) listed = listed || p == policy;
-            EXPECT_TRUE(listed) << "arch " << arch << " dim " << dim;
-            EXPECT_GE(policy.dim, dim);
-          }
+          for (int const bits : {0, 1, 2, 3, 4, 7})
+            for (int const element : {16, 8, 4}) {
+              auto const policy = tenon::choose_paged_attention_policy(
+                  {tenon::policy_architecture(arch)},
+                  {dim, dim, group, queries, (bits & 1) != 0, (bits & 2) != 0, element, element, (bits & 4) != 0});
+              bool listed = false;
+              for (auto const& p : tenon::paged_attention_menu) listed = listed || p == policy;
+              EXPECT_TRUE(listed) << "arch " << arch << " dim " << dim;
+              EXPECT_GE(policy.dim, dim);
+            }
 }
+
+template <class Policy, class E>
+constexpr std::size_t matrix_bytes = tenon::kernel::paged_attention_mma_bytes<
+    Policy, bf16, E, E, tenon::paged_attention_params<bf16, bf16, E, E, tenon::causal, tenon::scaled_logits>>;
 
 template <auto const& Menu, int Index>
 std::size_t shared_bytes() {
   using policy = tenon::menu_entry<Menu, Index>;
-  if constexpr (policy::value.unit == tenon::attention_unit::thread)
+  if constexpr (policy::value.unit == tenon::attention_unit::thread) {
     return sizeof(tenon::kernel::paged_attention_thread_storage<policy, float, float>);
-  else if constexpr (policy::value.unit == tenon::attention_unit::vector)
+  } else if constexpr (policy::value.unit == tenon::attention_unit::vector) {
     return sizeof(tenon::kernel::paged_attention_vector_storage<policy>);
-  else return sizeof(tenon::kernel::paged_attention_mma_storage<policy, bf16>);
+  } else {
+    constexpr auto value = policy::value;
+    std::size_t    most  = 0;
+    auto const     add   = [&]<class E>(E) {
+      constexpr int bits = tenon::kernel::kv_bits<E>;
+      if constexpr (value.suits(bits, bits)) {
+        most = std::max(most, matrix_bytes<policy, E>);
+        EXPECT_LE((matrix_bytes<policy, E>), static_cast<std::size_t>(value.ring_bytes(bits, bits)) + 4096) << bits;
+      }
+    };
+    add(bf16{}), add(tenon::kv_int8{}), add(tenon::kv_int4{});
+    return most;
+  }
 }
 
 template <int... Index>

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <random>
+#include <utility>
+#include <vector>
 
 #include "variant_agreement.hpp"
 
@@ -21,6 +24,31 @@ TEST(paged_attention_logits, are_capped_however_large) {
 
 TEST(paged_attention_logits, are_biased_by_distance) {
   expect_agreement<float>(small, {{6, 70}, {1, 40}}, attention_variant{causal{}, tenon::alibi{3}});
+}
+
+template <class T, class Logits>
+void expect_bias(Logits const& device, Logits const& host) {
+  expect_agreement<T>(small, {{6, 70}, {1, 40}, {3, 2}}, attention_variant{tenon::no_mask{}, device},
+                      attention_variant{tenon::no_mask{}, host});
+}
+
+TEST(paged_attention_logits, are_biased_by_tables) {
+  std::mt19937                    engine(1);
+  std::normal_distribution<float> normal;
+  std::vector<float>              slope{0.5f, 0.1f, 0.01f}, distance;
+  std::vector<tenon::f16>         pair;
+  for (int i = 0; i < 3 * 33; ++i) distance.push_back(normal(engine));
+  for (int i = 0; i < 3 * 60 * 60; ++i) pair.push_back(tenon::f16(normal(engine)));
+  test::tensor<float, 1>      slopes(3);
+  test::tensor<float, 2>      distances(3, 33);
+  test::tensor<tenon::f16, 3> pairs(3, 60, 60);  // positions from 60 on have none
+  slopes.assign(slope), distances.assign(distance), pairs.assign(pair);
+  using tenon::additive_bias, tenon::alibi_slopes, tenon::relative_bias, tenon::soft_cap;
+  expect_bias<bf16>(additive_bias{pairs.view()}, additive_bias{test::over(std::as_const(pair), 3, 60, 60)});
+  expect_bias<float>(relative_bias{distances.view(), 20},
+                     relative_bias{test::over(std::as_const(distance), 3, 33), 20});
+  expect_bias<bf16>(soft_cap{2.f} | alibi_slopes{slopes.view()},
+                    soft_cap{2.f} | alibi_slopes{test::over(std::as_const(slope), 3)});
 }
 
 /// A bias that is NaN for every pair outside the sequence.

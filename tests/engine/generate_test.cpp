@@ -116,7 +116,7 @@ TEST(generate, refuses_what_it_cannot_do_in_one_line) {
   for (int i = 0; i < 3000; ++i) text += "word ";
   expect_error(generate({"--prompt", text}), 1, "longer than the model's length");
   expect_error(generate({"--prompt", "x", "--quantize", "w4"}), 2, "--quantize");
-  expect_error(generate({"--prompt", "x", "--kv-cache-dtype", "int8"}), 1, "--kv-cache-dtype");
+  expect_error(generate({"--prompt", "x", "--kv-cache-dtype", "int2"}), 2, "--kv-cache-dtype");
   expect_error(generate({"--prompts", "-"}, "{\"prompt_ids\":[99999]}\n"), 1, "outside the vocabulary");
   expect_error(generate({"--prompts", "-"}, "{broken\n"), 1, "standard input:1");
   expect_error(generate({"--prompt", "x", "--dtype", "f64"}), 2, "--dtype");
@@ -128,6 +128,69 @@ TEST(generate, bytes_that_are_no_utf8_are_a_prompt_like_any_other) {
   auto const r = generate({"--prompt", "bad \xff\xfe bytes", "--max-tokens", "3", "--output", "json"});
   ASSERT_EQ(r.status, 0) << r.err;
   EXPECT_EQ(r.lines().at(0)["ids"].size(), 3u);
+}
+
+// A cache of another format than the decoder's: what is drawn is nearly what would have been, and a request's tokens are its
+// own whatever runs beside it and however its pages are cut.
+TEST(generate, caches_of_every_format_on_every_page_size) {
+  std::vector<std::string> const prompts = {"Once upon a time", "The old man",
+                                            "One day a little girl named Lily went to", "A"};
+  auto const with = [&](std::string const& format, std::string const& block_size, std::string const& input) {
+    auto const r = generate({"--prompts", "-", "--temperature", "0", "--max-tokens", "24", "--ignore-eos", "--output",
+                             "json", "--kv-cache-dtype", format, "--block-size", block_size, "--batch-invariant", "on"},
+                            input);
+    EXPECT_EQ(r.status, 0) << r.err;
+    return r.lines();
+  };
+  std::string all;
+  for (auto const& p : prompts) all += json{{"prompt", p}}.dump() + "\n";
+  auto const exact = with("auto", "16", all);
+  ASSERT_EQ(exact.size(), prompts.size());
+  for (std::string const format : {"f32", "bf16", "f16", "fp8", "int8", "int4"}) {
+    SCOPED_TRACE(format);
+    std::vector<json> alone;
+    for (auto const& p : prompts) alone.push_back(with(format, "16", json{{"prompt", p}}.dump() + "\n").at(0)["ids"]);
+    for (char const* const block_size : {"1", "16", "64"}) {
+      auto const batch = with(format, block_size, all);
+      ASSERT_EQ(batch.size(), prompts.size());
+      for (std::size_t i = 0; i < prompts.size(); ++i) EXPECT_EQ(batch[i]["ids"], alone[i]) << block_size;
+    }
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      if (format != "int4") {
+        EXPECT_EQ(alone[i][0], exact[i]["ids"][0]);
+      }
+      if (format == "f32") {
+        EXPECT_EQ(alone[i], exact[i]["ids"]);
+      }
+    }
+  }
+}
+
+TEST(generate, windows_do_not_limit_the_length) {
+  test::scratch_folder const folder;
+  auto const                 dummy = [&](json patch) {
+    json config = {{"architectures", {"MistralForCausalLM"}},
+                   {"vocab_size", 64},
+                   {"hidden_size", 32},
+                   {"num_hidden_layers", 2},
+                   {"num_attention_heads", 4},
+                   {"intermediate_size", 48},
+                   {"max_position_embeddings", 128},
+                   {"sliding_window", 8}};
+    config.merge_patch(patch);
+    test::write_text(folder / "config.json", config.dump());
+    return test::run_program({"generate", "--load-format", "dummy", "--config", (folder / "config.json").string(),
+                              "--prompts", "-", "--max-tokens", "100", "--ignore-eos", "--output", "json"},
+                                             "{\"prompt_ids\":[1,2,3,4,5,6,7,8,9,10,11,12]}\n");
+  };
+  auto const r = dummy(json::object());
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.lines().at(0)["ids"].size(), 100u);
+  auto const info =
+      test::run_program({"info", "--load-format", "dummy", "--config", (folder / "config.json").string()});
+  EXPECT_NE(info.out.find("windows           8 tokens in 2 of 2 layers\n"), std::string::npos) << info.out;
+  expect_error(dummy({{"hidden_act", "gelu"}}), 1, "hidden_act is not supported yet");
+  expect_error(dummy({{"head_dim", 12}}), 1, "head_dim is not supported yet: found 12, expected a multiple of 8");
 }
 
 TEST(generate, dummy_weights_are_fixed_by_their_seed) {
@@ -188,7 +251,21 @@ TEST(info, describes_the_model) {
   ASSERT_EQ(r.status, 0) << r.err;
   auto const j = r.lines().at(0);
   EXPECT_EQ(j["parameters"], 1967808);
-  EXPECT_EQ(j["kv_bytes_per_token"]["bf16"], 4 * 2 * 64 * 2);
+  // Four layers, keys and values, one head of 64; scales are four bytes each, int4's for 32 columns.
+  int const rows = 4 * 2;
+  EXPECT_EQ(j["kv_bytes_per_token"], (json{{"f32", rows * 64 * 4},
+                                           {"bf16", rows * 64 * 2},
+                                           {"f16", rows * 64 * 2},
+                                           {"fp8", rows * (64 + 4)},
+                                           {"int8", rows * (64 + 4)},
+                                           {"int4", rows * (32 + 2 * 4)}}));
+  EXPECT_FALSE(j.contains("sliding_windows"));
+  auto const text = test::run_program({"info", "--model", demo});
+  EXPECT_NE(
+      text.out.find("KV per token      2.00 KiB in f32, 1.00 KiB in bf16 or f16, 544 B in fp8, 544 B in int8, 320 B "
+                    "in int4\n"),
+      std::string::npos)
+      << text.out;
   EXPECT_EQ(j["bytes_by_dtype"]["BF16"], 2 * 1967808);
 }
 

@@ -127,26 +127,31 @@ TEST_P(golden, loss_agrees) {
 }
 
 TEST_P(golden, a_batch_gives_each_prompt_what_it_gets_alone) {
-  auto const        prompts = golden_file("_greedy.json");
-  std::vector<json> alone;
-  for (auto const& g : prompts) {
-    auto const r = run("generate", {"--prompt", g["prompt"], "--max-tokens", "60", "--dtype", "f32", "--temperature",
-                                    "0", "--output", "json"});
-    ASSERT_EQ(r.status, 0) << r.err;
-    alone.push_back(r.lines().at(0)["ids"]);
-  }
-  std::string input;
-  for (auto const& g : prompts) input += json{{"prompt", g["prompt"]}}.dump() + "\n";
-  for (char const* const block_size : {"1", "16", "64"}) {
-    SCOPED_TRACE(std::string("block size ") + block_size);
-    auto const r = run("generate",
-                       {"--prompts", "-", "--max-tokens", "60", "--dtype", "f32", "--temperature", "0", "--output",
-                        "json", "--batch-invariant", "on", "--block-size", block_size},
-                       input);
-    ASSERT_EQ(r.status, 0) << r.err;
-    auto const batch = r.lines();
-    ASSERT_EQ(batch.size(), alone.size());
-    for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_EQ(batch[i]["ids"], alone[i]) << prompts[i]["prompt"];
+  auto const prompts = golden_file("_greedy.json");
+  for (char const* const cache : {"f32", "int8"}) {
+    SCOPED_TRACE(std::string("a cache of ") + cache);
+    std::vector<std::string> const args = {"--max-tokens",  "60", "--dtype",  "f32", "--kv-cache-dtype", cache,
+                                           "--temperature", "0",  "--output", "json"};
+    std::vector<json>              alone;
+    for (auto const& g : prompts) {
+      auto one = args;
+      one.insert(one.end(), {"--prompt", g["prompt"]});
+      auto const r = run("generate", one);
+      ASSERT_EQ(r.status, 0) << r.err;
+      alone.push_back(r.lines().at(0)["ids"]);
+    }
+    std::string input;
+    for (auto const& g : prompts) input += json{{"prompt", g["prompt"]}}.dump() + "\n";
+    for (char const* const block_size : {"1", "16", "64"}) {
+      SCOPED_TRACE(std::string("block size ") + block_size);
+      auto all = args;
+      all.insert(all.end(), {"--prompts", "-", "--batch-invariant", "on", "--block-size", block_size});
+      auto const r = run("generate", all, input);
+      ASSERT_EQ(r.status, 0) << r.err;
+      auto const batch = r.lines();
+      ASSERT_EQ(batch.size(), alone.size());
+      for (std::size_t i = 0; i < alone.size(); ++i) EXPECT_EQ(batch[i]["ids"], alone[i]) << prompts[i]["prompt"];
+    }
   }
 }
 

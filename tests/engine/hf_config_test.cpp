@@ -49,7 +49,9 @@ TEST_F(config, defaults) {
   EXPECT_EQ(c.rope_scaling.kind, rope_scaling_kind::none);
   EXPECT_EQ(c.rope_theta, 10000);
   EXPECT_EQ(c.rms_eps, 1e-6);
-  EXPECT_FALSE(c.tie_word_embeddings || c.qkv_bias || c.output_bias || c.mlp_bias || c.sliding_window || c.bos_id);
+  EXPECT_FALSE(c.tie_word_embeddings || c.qkv_bias || c.output_bias || c.mlp_bias || c.has_windows() || c.bos_id);
+  EXPECT_FALSE(c.qk_norm || c.norms_after || c.norm_from_one || c.scaled_embedding);
+  EXPECT_TRUE(c.attention_scale == 0 && c.attention_soft_cap == 0 && c.final_soft_cap == 0);
   EXPECT_TRUE(c.eos_ids.empty());
   EXPECT_EQ(c.dtype, "");
 }
@@ -57,23 +59,81 @@ TEST_F(config, defaults) {
 TEST_F(config, architectures_differ) {
   auto const biased = read({{"attention_bias", true}, {"mlp_bias", true}, {"sliding_window", 8}});
   EXPECT_TRUE(biased.qkv_bias && biased.output_bias && biased.mlp_bias);
-  EXPECT_FALSE(biased.sliding_window);  // llama has none
-  auto const mistral = read(
-      {{"architectures", {"MistralForCausalLM"}}, {"sliding_window", 8}, {"head_dim", 32}, {"attention_bias", true}});
-  EXPECT_EQ(mistral.sliding_window, 8);
+  EXPECT_FALSE(biased.has_windows());  // llama has none
+  auto const mistral = read({{"architectures", {"MistralForCausalLM"}}, {"head_dim", 32}, {"attention_bias", true}});
   EXPECT_EQ(mistral.head_dim, 32);
   EXPECT_FALSE(mistral.qkv_bias);
-  auto const qwen2 =
-      read({{"architectures", {"Qwen2ForCausalLM"}}, {"sliding_window", 8}, {"use_sliding_window", false}});
+  auto const qwen2 = read({{"architectures", {"Qwen2ForCausalLM"}}});
   EXPECT_TRUE(qwen2.qkv_bias);
-  EXPECT_FALSE(qwen2.output_bias || qwen2.sliding_window);
-  auto const window = read({{"architectures", {"Qwen2ForCausalLM"}},
-                            {"sliding_window", 8},
-                            {"use_sliding_window", true},
-                            {"max_window_layers", 1}});
-  EXPECT_EQ(window.sliding_window, 8);
-  EXPECT_EQ(window.sliding_window_from_layer, 1);
+  EXPECT_FALSE(qwen2.output_bias || qwen2.qk_norm);
   EXPECT_EQ(read({{"architectures", nullptr}, {"model_type", "qwen2"}}).architecture, "Qwen2ForCausalLM");
+  auto const qwen3 = read({{"architectures", {"Qwen3ForCausalLM"}}});
+  EXPECT_TRUE(qwen3.qk_norm);
+  EXPECT_FALSE(qwen3.qkv_bias || qwen3.output_bias || qwen3.has_windows());
+  EXPECT_EQ(qwen3.head_dim, 128);
+  EXPECT_TRUE(read({{"architectures", {"Qwen3ForCausalLM"}}, {"attention_bias", true}}).output_bias);
+}
+
+TEST_F(config, gemma2) {
+  auto const with = [&](json_value patch) {
+    patch["architectures"] = {"Gemma2ForCausalLM"};
+    return read(patch);
+  };
+  auto const c = with(json_value::object());
+  EXPECT_TRUE(c.scaled_embedding && c.norm_from_one && c.norms_after && c.tie_word_embeddings);
+  EXPECT_FALSE(c.qkv_bias || c.output_bias || c.mlp_bias || c.qk_norm);
+  EXPECT_EQ(c.head_dim, 256);
+  EXPECT_EQ(c.activation, activation_kind::gelu_tanh);
+  EXPECT_EQ(c.attention_scale, 1. / 16);
+  EXPECT_EQ(c.attention_soft_cap, 50);
+  EXPECT_EQ(c.final_soft_cap, 30);
+  EXPECT_EQ(c.windows, (std::vector<std::int64_t>{4096, 0}));
+  auto const other = with({{"query_pre_attn_scalar", 144},
+                           {"attn_logit_softcapping", 20.5},
+                           {"final_logit_softcapping", 0},
+                           {"sliding_window", 8},
+                           {"hidden_act", "silu"},  // not what Gemma goes by
+                           {"tie_word_embeddings", false}});
+  EXPECT_EQ(other.attention_scale, 1. / 12);
+  EXPECT_EQ(other.attention_soft_cap, 20.5);
+  EXPECT_EQ(other.final_soft_cap, 0);
+  EXPECT_EQ(other.windows, (std::vector<std::int64_t>{8, 0}));
+  EXPECT_EQ(other.activation, activation_kind::gelu_tanh);
+  EXPECT_FALSE(other.tie_word_embeddings);
+  // A null is an answer: no cap, no window.
+  test::write_text(folder / "config.json",
+                   R"({"architectures": ["Gemma2ForCausalLM"], "vocab_size": 100, "hidden_size": 64,
+    "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 8, "attn_logit_softcapping": null,
+    "final_logit_softcapping": null, "sliding_window": null, "hidden_activation": "silu"})");
+  auto const none = read_model_config((folder / "").string());
+  EXPECT_TRUE(none.attention_soft_cap == 0 && none.final_soft_cap == 0 && !none.has_windows());
+  EXPECT_EQ(none.activation, activation_kind::silu);
+}
+
+TEST_F(config, windows) {
+  using windows     = std::vector<std::int64_t>;
+  auto const layers = [&](char const* architecture, json_value patch) {
+    patch["architectures"] = {architecture}, patch["num_hidden_layers"] = 4;
+    return read(patch).windows;
+  };
+  char const *const mistral = "MistralForCausalLM", *const qwen2 = "Qwen2ForCausalLM",
+                    *const qwen3 = "Qwen3ForCausalLM", *const gemma2 = "Gemma2ForCausalLM";
+  EXPECT_EQ(layers(mistral, {{"sliding_window", 8}}), (windows{8, 8, 8, 8}));
+  EXPECT_EQ(layers(mistral, json_value::object()), (windows{4096, 4096, 4096, 4096}));
+  json_value const types = {"full_attention", "sliding_attention", "sliding_attention", "full_attention"};
+  EXPECT_EQ(layers(mistral, {{"sliding_window", 8}, {"layer_types", types}}), (windows{0, 8, 8, 0}));
+  EXPECT_EQ(layers(mistral, {{"sliding_window", 8}, {"sliding_window_pattern", 3}}), (windows{8, 8, 0, 8}));
+  for (char const* const qwen : {qwen2, qwen3}) {
+    EXPECT_EQ(layers(qwen, {{"sliding_window", 8}}), (windows{0, 0, 0, 0}));
+    EXPECT_EQ(layers(qwen, {{"sliding_window", 8}, {"use_sliding_window", false}, {"layer_types", types}}),
+              (windows{0, 0, 0, 0}));
+    EXPECT_EQ(layers(qwen, {{"sliding_window", 8}, {"use_sliding_window", true}, {"max_window_layers", 3}}),
+              (windows{0, 0, 0, 8}));
+    EXPECT_EQ(layers(qwen, {{"sliding_window", 8}, {"use_sliding_window", true}, {"layer_types", types}}),
+              (windows{0, 8, 8, 0}));
+  }
+  EXPECT_EQ(layers(gemma2, {{"sliding_window", 8}}), (windows{8, 0, 8, 0}));
+  EXPECT_EQ(layers(gemma2, {{"sliding_window", 8}, {"layer_types", types}}), (windows{0, 8, 8, 0}));
 }
 
 TEST_F(config, rope) {
@@ -119,10 +179,10 @@ TEST_F(config, end_tokens_of_both_files) {
 TEST_F(config, refusals_name_the_key) {
   expect_refusal(R"({"architectures": ["GPT2LMHeadModel"]})",
                  "architectures: unknown architecture: found \"GPT2LMHeadModel\", expected one of LlamaForCausalLM, "
-                 "MistralForCausalLM, Qwen2ForCausalLM");
+                 "MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Gemma2ForCausalLM");
   expect_refusal(R"({"architectures": []})",
                  "architectures: wrong type: found an array, expected an array with one of LlamaForCausalLM, "
-                 "MistralForCausalLM, Qwen2ForCausalLM");
+                 "MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Gemma2ForCausalLM");
   expect_refusal(R"({"architectures": null, "model_type": null})",
                  "model_type: missing: found nothing, expected a string");
   expect_refusal(R"({"vocab_size": null})", "vocab_size: missing: found nothing, expected an integer");
@@ -153,6 +213,20 @@ TEST_F(config, refusals_name_the_key) {
   expect_refusal(R"({"hidden_act": "relu6"})",
                  "hidden_act: unknown activation: found \"relu6\", expected one of silu, gelu, gelu_new, "
                  "gelu_pytorch_tanh, quick_gelu");
+  expect_refusal(R"({"architectures": ["Gemma2ForCausalLM"], "hidden_activation": "relu6"})",
+                 "hidden_activation: unknown activation: found \"relu6\", expected one of silu, gelu, gelu_new, "
+                 "gelu_pytorch_tanh, quick_gelu");
+  expect_refusal(R"({"architectures": ["Gemma2ForCausalLM"], "final_logit_softcapping": -1})",
+                 "final_logit_softcapping: out of range: found -1, expected a number from 0 to 1000000");
+  expect_refusal(R"({"architectures": ["Gemma2ForCausalLM"], "query_pre_attn_scalar": 0})",
+                 "query_pre_attn_scalar: out of range: found 0, expected a number from 1e-06 to 1000000");
+  expect_refusal(R"({"architectures": ["MistralForCausalLM"], "sliding_window": 0})",
+                 "sliding_window: out of range: found 0, expected an integer from 1 to 1073741824");
+  expect_refusal(R"({"architectures": ["MistralForCausalLM"], "sliding_window": 8, "layer_types": ["full_attention"]})",
+                 "layer_types: wrong type: found an array, expected an array of num_hidden_layers texts");
+  expect_refusal(
+      R"({"architectures": ["MistralForCausalLM"], "sliding_window": 8, "layer_types": ["full_attention", "chunked_attention"]})",
+      "layer_types: unsupported: found \"chunked_attention\", expected full_attention or sliding_attention");
   expect_refusal(R"({"tie_word_embeddings": 1})", "tie_word_embeddings: wrong type: found 1, expected true or false");
   expect_refusal(R"({"torch_dtype": "int8"})",
                  "torch_dtype: unsupported: found \"int8\", expected one of float32, float16, bfloat16");

@@ -8,7 +8,9 @@
 #include <map>
 #include <ostream>
 #include <random>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,7 +27,13 @@ struct shape {
   int         heads, kv_heads, head_dim, intermediate;
   bool        tied, attention_bias, mlp_bias;
   int         shards;
-  int         hidden = 24;
+  int         hidden    = 24;
+  int         window[2] = {};  // tokens that a query of each layer sees; 0: all
+  char const* gate      = "silu";
+  // Gemma 2.
+  double query_scalar = 0, attention_cap = 0, final_cap = 0;
+
+  bool is(std::string_view type) const { return model_type == type; }
 };
 
 inline std::ostream& operator<<(std::ostream& out, shape const& s) { return out << s.name; }
@@ -43,9 +51,12 @@ class model {
 
   json config_patch = json::object();  // merged into config.json
 
+  /// What becomes of one head of one token's key or value in the cache, behind the rotation; empty: nothing.
+  std::function<void(std::span<double> row)> store;
+
   explicit model(shape const& of) : s(of) {
     int const  q = s.heads * s.head_dim, kv = s.kv_heads * s.head_dim;
-    bool const qwen2 = std::string(s.model_type) == "qwen2";
+    bool const qwen2 = s.is("qwen2");
     add("model.embed_tokens.weight", vocabulary, hidden());
     add("model.norm.weight", hidden(), 1);
     if (!s.tied) add("lm_head.weight", vocabulary, hidden());
@@ -53,6 +64,12 @@ class model {
       std::string const p = "model.layers." + std::to_string(i) + ".";
       add(p + "input_layernorm.weight", hidden(), 1);
       add(p + "post_attention_layernorm.weight", hidden(), 1);
+      if (s.is("gemma2"))
+        for (char const* const norm : {"pre_feedforward_layernorm", "post_feedforward_layernorm"})
+          add(p + norm + ".weight", hidden(), 1);
+      if (s.is("qwen3"))
+        for (char const* const norm : {"self_attn.q_norm", "self_attn.k_norm"})
+          add(p + norm + ".weight", s.head_dim, 1);
       linear(p + "self_attn.q_proj", q, hidden(), qwen2 || s.attention_bias);
       linear(p + "self_attn.k_proj", kv, hidden(), qwen2 || s.attention_bias);
       linear(p + "self_attn.v_proj", kv, hidden(), qwen2 || s.attention_bias);
@@ -76,12 +93,27 @@ class model {
                    {"max_position_embeddings", length},
                    {"rms_norm_eps", 1e-5},
                    {"rope_theta", 10000.0},
-                   {"hidden_act", "silu"},
+                   {"hidden_act", s.gate},
                    {"tie_word_embeddings", s.tied},
                    {"attention_bias", s.attention_bias},
                    {"mlp_bias", s.mlp_bias},
                    {"torch_dtype", "float32"},
                    {"eos_token_id", 0}};
+    if (s.is("gemma2")) {
+      config["query_pre_attn_scalar"]  = s.query_scalar;
+      config["attn_logit_softcapping"] = s.attention_cap, config["final_logit_softcapping"] = s.final_cap;
+    }
+    if (int const window = std::max(s.window[0], s.window[1])) {
+      config["sliding_window"] = window;
+      bool const qwen          = s.is("qwen2") || s.is("qwen3");
+      if (qwen) config["use_sliding_window"] = true, config["max_window_layers"] = s.window[0] ? 0 : 1;
+      // Where the architecture's own rule says something else, by layers.
+      bool const own = qwen             ? s.window[1] > 0
+                       : s.is("gemma2") ? s.window[0] && !s.window[1]
+                                        : s.window[0] == s.window[1];
+      if (!own)
+        for (int const w : s.window) config["layer_types"].push_back(w ? "sliding_attention" : "full_attention");
+    }
     config.merge_patch(config_patch);
     test::write_text(folder / "config.json", config.dump());
     std::vector<std::vector<tenon::engine::tensor_info>> files(static_cast<std::size_t>(s.shards));
@@ -128,26 +160,40 @@ class model {
 
   /// Logits of every position, (positions, vocabulary).
   matrix forward(std::vector<int> const& ids) const {
-    std::size_t const n = ids.size();
+    std::size_t const n      = ids.size();
+    bool const        gemma2 = s.is("gemma2");
     matrix            x(n * width());
     for (std::size_t t = 0; t < n; ++t)
       for (std::size_t h = 0; h < width(); ++h)
         x[t * width() + h] =
-            tensors_.at("model.embed_tokens.weight").values[static_cast<std::size_t>(ids[t]) * width() + h];
+            tensors_.at("model.embed_tokens.weight").values[static_cast<std::size_t>(ids[t]) * width() + h] *
+            (gemma2 ? std::sqrt(double(hidden())) : 1);
     for (int i = 0; i < layers; ++i) {
-      std::string const p = "model.layers." + std::to_string(i) + ".";
-      matrix const      h = norm(x, p + "input_layernorm.weight");
-      matrix            q = apply(h, p + "self_attn.q_proj"), k = apply(h, p + "self_attn.k_proj");
-      matrix const      v = apply(h, p + "self_attn.v_proj");
+      std::string const p     = "model.layers." + std::to_string(i) + ".";
+      auto const        added = [&](matrix const& y, char const* after) {
+        add_to(x, gemma2 ? norm(y, p + after + ".weight") : y);
+      };
+      matrix const h = norm(x, p + "input_layernorm.weight");
+      matrix       q = apply(h, p + "self_attn.q_proj"), k = apply(h, p + "self_attn.k_proj");
+      matrix       v = apply(h, p + "self_attn.v_proj");
+      if (s.is("qwen3"))
+        q = norm(q, p + "self_attn.q_norm.weight", s.head_dim), k = norm(k, p + "self_attn.k_norm.weight", s.head_dim);
       rope(q, n, s.heads), rope(k, n, s.kv_heads);
-      add_to(x, apply(attention(q, k, v, n), p + "self_attn.o_proj"));
-      matrix const m = norm(x, p + "post_attention_layernorm.weight");
+      if (store)
+        for (matrix* cached : {&k, &v})
+          for (std::size_t first = 0; first < cached->size(); first += static_cast<std::size_t>(s.head_dim))
+            store(std::span(*cached).subspan(first, static_cast<std::size_t>(s.head_dim)));
+      added(apply(attention(q, k, v, n, s.window[i]), p + "self_attn.o_proj"), "post_attention_layernorm");
+      matrix const m = norm(x, p + (gemma2 ? "pre_feedforward_layernorm.weight" : "post_attention_layernorm.weight"));
       matrix       g = apply(m, p + "mlp.gate_proj");
       matrix const u = apply(m, p + "mlp.up_proj");
-      for (std::size_t e = 0; e < g.size(); ++e) g[e] = g[e] / (1 + std::exp(-g[e])) * u[e];
-      add_to(x, apply(g, p + "mlp.down_proj"));
+      for (std::size_t e = 0; e < g.size(); ++e) g[e] = gated(g[e]) * u[e];
+      added(apply(g, p + "mlp.down_proj"), "post_feedforward_layernorm");
     }
-    return apply(norm(x, "model.norm.weight"), s.tied ? "model.embed_tokens" : "lm_head");
+    matrix logits = apply(norm(x, "model.norm.weight"), s.tied ? "model.embed_tokens" : "lm_head");
+    if (s.final_cap > 0)
+      for (double& l : logits) l = s.final_cap * std::tanh(l / s.final_cap);
+    return logits;
   }
 
  private:
@@ -161,15 +207,19 @@ class model {
   std::size_t width() const { return static_cast<std::size_t>(s.hidden); }
 
   std::string architecture() const {
-    std::string const type = s.model_type;
-    return type == "llama" ? "LlamaForCausalLM" : type == "mistral" ? "MistralForCausalLM" : "Qwen2ForCausalLM";
+    std::map<std::string, std::string> const names = {{"llama", "LlamaForCausalLM"},
+                                                      {"mistral", "MistralForCausalLM"},
+                                                      {"qwen2", "Qwen2ForCausalLM"},
+                                                      {"qwen3", "Qwen3ForCausalLM"},
+                                                      {"gemma2", "Gemma2ForCausalLM"}};
+    return names.at(s.model_type);
   }
   void add(std::string const& name, int rows, int columns) {
     tensor                          t;
     std::normal_distribution<float> normal(0, columns == 1 ? 0.3f : 1 / std::sqrt(static_cast<float>(columns)));
     t.shape = columns == 1 ? std::vector<std::int64_t>{rows} : std::vector<std::int64_t>{rows, columns};
     t.values.resize(static_cast<std::size_t>(rows * columns));
-    bool const gain = name.find("norm.weight") != std::string::npos;
+    bool const gain = name.find("norm.weight") != std::string::npos && !s.is("gemma2");  // Gemma's are 1 + weight
     for (float& v : t.values) v = normal(engine_) + (gain ? 1.f : 0.f);
     tensors_[name] = std::move(t);
   }
@@ -178,15 +228,24 @@ class model {
     if (bias) add(name + ".bias", outputs, 1);
   }
 
-  matrix norm(matrix const& x, std::string const& name) const {
-    matrix y(x.size());
-    for (std::size_t t = 0; t < x.size() / width(); ++t) {
+  /// Every run of `columns` by itself; 0: rows of the hidden size.
+  matrix norm(matrix const& x, std::string const& name, int columns = 0) const {
+    auto const   n   = static_cast<std::size_t>(columns ? columns : hidden());
+    double const one = s.is("gemma2") ? 1 : 0;
+    matrix       y(x.size());
+    for (std::size_t first = 0; first < x.size(); first += n) {
       double squares = 0;
-      for (std::size_t h = 0; h < width(); ++h) squares += x[t * width() + h] * x[t * width() + h];
-      for (std::size_t h = 0; h < width(); ++h)
-        y[t * width() + h] = x[t * width() + h] / std::sqrt(squares / hidden() + 1e-5) * tensors_.at(name).values[h];
+      for (std::size_t h = 0; h < n; ++h) squares += x[first + h] * x[first + h];
+      for (std::size_t h = 0; h < n; ++h)
+        y[first + h] = x[first + h] / std::sqrt(squares / double(n) + 1e-5) * (one + tensors_.at(name).values[h]);
     }
     return y;
+  }
+  double gated(double g) const {
+    std::string const kind = s.is("gemma2") ? "gelu_pytorch_tanh" : s.gate;
+    if (kind == "quick_gelu") return g / (1 + std::exp(-1.702 * g));
+    if (kind == "gelu_pytorch_tanh") return g / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (g + 0.044715 * g * g * g)));
+    return g / (1 + std::exp(-g));
   }
   matrix apply(matrix const& x, std::string const& name) const {
     tensor const&     w       = tensors_.at(name + ".weight");
@@ -219,21 +278,26 @@ class model {
           a                   = turned;
         }
   }
-  matrix attention(matrix const& q, matrix const& k, matrix const& v, std::size_t n) const {
+  matrix attention(matrix const& q, matrix const& k, matrix const& v, std::size_t n, int window) const {
     auto const d = static_cast<std::size_t>(s.head_dim), heads = static_cast<std::size_t>(s.heads),
                kv_heads = static_cast<std::size_t>(s.kv_heads);
-    matrix o(q.size());
+    double const scale  = 1 / std::sqrt(s.query_scalar > 0 ? s.query_scalar : double(d));
+    matrix       o(q.size());
     for (std::size_t t = 0; t < n; ++t)
       for (std::size_t h = 0; h < heads; ++h) {
+        std::size_t const first =
+            window > 0 && t + 1 > static_cast<std::size_t>(window) ? t + 1 - static_cast<std::size_t>(window) : 0;
         std::size_t const   g = h / (heads / kv_heads);
         std::vector<double> p(t + 1);
         double              sum = 0;
-        for (std::size_t j = 0; j <= t; ++j) {
+        for (std::size_t j = first; j <= t; ++j) {
           double dot = 0;
           for (std::size_t i = 0; i < d; ++i) dot += q[(t * heads + h) * d + i] * k[(j * kv_heads + g) * d + i];
-          sum += p[j] = std::exp(dot / std::sqrt(double(d)));
+          dot *= scale;
+          if (s.attention_cap > 0) dot = s.attention_cap * std::tanh(dot / s.attention_cap);
+          sum += p[j] = std::exp(dot);
         }
-        for (std::size_t j = 0; j <= t; ++j)
+        for (std::size_t j = first; j <= t; ++j)
           for (std::size_t i = 0; i < d; ++i) o[(t * heads + h) * d + i] += p[j] / sum * v[(j * kv_heads + g) * d + i];
       }
     return o;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -6,6 +7,7 @@
 #include <tenon/quant/pack_weight.hpp>
 
 #include "engine/commands/setup.hpp"
+#include "engine/model/kv_cache_format.hpp"
 #include "engine/model/quantized_linear.hpp"
 #include "engine/program/output.hpp"
 
@@ -29,8 +31,9 @@ std::uint64_t parameters_of(model_config const& c) {
   auto const q = u(c.heads * c.head_dim), kv = u(c.kv_heads * c.head_dim), hidden = u(c.hidden);
   auto const attention = hidden * (2 * q + 2 * kv) + (c.qkv_bias ? q + 2 * kv : 0) + (c.output_bias ? hidden : 0);
   auto const mlp       = 3 * hidden * u(c.intermediate) + (c.mlp_bias ? 2 * u(c.intermediate) + hidden : 0);
+  auto const norms     = (c.norms_after ? 4 : 2) * hidden + (c.qk_norm ? 2 * u(c.head_dim) : 0);
   auto const ends      = u(c.vocab_size) * hidden * (c.tie_word_embeddings ? 1 : 2) + hidden;
-  return u(c.layers) * (attention + mlp + 2 * hidden) + ends;
+  return u(c.layers) * (attention + mlp + norms) + ends;
 }
 
 /// What the linear layers take in memory, packed as the files or --quantize say; none where they are plain numbers. Modules
@@ -65,9 +68,11 @@ std::optional<std::uint64_t> packed_bytes_of(options const& from, model_config c
 int run_info(options const& from) {
   model_files const   files = open_model(from, text_use::wanted);
   model_config const& c     = files.config;
-  // Keys and values of every layer, in 16 bits: what one token of context costs.
-  std::uint64_t const kv_elements = static_cast<std::uint64_t>(2 * c.layers * c.kv_heads * c.head_dim);
-  std::uint64_t const parameters  = files.weights ? files.weights->parameters() : parameters_of(c);
+  // Keys and values of every layer, scales among them: what one token of context costs.
+  auto const kv_bytes = [&](kv_cache_format format) {
+    return static_cast<std::uint64_t>(2 * c.layers * token_bytes_of(format, c.kv_heads, c.head_dim));
+  };
+  std::uint64_t const parameters = files.weights ? files.weights->parameters() : parameters_of(c);
 
   nlohmann::ordered_json j;
   j["architecture"] = c.architecture, j["model_type"] = c.model_type, j["layers"] = c.layers,
@@ -82,7 +87,8 @@ int run_info(options const& from) {
   std::string const format = c.quantization ? c.quantization->description() : from.quantize;
   j["quantization"]        = packed ? nlohmann::ordered_json(format) : nlohmann::ordered_json(nullptr);
   if (packed) j["packed_bytes"] = *packed;
-  j["kv_bytes_per_token"] = {{"f32", kv_elements * 4}, {"bf16", kv_elements * 2}};
+  for (kv_cache_format const f : kv_cache_formats) j["kv_bytes_per_token"][std::string(name_of(f))] = kv_bytes(f);
+  if (c.has_windows()) j["sliding_windows"] = c.windows;
   j["tokenizer"] = files.text ? nlohmann::ordered_json(files.text->description()) : nlohmann::ordered_json(nullptr);
 
   result_writer out;
@@ -105,7 +111,16 @@ int run_info(options const& from) {
       for (auto const& [type, count] : files.weights->bytes_by_dtype())
         line("weights " + std::string(name_of(type)), bytes_text(count));
     if (packed) line("quantised", format), line("linear layers", bytes_text(*packed) + " packed");
-    line("KV per token", bytes_text(kv_elements * 2) + " in bf16 or f16, " + bytes_text(kv_elements * 4) + " in f32");
+    if (c.has_windows())
+      line("windows", n(*std::max_element(c.windows.begin(), c.windows.end())) + " tokens in " +
+                          n(std::count_if(c.windows.begin(), c.windows.end(), [](std::int64_t w) { return w > 0; })) +
+                          " of " + n(c.layers) + " layers");
+    std::string kv;
+    for (kv_cache_format const f : kv_cache_formats)
+      if (f != kv_cache_format::f16)  // as bf16
+        kv += (kv.empty() ? "" : ", ") + bytes_text(kv_bytes(f)) + " in " +
+              (f == kv_cache_format::bf16 ? "bf16 or f16" : std::string(name_of(f)));
+    line("KV per token", kv);
     line("tokenizer", files.text ? files.text->description() : "none found");
   }
   out.flush();

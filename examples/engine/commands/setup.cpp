@@ -13,34 +13,13 @@ namespace tenon::engine {
 
 namespace {
 
-/// What this version cannot do yet is said before any file is opened.
-void refuse_what_is_planned(options const& from) {
-  switch (from.kv_cache_dtype) {
-    case kv_dtype_choice::fp8:
-    case kv_dtype_choice::int8:
-    case kv_dtype_choice::int4:
-      throw wrong("--kv-cache-dtype", "is not supported yet", "a quantised format", "auto, or the format of --dtype");
-    default: break;
-  }
-}
-
-void refuse_other_kv_format(options const& from, number_format format) {
-  auto const same = [&] {
-    switch (from.kv_cache_dtype) {
-      case kv_dtype_choice::f32: return format == number_format::f32;
-      case kv_dtype_choice::bf16: return format == number_format::bf16;
-      case kv_dtype_choice::f16: return format == number_format::f16;
-      default: return true;
-    }
-  }();
-  if (!same)
-    throw wrong("--kv-cache-dtype", "is not supported yet", "a format other than that of --dtype",
-                "auto, or the format of --dtype");
-}
-
 void refuse_what_the_decoder_lacks(model_config const& config) {
-  if (config.activation != activation_kind::silu)
-    throw wrong(config.file, "hidden_act is not supported yet", "another activation", "\"silu\"");
+  if (config.activation == activation_kind::gelu_erf)
+    throw wrong(config.file, "hidden_act is not supported yet", "\"gelu\"",
+                "one of silu, gelu_pytorch_tanh, quick_gelu");
+  if (config.head_dim % 8 != 0 || config.head_dim > 256)
+    throw wrong(config.file, "head_dim is not supported yet", std::to_string(config.head_dim),
+                "a multiple of 8, at most 256");
 }
 
 void refuse_to_quantize_twice(options const& from, model_config const& config) {
@@ -67,7 +46,6 @@ int checked_limit(std::int64_t value) { return static_cast<int>(std::min<std::in
 }  // namespace
 
 model_files open_model(options const& from, text_use use) {
-  refuse_what_is_planned(from);
   model_files files;
   bool const  dummy = from.load == load_format::dummy;
   if (from.model.empty() && (!dummy || from.config.empty()))
@@ -96,9 +74,6 @@ run_limits limits_of(options const& from, model_config const& config, int defaul
                   "at most " + std::to_string(length));
     length = *from.max_model_len;
   }
-  // A sliding window only matters beyond its size; windowed attention comes later, so lengths stay within it.
-  if (config.sliding_window && config.sliding_window_from_layer < config.layers)
-    length = std::min(length, *config.sliding_window);
   l.max_length    = checked_limit(length);
   l.max_sequences = checked_limit(from.max_num_seqs.value_or(default_sequences));
   l.max_batched_tokens =
@@ -132,6 +107,18 @@ number_format format_of(options const& from, model_config const& config, device_
   return config.dtype == "float16" ? number_format::f16 : number_format::bf16;
 }
 
+kv_cache_format kv_format_of(options const& from, number_format decoder) {
+  switch (from.kv_cache_dtype) {
+    case kv_dtype_choice::f32: return kv_cache_format::f32;
+    case kv_dtype_choice::bf16: return kv_cache_format::bf16;
+    case kv_dtype_choice::f16: return kv_cache_format::f16;
+    case kv_dtype_choice::fp8: return kv_cache_format::fp8;
+    case kv_dtype_choice::int8: return kv_cache_format::int8;
+    case kv_dtype_choice::int4: return kv_cache_format::int4;
+    default: return unquantised(decoder);
+  }
+}
+
 quantize_choice quantize_of(options const& from) {
   return from.quantize == "w8a8"    ? quantize_choice::w8a8
          : from.quantize == "w8a16" ? quantize_choice::w8a16
@@ -146,7 +133,7 @@ std::unique_ptr<decoder> open_decoder(options const& from, model_files const& fi
   bool const      reference = as == run_as::reference;
   o.device                  = device_of(from);
   o.dtype                   = reference ? number_format::f32 : format_of(from, files.config, o.device);
-  if (!reference) refuse_other_kv_format(from, o.dtype);
+  o.kv_format               = reference ? kv_cache_format::f32 : kv_format_of(from, o.dtype);
   if (!reference) o.load.quantize = quantize_of(from);
   o.load.dequantize = reference;
   o.load.threads    = checked_limit(from.threads.value_or(0));

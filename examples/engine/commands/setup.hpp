@@ -37,9 +37,11 @@ struct run_limits {
 
 [[nodiscard]] device_kind     device_of(options const& from);
 [[nodiscard]] number_format   format_of(options const& from, model_config const& config, device_kind device);
+[[nodiscard]] kv_cache_format kv_format_of(options const& from, number_format decoder);
 [[nodiscard]] quantize_choice quantize_of(options const& from);
 
-/// The model as the options say, or what it is compared with: in f32, its weights not quantised, or multiplied out.
+/// The model as the options say, or what it is compared with: in f32 with a cache of f32, its weights not quantised, or
+/// multiplied out.
 enum class run_as { asked, reference };
 [[nodiscard]] std::unique_ptr<decoder> open_decoder(options const& from, model_files const& files,
                                                     run_limits const& limits, run_as as = run_as::asked);

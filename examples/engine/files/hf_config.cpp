@@ -17,8 +17,11 @@ struct architecture_entry {
   char const* name;
   char const* model_type;
 };
-constexpr std::array<architecture_entry, 3> architectures = {
-    {{"LlamaForCausalLM", "llama"}, {"MistralForCausalLM", "mistral"}, {"Qwen2ForCausalLM", "qwen2"}}};
+constexpr std::array<architecture_entry, 5> architectures = {{{"LlamaForCausalLM", "llama"},
+                                                              {"MistralForCausalLM", "mistral"},
+                                                              {"Qwen2ForCausalLM", "qwen2"},
+                                                              {"Qwen3ForCausalLM", "qwen3"},
+                                                              {"Gemma2ForCausalLM", "gemma2"}}};
 
 constexpr std::int64_t largest_vocabulary = std::int64_t{1} << 24;
 constexpr std::int64_t largest_position   = std::int64_t{1} << 30;
@@ -41,13 +44,15 @@ architecture_entry read_architecture(json_fields const& f) {
   throw f.wrong("model_type", "unknown architecture", in_quotes(name), known + " (as `architectures`)");
 }
 
-activation_kind read_activation(json_fields const& f) {
-  std::string const name = f.text_or("hidden_act", "silu");
+/// Gemma 2 goes by hidden_activation, whatever hidden_act says.
+activation_kind read_activation(json_fields const& f, bool gemma2) {
+  char const* const key  = gemma2 ? "hidden_activation" : "hidden_act";
+  std::string const name = f.text_or(key, gemma2 ? "gelu_pytorch_tanh" : "silu");
   if (name == "silu" || name == "swish") return activation_kind::silu;
   if (name == "gelu") return activation_kind::gelu_erf;
   if (name == "gelu_new" || name == "gelu_fast" || name == "gelu_pytorch_tanh") return activation_kind::gelu_tanh;
   if (name == "quick_gelu") return activation_kind::gelu_quick;
-  throw f.wrong("hidden_act", "unknown activation", in_quotes(name),
+  throw f.wrong(key, "unknown activation", in_quotes(name),
                 "one of silu, gelu, gelu_new, gelu_pytorch_tanh, quick_gelu");
 }
 
@@ -82,6 +87,38 @@ rope_scaling_config read_scaling(json_fields const& f, std::int64_t max_position
   return s;
 }
 
+/// The window of each layer: sliding_window, none where it is null, 4096 where the file says nothing (transformers' default).
+/// Which layers have it: layer_types, else sliding_window_pattern, else what the architecture does.
+std::vector<std::int64_t> read_windows(json_fields const& f, std::string const& type, std::int64_t layers) {
+  std::vector<std::int64_t> windows(static_cast<std::size_t>(layers), 0);
+  bool const                qwen = type == "qwen2" || type == "qwen3", gemma2 = type == "gemma2";
+  if (type == "llama" || (qwen && !f.flag_or("use_sliding_window", false))) return windows;
+  if (f.object().contains("sliding_window") && !f.has("sliding_window")) return windows;
+  std::int64_t const window = f.integer_or("sliding_window", 1, largest_position, 4096);
+  if (auto const* types = f.find("layer_types")) {
+    if (!types->is_array() || types->size() != windows.size())
+      throw f.wrong("layer_types", "wrong type", describe(*types), "an array of num_hidden_layers texts");
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+      auto const& kind = (*types)[i];
+      if (kind == "sliding_attention") windows[i] = window;
+      else if (kind != "full_attention")
+        throw f.wrong("layer_types", "unsupported", describe(kind), "full_attention or sliding_attention");
+    }
+    return windows;
+  }
+  bool const         patterned = gemma2 || f.has("sliding_window_pattern");
+  std::int64_t const pattern   = f.integer_or("sliding_window_pattern", 1, 4096, 2);
+  std::int64_t const from      = qwen ? f.integer_or("max_window_layers", 0, 4096, 28) : 0;
+  for (std::int64_t i = 0; i < layers; ++i)
+    if (patterned ? (i + 1) % pattern != 0 : i >= from) windows[static_cast<std::size_t>(i)] = window;
+  return windows;
+}
+
+/// A cap of logits: null or 0 for none; `fallback` where the file says nothing.
+double read_soft_cap(json_fields const& f, char const* key, double fallback) {
+  return f.number_or(key, 0, 1e6, f.object().contains(key) ? 0 : fallback);
+}
+
 void read_eos(json_fields const& f, std::int64_t vocabulary, std::vector<std::int32_t>& ids) {
   auto const* value = f.find("eos_token_id");
   if (value == nullptr) return;
@@ -107,6 +144,10 @@ std::int64_t model_config::rotary_dim() const {
   return static_cast<std::int64_t>(std::floor(static_cast<double>(head_dim) * rotary_fraction + 1e-9)) / 2 * 2;
 }
 
+bool model_config::has_windows() const {
+  return std::any_of(windows.begin(), windows.end(), [](std::int64_t w) { return w > 0; });
+}
+
 model_config read_model_config(std::string const& path) {
   std::error_code   ignored;
   bool const        directory = fs::is_directory(path, ignored);
@@ -120,6 +161,7 @@ model_config read_model_config(std::string const& path) {
   c.architecture            = architecture.name;
   c.model_type              = architecture.model_type;
   bool const qwen2 = c.model_type == "qwen2", llama = c.model_type == "llama";
+  bool const qwen3 = c.model_type == "qwen3", gemma2 = c.model_type == "gemma2";
 
   // Shape.
   c.vocab_size   = f.integer("vocab_size", 1, largest_vocabulary);
@@ -132,10 +174,11 @@ model_config read_model_config(std::string const& path) {
   if (c.heads % c.kv_heads != 0)
     throw f.wrong("num_key_value_heads", "does not divide the heads", std::to_string(c.kv_heads),
                   "a divisor of num_attention_heads, " + std::to_string(c.heads));
-  if (!f.has("head_dim") && c.hidden % c.heads != 0)
+  std::int64_t const own_head_dim = qwen3 ? 128 : gemma2 ? 256 : 0;  // where the file says nothing; 0: hidden / heads
+  if (!f.has("head_dim") && own_head_dim == 0 && c.hidden % c.heads != 0)
     throw f.wrong("num_attention_heads", "does not divide the hidden size", std::to_string(c.heads),
                   "a divisor of hidden_size, " + std::to_string(c.hidden) + ", or a head_dim");
-  c.head_dim = f.integer_or("head_dim", 1, 1024, c.hidden / c.heads);
+  c.head_dim = f.integer_or("head_dim", 1, 1024, own_head_dim ? own_head_dim : c.hidden / c.heads);
   if (c.head_dim < 1 || c.head_dim > 1024)
     throw f.wrong("hidden_size", "out of range", "heads of " + std::to_string(c.head_dim), "at most 1024 each");
 
@@ -151,14 +194,18 @@ model_config read_model_config(std::string const& path) {
 
   // Arithmetic.
   c.rms_eps             = f.number_or("rms_norm_eps", 0, 1, 1e-6);
-  c.activation          = read_activation(f);
-  c.tie_word_embeddings = f.flag_or("tie_word_embeddings", false);
-  c.qkv_bias            = qwen2 || (llama && f.flag_or("attention_bias", false));
-  c.output_bias         = llama && f.flag_or("attention_bias", false);
+  c.activation          = read_activation(f, gemma2);
+  c.tie_word_embeddings = f.flag_or("tie_word_embeddings", gemma2);
+  c.output_bias         = (llama || qwen3 || gemma2) && f.flag_or("attention_bias", false);
+  c.qkv_bias            = qwen2 || c.output_bias;
   c.mlp_bias            = llama && f.flag_or("mlp_bias", false);
-  if (!llama && !(qwen2 && !f.flag_or("use_sliding_window", false)) && f.has("sliding_window")) {
-    c.sliding_window = f.integer("sliding_window", 1, largest_position);
-    if (qwen2) c.sliding_window_from_layer = f.integer_or("max_window_layers", 0, 4096, 28);
+  c.windows             = read_windows(f, c.model_type, c.layers);
+  c.qk_norm             = qwen3;
+  if (gemma2) {
+    c.scaled_embedding = c.norm_from_one = c.norms_after = true;
+    c.attention_scale    = 1 / std::sqrt(f.number_or("query_pre_attn_scalar", 1e-6, 1e6, 256));
+    c.attention_soft_cap = read_soft_cap(f, "attn_logit_softcapping", 50);
+    c.final_soft_cap     = read_soft_cap(f, "final_logit_softcapping", 30);
   }
 
   // Ends and number format.

@@ -31,7 +31,7 @@ enum class activation_kind { silu, gelu_erf, gelu_tanh, gelu_quick };
 struct model_config {
   std::string file;          // as read, for messages
   std::string architecture;  // "LlamaForCausalLM"
-  std::string model_type;    // "llama", "mistral", "qwen2"
+  std::string model_type;    // "llama", "mistral", "qwen2", "qwen3", "gemma2"
 
   std::int64_t vocab_size   = 0;
   std::int64_t hidden       = 0;
@@ -48,13 +48,20 @@ struct model_config {
   rope_scaling_config rope_scaling;
 
   bool            tie_word_embeddings = false;
-  bool            qkv_bias            = false;  // llama attention_bias, qwen2 always
-  bool            output_bias         = false;  // of o_proj: llama attention_bias
+  bool            qkv_bias            = false;  // llama, qwen3 and gemma2 attention_bias, qwen2 always
+  bool            output_bias         = false;  // of o_proj: llama, qwen3 and gemma2 attention_bias
   bool            mlp_bias            = false;
   activation_kind activation          = activation_kind::silu;
 
-  std::optional<std::int64_t> sliding_window;                 // tokens each query sees; none: all
-  std::int64_t                sliding_window_from_layer = 0;  // qwen2 max_window_layers: layers below it see all
+  std::vector<std::int64_t> windows;  // (layers) tokens that a query sees, its own among them; 0: all before it
+
+  double attention_scale    = 0;      // of q . k: gemma2's query_pre_attn_scalar^-1/2; 0: head_dim^-1/2
+  double attention_soft_cap = 0;      // gemma2 attn_logit_softcapping; 0: none
+  double final_soft_cap     = 0;      // gemma2 final_logit_softcapping; 0: none
+  bool   scaled_embedding   = false;  // gemma2: embeddings times sqrt(hidden), a number of the decoder's format
+  bool   norm_from_one      = false;  // gemma2: norms multiply with 1 + weight
+  bool   norms_after        = false;  // gemma2: a norm behind each half of a layer, before its residual addition
+  bool   qk_norm            = false;  // qwen3: RMS norm of every head of q and k, before the rotation
 
   std::optional<std::int32_t> bos_id;
   std::vector<std::int32_t>   eos_ids;  // of config.json and generation_config.json, sorted, each once
@@ -62,7 +69,8 @@ struct model_config {
 
   std::optional<quantization_config> quantization;  // of the weights in the files; none: they are plain numbers
 
-  [[nodiscard]] std::int64_t rotary_dim() const;  ///< rotated elements of a head, even
+  [[nodiscard]] std::int64_t rotary_dim() const;   ///< rotated elements of a head, even
+  [[nodiscard]] bool         has_windows() const;  ///< in any layer
 };
 
 /// `path` is a model directory (config.json and, where it exists, generation_config.json) or a JSON file by itself.

@@ -11,10 +11,10 @@
 
 #include "engine/files/hf_config.hpp"
 #include "engine/files/safetensors.hpp"
+#include "engine/model/kv_cache_format.hpp"
 
 namespace tenon::engine {
 
-enum class number_format { f32, bf16, f16 };
 enum class quantize_choice : std::uint8_t { none, w8a8, w8a16, w4a16, fp8 };
 enum class device_kind { host, cuda };
 
@@ -64,17 +64,18 @@ struct load_options {
 };
 
 struct decoder_options {
-  device_kind   device             = device_kind::host;
-  number_format dtype              = number_format::f32;
-  int           block_size         = 16;   // tokens per KV page
-  std::int64_t  pages              = 0;    // KV pages; 0: as memory allows, see decoder::pages()
-  int           max_batched_tokens = 512;  // per step
-  int           max_rows           = 64;   // logit rows per step
-  int           max_sequences      = 64;
-  int           max_length         = 0;  // tokens per request
-  int           threads            = 0;  // cores on the host; 0: all
-  bool          batch_invariant    = true;
-  load_options  load;
+  device_kind     device             = device_kind::host;
+  number_format   dtype              = number_format::f32;
+  kv_cache_format kv_format          = kv_cache_format::f32;
+  int             block_size         = 16;   // tokens per KV page
+  std::int64_t    pages              = 0;    // KV pages; 0: as memory allows, see decoder::pages()
+  int             max_batched_tokens = 512;  // per step
+  int             max_rows           = 64;   // logit rows per step
+  int             max_sequences      = 64;
+  int             max_length         = 0;  // tokens per request
+  int             threads            = 0;  // cores on the host; 0: all
+  bool            batch_invariant    = true;
+  load_options    load;
 };
 
 class decoder {

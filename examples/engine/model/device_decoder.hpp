@@ -1,31 +1,32 @@
 #pragma once
-//  The decoder on this translation unit's target, in T: Llama, Mistral and Qwen2 layers from the library's operators.
+//  The decoder on this translation unit's target, in T: Llama, Mistral, Qwen2, Qwen3 and Gemma 2 layers from the library's
+//  operators.
 //
 //    x = embedding(ids)
 //    for each layer:  h = norm(x);  q, k, v = h Wqkv;  rope(q, k);  append(k, v);  x = x + attention(q, cache) Wo
 //                     h = norm(x);  x = x + (silu(h Wgate) * (h Wup)) Wdown
 //    logits = norm(x[wanted rows]) Whead
-#include <tenon/attention/paged_attention.hpp>
+//
+//  Some models norm q and k by heads, cap logits, let a layer see a window of keys, or norm what a half of a layer adds.
 #include <tenon/core/throw_if.hpp>
 #include <tenon/embedding/embedding_gather.hpp>
 #include <tenon/gemm/gemm.hpp>
-#include <tenon/kv/kv_append.hpp>
-#include <tenon/kv/paged_kv.hpp>
 #include <tenon/norm/rms_norm.hpp>
 #include <tenon/op/epilogue.hpp>
-#include <tenon/position/rope.hpp>
 #include <tenon/position/rope_table.hpp>
 #include <tenon/sampling/logprobs.hpp>
 #include <tenon/sampling/penalties.hpp>
 #include <tenon/sampling/sample.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/model/decoder.hpp"
+#include "engine/model/kv_attention.hpp"
 #include "engine/model/linear.hpp"
 #include "engine/model/memory.hpp"
 #include "engine/model/weights.hpp"
@@ -46,6 +47,15 @@ inline rope_scaling scaling_of(rope_scaling_config const& c) {
   s.beta_fast = c.beta_fast, s.beta_slow = c.beta_slow, s.attention_factor = c.attention_factor.value_or(0);
   s.mscale = c.mscale, s.mscale_all_dim = c.mscale_all_dim, s.truncate = c.truncate;
   return s;
+}
+
+/// The gate of a config's MLP; setup refuses the kinds that are not here.
+inline gate_activation gate_of(activation_kind kind) {
+  switch (kind) {
+    case activation_kind::gelu_tanh: return {1.59576912f, 1.59576912f * 0.044715f};
+    case activation_kind::gelu_quick: return {1.702f, 0};
+    default: return {};
+  }
 }
 
 template <class T>
@@ -69,10 +79,10 @@ class device_decoder final : public decoder {
     if (tokens_ == 0) return;
     auto x = x_.view(tokens_, config_.hidden);
     auto h = h_.view(tokens_, config_.hidden);
-    throw_if(embedding_gather(context_, x, embedding_view(), ids_.view(tokens_)));
+    throw_if(embedding_gather(context_, x, embedding_view(), ids_.view(tokens_), epilogue::scale(embedding_scale())));
     for (std::size_t i = 0; i < weights_.layers.size(); ++i) {
       auto const& layer = weights_.layers[i];
-      if (layer.shape.heads > 0) attention(layer, cache_[i], x, h);
+      if (layer.shape.heads > 0) attention(layer, cache_[i], config_.windows[i], x, h);
       if (layer.shape.intermediate > 0) mlp(layer, x, h);
     }
     head(x);
@@ -130,17 +140,16 @@ class device_decoder final : public decoder {
  private:
   using rows_view = tensor_view<T, 2>;
 
-  /// One layer's cache. (pages, page_size, kv_heads, head_dim) to the operators; a page's keys of one head are contiguous.
+  /// One layer's cache.
   struct layer_cache {
-    array<T> k, v;
-    index_t  pages = 0, page_size = 0, kv_heads = 0, head_dim = 0;
+    array<std::byte> k, v;
+    kv_memory        shape;  // without addresses
 
-    tensor_view<T, 4> paged(array<T>& a) const {
-      return {a.data(),
-              {pages, page_size, kv_heads, head_dim},
-              {kv_heads * page_size * head_dim, head_dim, page_size * head_dim, 1}};
+    kv_memory memory() {
+      kv_memory m = shape;
+      m.k = k.data(), m.v = v.data();
+      return m;
     }
-    paged_kv<T> view() { return {paged(k), paged(v)}; }
   };
 
   void make_context() {
@@ -196,9 +205,13 @@ class device_decoder final : public decoder {
 
   /// Pages: what was asked for, else every sequence at full length, within a share of the memory that is there.
   void make_cache() {
+    // Of the keys (or the values) of a layer.
+    auto const bytes_of = [&](layer_shape const& l) {
+      return static_cast<std::size_t>(page_bytes_of(options_.kv_format, options_.block_size, l.kv_heads, l.head_dim));
+    };
     std::size_t page_bytes = 0;
     for (auto const& l : weights_.layers)
-      page_bytes += 2 * sizeof(T) * static_cast<std::size_t>(options_.block_size * l.shape.kv_heads * l.shape.head_dim);
+      if (l.shape.heads > 0) page_bytes += 2 * bytes_of(l.shape);
     pages_ = options_.pages;
     if (pages_ == 0) {
       pages_ = std::int64_t{options_.max_sequences} * max_pages_;
@@ -207,10 +220,14 @@ class device_decoder final : public decoder {
       pages_ = std::max<std::int64_t>(pages_, max_pages_);
     }
     for (auto const& l : weights_.layers) {
-      auto const  count = static_cast<std::size_t>(pages_ * options_.block_size * l.shape.kv_heads * l.shape.head_dim);
+      auto const  bytes = l.shape.heads > 0 ? static_cast<std::size_t>(pages_) * bytes_of(l.shape) : 0;
       layer_cache c;
-      c.k = array<T>(count), c.v = array<T>(count);
-      c.pages = pages_, c.page_size = options_.block_size, c.kv_heads = l.shape.kv_heads, c.head_dim = l.shape.head_dim;
+      c.k = array<std::byte>(bytes), c.v = array<std::byte>(bytes);
+      c.shape = kv_memory{.format    = options_.kv_format,
+                          .pages     = pages_,
+                          .page_size = options_.block_size,
+                          .kv_heads  = l.shape.kv_heads,
+                          .head_dim  = l.shape.head_dim};
       cache_.push_back(std::move(c));
     }
   }
@@ -242,45 +259,71 @@ class device_decoder final : public decoder {
 
   auto embedding_view() const { return weights_.embedding.view(config_.vocab_size, config_.hidden); }
 
-  void attention(layer_weights<T> const& w, layer_cache& cache, rows_view x, rows_view h) {
+  void attention(layer_weights<T> const& w, layer_cache& cache, std::int64_t window, rows_view x, rows_view h) {
     index_t const heads = w.shape.heads, kv_heads = w.shape.kv_heads, head_dim = w.shape.head_dim;
-    index_t const hidden = config_.hidden, width = w[product::qkv].outputs;
-    auto const    part = [&](index_t first, index_t count) {
+    index_t const width = w[product::qkv].outputs;
+    auto const    part  = [&](index_t first, index_t count) {
       return tensor_view<T, 3>{qkv_.data() + first * head_dim, {tokens_, count, head_dim}, {width, head_dim, 1}};
     };
     auto const q = part(0, heads), k = part(heads, kv_heads), v = part(heads + kv_heads, kv_heads);
-    auto const out = attended_.view(tokens_, heads, head_dim);
 
-    throw_if(rms_norm(context_, h, x, w.attention_norm.view(hidden), {.eps = static_cast<float>(config_.rms_eps)}));
+    norm(h, x, w.attention_norm);
     space_.apply(context_, qkv_.view(tokens_, width), as_const(h), w[product::qkv]);
-    throw_if(rope(context_, q, k, std::as_const(positions_).view(tokens_), cos_sin_view(),
-                  {.style = rope_style::half_split}));
-    throw_if(kv_append(context_, cache.view(), as_const(k), as_const(v), std::as_const(slots_).view(tokens_)));
-    throw_if(paged_attention(context_, out, as_const(q), cache.view(),
-                             std::as_const(block_table_).view(requests_, index_t{table_width_}),
-                             std::as_const(query_start_).view(requests_ + 1), std::as_const(kv_length_).view(requests_),
-                             {.max_query_length = longest_query_, .max_kv_length = longest_kv_}));
-    space_.apply(context_, x, as_const(attended_.view(tokens_, heads * head_dim)), w[product::attention_out],
-                 epilogue::residual(as_const(x)));
+    new_tokens<T> fresh{
+        q, k, v, std::as_const(positions_).view(tokens_), std::as_const(slots_).view(tokens_), cos_sin_view()};
+    fresh.eps = eps();
+    if (w.q_norm.size() > 0) fresh.q_norm = w.q_norm.view(head_dim), fresh.k_norm = w.k_norm.view(head_dim);
+    throw_if(append(context_, cache.memory(), fresh));
+    throw_if(attend(context_, cache.memory(),
+                    queries<T>{.out              = attended_.view(tokens_, heads, head_dim),
+                               .q                = as_const(q),
+                               .block_table      = std::as_const(block_table_).view(requests_, index_t{table_width_}),
+                               .query_start      = std::as_const(query_start_).view(requests_ + 1),
+                               .kv_length        = std::as_const(kv_length_).view(requests_),
+                               .window           = window > 0 ? static_cast<int>(window) : INT_MAX,
+                               .scale            = static_cast<float>(config_.attention_scale),
+                               .soft_cap         = static_cast<float>(config_.attention_soft_cap),
+                               .max_query_length = longest_query_,
+                               .max_kv_length    = longest_kv_}));
+    add_product(x, h, as_const(attended_.view(tokens_, heads * head_dim)), w[product::attention_out],
+                w.after_attention_norm);
   }
 
   void mlp(layer_weights<T> const& w, rows_view x, rows_view h) {
-    index_t const hidden = config_.hidden;
-    auto const    gated  = gated_.view(tokens_, w.shape.intermediate);
-    throw_if(rms_norm(context_, h, x, w.mlp_norm.view(hidden), {.eps = static_cast<float>(config_.rms_eps)}));
-    space_.apply_pair(context_, gated, as_const(h), w[product::gate_up]);
-    space_.apply(context_, x, as_const(gated), w[product::down], epilogue::residual(as_const(x)));
+    auto const gated = gated_.view(tokens_, w.shape.intermediate);
+    norm(h, x, w.mlp_norm);
+    space_.apply_pair(context_, gated, as_const(h), w[product::gate_up], gate_of(config_.activation));
+    add_product(x, h, as_const(gated), w[product::down], w.after_mlp_norm);
+  }
+
+  /// x = x + a W^T, or x + norm(a W^T) where there is such a norm; h is scratch.
+  void add_product(rows_view x, rows_view h, tensor_view<T const, 2> a, linear_set<T> const& w,
+                   array<float> const& after) {
+    if (after.size() == 0) return space_.apply(context_, x, a, w, epilogue::residual(as_const(x)));
+    space_.apply(context_, h, a, w);
+    throw_if(rms_norm(context_, x, as_const(h), after.view(config_.hidden), {.eps = eps()},
+                      epilogue::residual(as_const(x))));
+  }
+
+  void norm(rows_view y, rows_view x, array<float> const& weight) {
+    throw_if(rms_norm(context_, y, as_const(x), weight.view(config_.hidden), {.eps = eps()}));
+  }
+  float eps() const { return static_cast<float>(config_.rms_eps); }
+
+  /// sqrt(hidden) as a number of the decoder's format, where embeddings are scaled.
+  float embedding_scale() const {
+    return config_.scaled_embedding ? static_cast<float>(T(std::sqrt(static_cast<float>(config_.hidden)))) : 1.f;
   }
 
   void head(rows_view x) {
     if (rows_ == 0) return;
     index_t const hidden = config_.hidden, vocabulary = config_.vocab_size;
     auto const    last = last_.view(rows_, hidden);
-    throw_if(embedding_gather(context_, last, as_const(x), std::as_const(logit_rows_).view(rows_)));
-    throw_if(rms_norm(context_, last, as_const(last), weights_.final_norm.view(hidden),
-                      {.eps = static_cast<float>(config_.rms_eps)}));
+    throw_if(embedding_gather(context_, last, as_const(x), std::as_const(logit_rows_).view(rows_), epilogue::scale(1)));
+    norm(last, last, weights_.final_norm);
     throw_if(gemm(context_, logits_.view(rows_, vocabulary), as_const(last),
-                  config_.tie_word_embeddings ? embedding_view() : weights_.head.view(vocabulary, hidden)));
+                  config_.tie_word_embeddings ? embedding_view() : weights_.head.view(vocabulary, hidden), {},
+                  optional_soft_cap{static_cast<float>(config_.final_soft_cap)}));
   }
 
   auto cos_sin_view() const { return cos_sin_.view(index_t{options_.max_length}, config_.rotary_dim()); }

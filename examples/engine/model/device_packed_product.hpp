@@ -74,8 +74,9 @@ status packed_product(context const& where, tensor_view<T, 2> d, product_input<T
 
 template <class T>
 status packed_gated_product(context const& where, tensor_view<T, 2> d, product_input<T> const& in,
-                            packed_layout const& layout, std::byte const* b, T const* bias) {
-  return detail::product<true>(where, d, in, layout, b, gated_finish(bias));
+                            packed_layout const& layout, std::byte const* b, T const* bias,
+                            gate_activation activation) {
+  return detail::product<true>(where, d, in, layout, b, gated_finish(bias, activation));
 }
 
 template <class T>
@@ -90,7 +91,7 @@ status permute_input(context const& where, tensor_view<T, 2> to, tensor_view<T c
   template status packed_product<T>(context const&, tensor_view<T, 2>, product_input<T> const&, packed_layout const&, \
                                     std::byte const*, product_finish<T> const&);                                      \
   template status packed_gated_product<T>(context const&, tensor_view<T, 2>, product_input<T> const&,                 \
-                                          packed_layout const&, std::byte const*, T const*);                          \
+                                          packed_layout const&, std::byte const*, T const*, gate_activation);         \
   template status permute_input<T>(context const&, tensor_view<T, 2>, tensor_view<T const, 2>,                        \
                                    tensor_view<std::int32_t const, 1>);
 

@@ -85,16 +85,17 @@ class product_space {
     }
   }
 
-  /// d = silu(gate) * up
-  void apply_pair(context const& where, tensor_view<T, 2> d, tensor_view<T const, 2> a, linear_set<T> const& l) {
+  /// d = activation(gate) * up
+  void apply_pair(context const& where, tensor_view<T, 2> d, tensor_view<T const, 2> a, linear_set<T> const& l,
+                  gate_activation activation) {
     product_input<T>           in{{}, a};
     array<std::int32_t> const* order = nullptr;
     linear<T> const&           gate  = l.parts.front();
     prepare(where, in, order, a, gate);
     if (l.interleaved) {
       if (gate.is_packed())
-        throw_if(packed_gated_product(where, d, in, gate.layout, gate.packed.data(), gate.bias.data()));
-      else throw_if(gemm(where, d, a, gate.view(), {}, gated_finish(gate.bias.data())));
+        throw_if(packed_gated_product(where, d, in, gate.layout, gate.packed.data(), gate.bias.data(), activation));
+      else throw_if(gemm(where, d, a, gate.view(), {}, gated_finish(gate.bias.data(), activation)));
       return;
     }
     linear<T> const& up     = l.parts.back();
@@ -105,7 +106,7 @@ class product_space {
     multiply(where, ups, in, up, {{up.bias.data()}});
     // Every row of ups in its own place, through an epilogue.
     throw_if(embedding_gather(where, d, as_const(ups), std::as_const(rows_).view(tokens),
-                              times_gate<T>{epilogue::residual(as_const(gates))}));
+                              times_gate<T>{epilogue::residual(as_const(gates)), activation}));
   }
 
  private:

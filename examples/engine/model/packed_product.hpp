@@ -30,10 +30,10 @@ template <class T>
 status packed_product(context const& where, tensor_view<T, 2> d, product_input<T> const& in,
                       packed_layout const& layout, std::byte const* b, product_finish<T> const& finish);
 
-/// d = silu(gate) * up of interleaved rows, with a bias (or null).
+/// d = activation(gate) * up of interleaved rows, with a bias (or null).
 template <class T>
 status packed_gated_product(context const& where, tensor_view<T, 2> d, product_input<T> const& in,
-                            packed_layout const& layout, std::byte const* b, T const* bias);
+                            packed_layout const& layout, std::byte const* b, T const* bias, gate_activation activation);
 
 /// to[t, j] = from[t, order[j]]
 template <class T>

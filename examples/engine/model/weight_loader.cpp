@@ -118,10 +118,13 @@ bytes weight_loader::read(std::string const& name, index_t rows, index_t columns
   }
 }
 
-std::vector<float> weight_loader::read_norm(std::string const& name) const {
-  bytes const        from = read(name, config_.hidden, 1, number_format::f32, true);
+/// What a norm multiplies with.
+std::vector<float> weight_loader::read_norm(std::string const& name, index_t width) const {
+  bytes const        from = read(name, width, 1, number_format::f32, !config_.norm_from_one);
   std::vector<float> to(from.size() / sizeof(float));
   std::memcpy(to.data(), from.data(), from.size());
+  if (config_.norm_from_one)
+    for (float& v : to) v += 1;
   return to;
 }
 
@@ -131,12 +134,22 @@ bytes weight_loader::embedding() const {
 bytes weight_loader::head() const {
   return config_.tie_word_embeddings ? bytes{} : read("lm_head.weight", config_.vocab_size, config_.hidden, format_);
 }
-std::vector<float> weight_loader::final_norm() const { return read_norm("model.norm.weight"); }
-std::vector<float> weight_loader::attention_norm(std::size_t layer) const {
-  return read_norm(layer_name(layer) + "input_layernorm.weight");
-}
-std::vector<float> weight_loader::mlp_norm(std::size_t layer) const {
-  return read_norm(layer_name(layer) + "post_attention_layernorm.weight");
+std::vector<float> weight_loader::final_norm() const { return read_norm("model.norm.weight", config_.hidden); }
+std::vector<float> weight_loader::norm(std::size_t layer, layer_norm which) const {
+  bool const  after = config_.norms_after, head = which == layer_norm::q || which == layer_norm::k;
+  auto const* name = [&] {
+    switch (which) {
+      case layer_norm::before_attention: return "input_layernorm";
+      case layer_norm::after_attention: return "post_attention_layernorm";
+      // Where nothing is normed behind the attention, the norm before the MLP has the name.
+      case layer_norm::before_mlp: return after ? "pre_feedforward_layernorm" : "post_attention_layernorm";
+      case layer_norm::after_mlp: return "post_feedforward_layernorm";
+      case layer_norm::q: return "self_attn.q_norm";
+      case layer_norm::k: return "self_attn.k_norm";
+    }
+    return "";
+  }();
+  return read_norm(layer_name(layer) + name + ".weight", head ? config_.head_dim : config_.hidden);
 }
 
 std::vector<weight_loader::loaded_module> weight_loader::load(names const& modules, index_t inputs, bool bias) const {

@@ -30,6 +30,9 @@ struct layer_shape {
 /// The products of a layer.
 enum class product : std::uint8_t { qkv, attention_out, gate_up, down };
 
+/// The norms of a layer.
+enum class layer_norm : std::uint8_t { before_attention, after_attention, before_mlp, after_mlp, q, k };
+
 /// y = x W^T + bias, before it is on the device.
 struct host_linear {
   index_t                   outputs = 0, inputs = 0;
@@ -58,8 +61,7 @@ class weight_loader {
   [[nodiscard]] std::vector<std::byte> embedding() const;  // (vocabulary, hidden)
   [[nodiscard]] std::vector<std::byte> head() const;       // (vocabulary, hidden); empty where it is the embedding
   [[nodiscard]] std::vector<float>     final_norm() const;
-  [[nodiscard]] std::vector<float>     attention_norm(std::size_t layer) const;
-  [[nodiscard]] std::vector<float>     mlp_norm(std::size_t layer) const;
+  [[nodiscard]] std::vector<float>     norm(std::size_t layer, layer_norm which) const;
 
   /// Hands over every product of every layer, several threads at a time where weights are quantised.
   void each_product(std::function<void(std::size_t layer, product, host_linear_set&&)> const& sink) const;
@@ -69,7 +71,7 @@ class weight_loader {
   using names = std::vector<std::pair<std::string, index_t>>;  // modules and their outputs
 
   bool               has(std::string const& name) const { return files_ && files_->find(name) != nullptr; }
-  std::vector<float> read_norm(std::string const& name) const;
+  std::vector<float> read_norm(std::string const& name, index_t width) const;
   /// Row-major (rows, columns) in `format`. A vector has one column.
   std::vector<std::byte> read(std::string const& name, index_t rows, index_t columns, number_format format,
                               bool norm = false) const;

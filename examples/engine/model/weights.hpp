@@ -17,8 +17,10 @@ namespace tenon::engine::inline TENON_TARGET {
 template <class T>
 struct layer_weights {
   layer_shape   shape;
-  array<float>  attention_norm;  // (hidden)
-  array<float>  mlp_norm;        // (hidden)
+  array<float>  attention_norm;                        // (hidden)
+  array<float>  mlp_norm;                              // (hidden)
+  array<float>  after_attention_norm, after_mlp_norm;  // (hidden), where the model has them
+  array<float>  q_norm, k_norm;                        // (head_dim), where the model has them
   linear_set<T> products[4];
 
   linear_set<T>&       operator[](product p) { return products[static_cast<int>(p)]; }
@@ -73,10 +75,20 @@ model_weights<T> load_weights(model_config const& config, weight_loader const& l
   m.head       = detail::to_device<T>(loader.head());
   m.layers.resize(static_cast<std::size_t>(config.layers));
   for (std::size_t i = 0; i < m.layers.size(); ++i) {
-    auto& l = m.layers[i];
-    l.shape = loader.shape(i);
-    if (l.shape.heads > 0) l.attention_norm = detail::to_device<float>(loader.attention_norm(i));
-    if (l.shape.intermediate > 0) l.mlp_norm = detail::to_device<float>(loader.mlp_norm(i));
+    auto& l         = m.layers[i];
+    l.shape         = loader.shape(i);
+    auto const norm = [&](array<float>& to, layer_norm which, bool present = true) {
+      if (present) to = detail::to_device<float>(loader.norm(i, which));
+    };
+    if (l.shape.heads > 0) {
+      norm(l.attention_norm, layer_norm::before_attention);
+      norm(l.after_attention_norm, layer_norm::after_attention, config.norms_after);
+      norm(l.q_norm, layer_norm::q, config.qk_norm), norm(l.k_norm, layer_norm::k, config.qk_norm);
+    }
+    if (l.shape.intermediate > 0) {
+      norm(l.mlp_norm, layer_norm::before_mlp);
+      norm(l.after_mlp_norm, layer_norm::after_mlp, config.norms_after);
+    }
   }
   loader.each_product(
       [&](std::size_t layer, product p, host_linear_set&& set) { m.layers[layer][p] = detail::to_device<T>(set); });

@@ -134,7 +134,7 @@ void add_common(option_set& set, options& o) {
                 misuse(name, "unknown choice", in_quotes(given), "w8a8|w8a16|w4a16|fp8");
               o.quantize = given;
             });
-  set.one_of("--kv-cache-dtype", "number format of keys and values", o.kv_cache_dtype, kv_dtypes);
+  set.one_of("--kv-cache-dtype", "what keys and values are stored as (auto: as --dtype)", o.kv_cache_dtype, kv_dtypes);
   set.integer("--block-size,--page-size", "tokens per page of the KV cache", o.block_size, 1, 1 << 20, "16");
   set.integer("--max-model-len", "tokens of prompt and completion at most (default: the model's)", o.max_model_len, 1,
               largest_int32);

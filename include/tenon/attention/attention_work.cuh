@@ -43,6 +43,8 @@ struct attention_segment {
     tile.request = t.request, tile.rows = t.rows, tile.first_token = t.first_token, tile.first_head = t.first_head;
     tile.last_token = t.last_token, tile.query_start = t.query_start, tile.keys = t.keys, tile.position = t.position;
   }
+  __device__ void set_keys(key_span const& k) { keys.first = k.first, keys.last = k.last; }
+
   /// A block's run may end in one tile's keys and begin in another's: its slots are 2b for the latter, 2b + 1 for the former.
   __device__ index_t slot(int of_part) const {
     if (in_order) return first_slot + of_part;
@@ -113,7 +115,7 @@ struct attention_work {
       unsigned const each = static_cast<unsigned>(heads(p));
       s.set_tile(find_query_tile(p.query_start, p.kv_length, p.group, Rows, (gridDim.x - 1 - blockIdx.x) / each));
       s.kv_head = static_cast<int>(blockIdx.x % each);
-      s.keys    = keys_of_tile(p.variant.mask, s.tile);
+      s.set_keys(keys_of_tile(p.variant.mask, s.tile));
       s.part = 0, s.parts = s.tile.rows > 0 ? 1 : 0;
       return;
     }
@@ -124,8 +126,8 @@ struct attention_work {
     int const      take   = p.split.chunks ? 1 : static_cast<int>(min<index_t>(units - unit, end - at));
     int const      from   = all.first / p.split.unit + unit;
     index_t const  begins = at - unit;  // the tile and head
-    s.keys                = {max(all.first, from * p.split.unit), min(all.last, (from + take) * p.split.unit)};
-    s.in_order            = p.split.chunks;
+    s.set_keys({max(all.first, from * p.split.unit), min(all.last, (from + take) * p.split.unit)});
+    s.in_order = p.split.chunks;
     if (p.split.chunks) {
       s.part = unit, s.parts = units, s.first_slot = s.counter = begins;
     } else {

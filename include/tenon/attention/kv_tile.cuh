@@ -84,23 +84,50 @@ struct kv_tile_scales<E, Keys, Dim> {
 template <class T, class E, int Keys, int Dim>
 struct kv_stage : kv_tile<T, E, Keys, Dim>, kv_tile_scales<E, Keys, Dim> {};
 
-/// Starts the copy of one key's chunk `c`, zeros behind the row's end; a key that is not there becomes zeros.
-template <class T, class E, int Keys, int Dim>
-__device__ inline void copy_chunk(kv_stage<T, E, Keys, Dim>& to, kv_pages<E const> const& pages, int row, int c,
-                                  index_t page, int place, int head, bool alive) {
-  auto const&   places = kv_places(pages);
-  constexpr int size   = static_cast<int>(sizeof(typename kv_tile<T, E, Keys, Dim>::byte));
-  int const     left   = static_cast<int>(places.extent[3]) * size - 16 * c;
-  int const     bytes  = !alive || left <= 0 ? 0 : min(left, 16);
-  arch::cp_async<16>(to.element.chunk(row, c), bytes > 0 ? &places(page, place, head, 16 / size * c) : places.data,
-                     bytes);
+/// Where one head of one token lies: its row of elements, and of scales.
+template <class E>
+struct kv_address {
+  E const* row;
+};
+template <kv_codes E>
+struct kv_address<E> {
+  std::uint8_t const*           row;
+  typename E::scale_type const* scale;
+};
+template <class E>
+__device__ inline kv_address<E> address_of(tensor_view<E const, 4> const& pages, index_t page, int place, int head) {
+  return {&pages(page, place, head, 0)};
 }
-/// Starts the copy of one key's scale of group `g`.
-template <class T, class E, int Keys, int Dim>
-__device__ inline void copy_scale(kv_stage<T, E, Keys, Dim>& to, kv_pages<E const> const& pages, int row, int g,
-                                  index_t page, int place, int head, bool alive) {
-  bool const there = alive && g < static_cast<int>(pages.scale.extent[3]);
-  arch::cp_async<4>(&to.scale[g][row], there ? &pages.scale(page, place, head, g) : pages.scale.data, there ? 4 : 0);
+template <class E>
+__device__ inline kv_address<E> address_of(kv_code_pages<E const> const& pages, index_t page, int place, int head) {
+  return {&pages.code(page, place, head, 0), &pages.scale(page, place, head, 0)};
+}
+
+/// Starts a warp's copies of `Copied` keys, rows first_row.. of the tile: zeros behind a row's end, and for keys from `alive`
+/// on, whose addresses are any in the cache.
+template <int Copied, class T, class E, int Keys, int Dim>
+__device__ inline void copy_rows(kv_stage<T, E, Keys, Dim>& to, kv_pages<E const> const& pages, int first_row,
+                                 kv_address<E> const (&from)[Copied], int alive) {
+  using stage          = kv_stage<T, E, Keys, Dim>;
+  constexpr int chunks = stage::chunks, per_chunk = 16 / static_cast<int>(sizeof(typename stage::byte));
+  static_assert(Copied * chunks % 32 == 0);
+  int const bytes = static_cast<int>(kv_places(pages).extent[3]) * static_cast<int>(sizeof(typename stage::byte));
+  TENON_UNROLL_DEVICE
+  for (int first = 0; first < Copied * chunks; first += 32) {
+    int const i = first + arch::lane(), row = i / chunks, c = i % chunks;
+    int const left = row < alive ? min(max(bytes - 16 * c, 0), 16) : 0;
+    arch::cp_async<16>(to.element.chunk(first_row + row, c), from[row].row + (left > 0 ? per_chunk * c : 0), left);
+  }
+  if constexpr (is_kv_codes<E>) {
+    index_t const step = pages.scale.stride[3];
+    TENON_UNROLL_DEVICE
+    for (int first = 0; first < Copied * stage::groups; first += 32) {
+      int const i = first + arch::lane(), row = i % Copied, g = i / Copied;
+      if (Copied * stage::groups % 32 != 0 && i >= Copied * stage::groups) break;
+      int const left = row < alive && g < static_cast<int>(pages.scale.extent[3]) ? 4 : 0;
+      arch::cp_async<4>(&to.scale[g][first_row + row], from[row].scale + (left > 0 ? g * step : 0), left);
+    }
+  }
 }
 
 // ---- S = Q K^T

@@ -128,8 +128,6 @@ status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q,
                                           .requests = requests.value,
                                           .kv_heads = kv_heads.value,
                                           .capacity = capacity,
-                                          .k_bits   = k_bits,
-                                          .v_bits   = v_bits,
                                           .chunk    = options.chunk,
                                           .problem  = {.head_dim         = head_dim.value,
                                                        .value_dim        = value_dim.value,
@@ -137,6 +135,8 @@ status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q,
                                                        .max_query_length = options.max_query_length,
                                                        .vectorised       = vectorised,
                                                        .narrow           = narrow,
+                                                       .k_bits           = k_bits,
+                                                       .v_bits           = v_bits,
                                                        .invariant        = where.batch_invariant}},
                                          {.as              = {where.arch},
                                           .multiprocessors = where.multiprocessors,
@@ -183,7 +183,7 @@ status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q,
     if constexpr (chosen.unit == attention_unit::thread) {
       return launch(kernel::paged_attention_thread<Policy, O, QE, KE, VE, Mask, Logits>, tiles, kv_heads.value,
                     sizeof(kernel::paged_attention_thread_storage<Policy, KE, VE>));
-    } else if constexpr (chosen.unit == attention_unit::matrix && narrow) {
+    } else if constexpr (chosen.unit == attention_unit::matrix && narrow && chosen.suits(k_bits, v_bits)) {
       return launch(kernel::paged_attention_mma<Policy, O, QE, KE, VE, Mask, Logits>, plan.blocks, 1,
                     kernel::paged_attention_mma_bytes<Policy, QE, KE, VE, params_type>);
     } else if constexpr (chosen.unit == attention_unit::vector && (chosen.vector == 1 || !narrow)) {

@@ -67,10 +67,8 @@ struct paged_attention_mma_common {
 /// Shared memory of a block while it multiplies.
 template <class Shape, class T, class K, class V, class Params>
 struct paged_attention_mma_storage : paged_attention_mma_common<Shape, Params> {
-  struct place {
-    int page, place;
-  };
-  place                                         where[Shape::warps][Shape::copied];
+  kv_address<K>                                 k_at[Shape::warps][Shape::copied];
+  kv_address<V>                                 v_at[Shape::warps][Shape::copied];
   query_sums<K, Shape::dim>                     q_sums[Shape::warps];
   tile::shared_tile<T, Shape::rows, Shape::dim> q;  // columns in the order that K's products take them
   struct {
@@ -176,7 +174,7 @@ struct attention_output {
   }
 };
 
-/// Which page and place the keys have that a lane looks up: key first + lane of the warp's share of a tile.
+/// Where a key lies; a key that is not there has page 0.
 template <class Params>
 __device__ inline auto look_up(Params const& p, attention_segment const& s, int key) {
   struct place {
@@ -189,31 +187,12 @@ __device__ inline auto look_up(Params const& p, attention_segment const& s, int 
   return found;
 }
 
-/// Starts this warp's copies of one tile of K or V: rows first_row.. of it, keys from `key` on.
-template <int Copied, class T, class E, int Keys, int Dim, class Place>
-__device__ inline void copy_rows(kv_stage<T, E, Keys, Dim>& to, kv_pages<E const> const& pages, int head, int first_row,
-                                 Place const (&where)[Copied], int alive) {
-  constexpr int chunks = kv_tile<T, E, Keys, Dim>::chunks;
-  static_assert(Copied * chunks % 32 == 0);
-  TENON_UNROLL_DEVICE
-  for (int first = 0; first < Copied * chunks; first += 32) {
-    int const i = first + arch::lane(), row = i / chunks;
-    copy_chunk(to, pages, first_row + row, i % chunks, where[row].page, where[row].place, head, row < alive);
-  }
-  if constexpr (is_kv_codes<E>) {
-    constexpr int groups = kv_tile_scales<E, Keys, Dim>::groups;
-    TENON_UNROLL_DEVICE
-    for (int first = 0; first < Copied * groups; first += 32) {
-      int const i = first + arch::lane(), row = i % Copied;
-      if (Copied * groups % 32 != 0 && i >= Copied * groups) break;
-      copy_scale(to, pages, first_row + row, i / Copied, where[row].page, where[row].place, head, row < alive);
-    }
-  }
-}
-
 template <class Policy, class O, class T, class K, class V, attention_mask Mask, attention_logits Logits>
-__global__ __launch_bounds__(Policy::value.threads_per_block(), Policy::value.residents()) void paged_attention_mma(
-    __grid_constant__ paged_attention_params<O, T, K, V, Mask, Logits> const p) {
+__global__ __launch_bounds__(
+    Policy::value.threads_per_block(),
+    (Policy::value.residents(
+        kv_bits<K>, kv_bits<V>))) void paged_attention_mma(__grid_constant__ paged_attention_params<O, T, K, V, Mask,
+                                                                                                    Logits> const p) {
   using params       = paged_attention_params<O, T, K, V, Mask, Logits>;
   using shape        = paged_attention_mma_shape<Policy, T, K, V>;
   using storage      = paged_attention_mma_storage<shape, T, K, V, params>;
@@ -250,13 +229,16 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), Policy::value.re
     int const  share = shape::copied * (shape::key_warps == 1 ? warp : 0);  // of a tile, that this warp copies
     auto const find  = [&](int first) { return look_up(p, segment, first + share + lane % shape::copied); };
     auto const copy  = [&](int slot, int first, auto const& place) {
-      if (lane < shape::copied) s.where[warp][lane] = {place.page, place.place};
+      if (lane < shape::copied) {
+        s.k_at[warp][lane] = address_of<K>(p.kv.k, place.page, place.place, segment.kv_head);
+        s.v_at[warp][lane] = address_of<V>(p.kv.v, place.page, place.place, segment.kv_head);
+      }
       arch::sync_warp();
       auto&     to    = s.stage[key_warp][slot];
       int const alive = limit - first - share;
-      copy_rows<shape::copied>(to.k, p.kv.k, segment.kv_head, share, s.where[warp], alive);
-      copy_rows<shape::copied>(to.v, p.kv.v, segment.kv_head, share, s.where[warp], alive);
-      arch::sync_warp();  // the places have been read
+      copy_rows(to.k, p.kv.k, share, s.k_at[warp], alive);
+      copy_rows(to.v, p.kv.v, share, s.v_at[warp], alive);
+      arch::sync_warp();  // the addresses have been read
     };
 
     // Load. A row that the tile lacks repeats the last one and is not stored.

@@ -18,9 +18,8 @@ namespace tenon {
 struct paged_attention_shape {
   index_t                 tokens = 0, requests = 0, kv_heads = 0;
   index_t                 capacity = 0;  // keys that a request can have: max_pages * page_size
-  int                     k_bits = 16, v_bits = 16;
-  int                     chunk   = 0;  // paged_attention_options::chunk
-  paged_attention_problem problem = {};
+  int                     chunk    = 0;  // paged_attention_options::chunk
+  paged_attention_problem problem  = {};
 };
 
 /// What a plan may count on.
@@ -69,7 +68,7 @@ constexpr std::size_t state_bytes(paged_attention_policy const& p) {
 /// is beside the ring.
 constexpr int residents(paged_attention_policy const& p, int k_bits, int v_bits, architecture as) {
   std::size_t const block = static_cast<std::size_t>(p.ring_bytes(k_bits, v_bits)) + 2048;
-  return max(1, min(static_cast<int>((as.shared_bytes() + 1024) / block), p.residents()));
+  return max(1, min(static_cast<int>((as.shared_bytes() + 1024) / block), p.residents(k_bits, v_bits)));
 }
 
 }  // namespace attention_planning
@@ -88,8 +87,8 @@ constexpr paged_attention_plan plan_paged_attention(paged_attention_shape const&
   if (p.unit != attention_unit::matrix || s.capacity == 0) return plan;
 
   int const     multiprocessors = have.multiprocessors > 0 ? have.multiprocessors : have.as.multiprocessors();
-  index_t const resident        = multiprocessors * attention_planning::residents(p, s.k_bits, s.v_bits, have.as);
-  auto const    state           = attention_planning::state_bytes(p);
+  index_t const resident = multiprocessors * attention_planning::residents(p, problem.k_bits, problem.v_bits, have.as);
+  auto const    state    = attention_planning::state_bytes(p);
   if (s.chunk > 0) {
     index_t const units = plan.blocks * (ceil_div(s.capacity, index_t{s.chunk}) + 1);
     plan.unit = s.chunk, plan.slots = plan.counters = units;

@@ -28,10 +28,23 @@ struct paged_attention_policy {
   TENON_HD constexpr int span() const { return keys * key_warps(); }
   /// matrix: stages of the ring for elements of so many bits. Codes take less room, so more of them are under way.
   TENON_HD constexpr int stages(int k_bits, int v_bits) const {
-    return k_bits == 16 || v_bits == 16 ? 2 : key_warps() > 1 ? 4 : 3;
+    if (key_warps() == 1) return k_bits == 16 || v_bits == 16 ? 2 : 3;
+    int const fit = 1024 / (keys * (k_bits + v_bits));
+    return fit < 2 ? 2 : fit > 4 ? 4 : fit;
+  }
+  /// matrix: made for elements of so many bits. Warps by keys take twice as many codes at a time; 256 columns of 4-bit
+  /// codes leave registers for 16 keys only.
+  TENON_HD constexpr bool suits(int k_bits, int v_bits) const {
+    bool const nibbles = k_bits == 4 || v_bits == 4, codes = k_bits < 16 && v_bits < 16;
+    if (dim == 256) return (keys == 16) == (nibbles || key_warps() > 1);
+    return key_warps() == 1 || (keys == 32) == codes;
   }
   /// matrix: blocks that share the registers of a multiprocessor.
-  TENON_HD constexpr int residents() const { return key_warps() == 1 ? 2 : dim == 64 ? 4 : dim == 128 ? 3 : 4; }
+  TENON_HD constexpr int residents(int k_bits, int v_bits) const {
+    if (key_warps() == 1) return 2;
+    if (dim == 64) return keys == 32 ? 3 : 4;
+    return dim == 128 ? (k_bits == 4 || v_bits == 4 ? 2 : 3) : 4;
+  }
   /// matrix: bytes of shared memory that the ring and Q take.
   constexpr int ring_bytes(int k_bits, int v_bits) const {
     return rows * dim * 2 + stages(k_bits, v_bits) * span() * (dim * (k_bits + v_bits) / 8 + 8);
@@ -51,7 +64,8 @@ struct paged_attention_problem {
   index_t max_query_length = 0;      // of a request; 0: unknown
   bool    vectorised       = false;  // every row of q, k, v and o starts at a multiple of eight elements' bytes
   bool    narrow           = false;  // q has a 16-bit type, k and v have it too or hold codes
-  bool    invariant        = false;  // a row's bits may not depend on the batch: warps never share out a row's keys
+  int     k_bits = 16, v_bits = 16;  // of an element of k and v
+  bool    invariant = false;         // a row's bits may not depend on the batch: warps never share out a row's keys
 };
 
 namespace attention_planning {
@@ -72,9 +86,10 @@ constexpr paged_attention_policy choose_paged_attention_policy(architecture as, 
   if (!p.vectorised) return {attention_unit::vector, 256, 8, 32, 4, 1};
   int const padded = attention_planning::padded_dim<64, 128, 256>(dim);
   if (!p.narrow) return {attention_unit::vector, padded, 8, 32, 4, 8};
-  bool const few = p.max_query_length > 0 && p.max_query_length * p.group <= 16;
-  if (!few || p.invariant) return {attention_unit::matrix, padded, 64, padded == 256 ? 32 : 64, 4, 8};
-  return {attention_unit::matrix, padded, 16, 16, padded == 256 ? 2 : 4, 8};
+  bool const few     = p.max_query_length > 0 && p.max_query_length * p.group <= 16;
+  bool const nibbles = p.k_bits == 4 || p.v_bits == 4, codes = p.k_bits < 16 && p.v_bits < 16;
+  if (!few || p.invariant) return {attention_unit::matrix, padded, 64, padded < 256 ? 64 : nibbles ? 16 : 32, 4, 8};
+  return {attention_unit::matrix, padded, 16, codes && padded < 256 ? 32 : 16, padded == 256 ? 2 : 4, 8};
 }
 
 /// Every policy that a kernel is compiled for.
@@ -88,6 +103,8 @@ inline constexpr paged_attention_policy paged_attention_menu[] = {
     {attention_unit::matrix, 64, 64, 64, 4, 8},  {attention_unit::matrix, 128, 64, 64, 4, 8},
     {attention_unit::matrix, 256, 64, 32, 4, 8}, {attention_unit::matrix, 64, 16, 16, 4, 8},
     {attention_unit::matrix, 128, 16, 16, 4, 8}, {attention_unit::matrix, 256, 16, 16, 2, 8},
+    {attention_unit::matrix, 64, 16, 32, 4, 8},  {attention_unit::matrix, 128, 16, 32, 4, 8},
+    {attention_unit::matrix, 256, 64, 16, 4, 8},
 };
 
 }  // namespace tenon

@@ -18,8 +18,9 @@ enum class coverage {
 };
 
 /// classify(request, head, q_first, q_last, k_first, k_last): the tile of queries q_first..q_last and keys k_first..k_last,
-/// ends included; `partial` is always a right answer. keep(request, head, q, k): whether query q sees key k. A mask that
-/// answers alike for every head may say so: `static constexpr bool same_for_all_heads = true`.
+/// ends included; `partial` is always a right answer. keep(request, head, q, k): whether query q sees key k, asked for queries
+/// and keys of the request alone. A mask that answers alike for every head may say so:
+/// `static constexpr bool same_for_all_heads = true`.
 template <class M>
 concept attention_mask = std::copyable<M> && requires(M const m, int request, int head, int q, int k) {
   { m.classify(request, head, q, q, k, k) } -> std::same_as<coverage>;

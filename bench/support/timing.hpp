@@ -1,5 +1,5 @@
 #pragma once
-//  Times several ways to compute a product against each other: round after round, each takes its turn, and the median of the
+//  Times several ways to compute something against each other: round after round, each takes its turn, and the median of the
 //  rounds counts. So a clock that drifts drifts under all of them.
 //
 //  CUDA: a turn is a graph of calls over rotated operands, long enough that its launch does not show, between two events.
@@ -10,24 +10,40 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
+#include <string>
+#include <utility>
 #include <vector>
 
-#include "product.hpp"
+#include "measure.hpp"
 #if TENON_CUDA
 #  include <dlfcn.h>
 #endif
 
 namespace bench {
 
+/// One way to compute something: a policy of ours, or an algorithm of a rival. `set` says which of the rotated operands.
+struct way {
+  std::string                                              name;
+  std::function<tenon::status(tenon::context const&, int)> call;
+};
+
+/// Ways to compute one thing; the first is what a caller gets who asks for nothing.
+struct computation {
+  traffic          moved;     // at the least
+  int              sets = 0;  // of operands that the calls rotate over
+  std::vector<way> ways = {};
+};
+
 /// One way in a race, and what came out.
 struct runner {
-  product const* of;
-  way const*     how;
-  tenon::status  status  = {};
-  double         seconds = 0;  // of one call, median of the rounds; 0: did not run
-  double         spread  = 0;  // (90th - 10th percentile) / median of the rounds
-  int            rounds  = 0;
-  int            calls   = 1;  // of one turn
+  computation const* of;
+  way const*         how;
+  tenon::status      status  = {};
+  double             seconds = 0;  // of one call, median of the rounds; 0: did not run
+  double             spread  = 0;  // (90th - 10th percentile) / median of the rounds
+  int                rounds  = 0;
+  int                calls   = 1;  // of one turn
 };
 
 inline double seconds_now() {
@@ -230,6 +246,32 @@ inline void track::race(std::vector<runner*> runners, double seconds) {
 #endif
   for (std::size_t i = 0; i < runners.size(); ++i)
     if (runners[i]->status.ok()) summarise(*runners[i], turns[i]);
+}
+
+/// The first way, and the best `count` of the others by one call each.
+inline std::vector<runner> shortlist(track& on, computation const& p, std::size_t count) {
+  std::vector<runner>                        runners{{.of = &p, .how = &p.ways.front()}};
+  std::vector<std::pair<double, way const*>> others;
+  double const                               begin = seconds_now();
+  for (std::size_t i = 1; i < p.ways.size() && (others.size() < count || seconds_now() < begin + 0.1); ++i) {
+    runner trial{.of = &p, .how = &p.ways[i]};
+    if (double const s = on.once(trial); s > 0) others.push_back({s, trial.how});
+  }
+  std::sort(others.begin(), others.end(), [](auto const& a, auto const& b) { return a.first < b.first; });
+  if (others.size() > count) others.resize(count);
+  for (auto const& other : others) runners.push_back({.of = &p, .how = other.second});
+  return runners;
+}
+
+inline double best_of(std::vector<runner> const& runners) {
+  double best = 0;
+  for (auto const& r : runners)
+    if (r.seconds > 0 && (best == 0 || r.seconds < best)) best = r.seconds;
+  return best;
+}
+
+inline std::string explain(tenon::status const& s) {
+  return std::string(s.primitive) + ": " + to_string(s.code) + ": " + s.subject;
 }
 
 }  // namespace bench

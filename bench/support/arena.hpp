@@ -1,15 +1,21 @@
 #pragma once
-//  Memory for the operands of one cell of the benchmark: taken once, handed out and refilled cell by cell. Operands of one
-//  name are made once per cell, so that rivals multiply the same numbers.
+//  Memory for the operands of one cell of a benchmark: taken once, handed out and refilled cell by cell. Operands of one
+//  name are made once per cell, so that rivals compute with the same numbers.
 #include <tenon/config.hpp>
 #include <tenon/core/numeric.hpp>
 #include <tenon/core/tensor_view.hpp>
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <string>
+#include <vector>
+
+#include "measure.hpp"
 #if TENON_CUDA
 #  include <cuda_runtime_api.h>
 #endif
@@ -35,6 +41,21 @@ struct uniform {
     if constexpr (sizeof(T) == 4) return v;
     else return T(v);
   }
+};
+/// Two numbers of the standard normal distribution, cut off at 4.7. Box and Muller 1958.
+struct two_normal {
+  float a, b;
+  TENON_HD explicit two_normal(std::uint32_t bits) {
+    float const radius = std::sqrt(-2.f * std::log((static_cast<float>(bits >> 16) + 0.5f) * 0x1p-16f));
+    float const angle  = 6.2831853f * (static_cast<float>(bits & 0xffff) + 0.5f) * 0x1p-16f;
+    a = radius * std::cos(angle), b = radius * std::sin(angle);
+  }
+};
+/// Normal, of this standard deviation.
+template <class T>
+struct normal {
+  float      deviation;
+  TENON_HD T operator()(std::uint32_t bits) const { return T(two_normal(bits).a * deviation); }
 };
 /// Any bits of a byte that `mask` leaves.
 template <class T>
@@ -78,6 +99,49 @@ void fill(T* to, index_t count, std::uint32_t seed, Draw draw) {
 #endif
 }
 
+#if TENON_CUDA
+template <class T, class Draw>
+__global__ void fill_elements_of_rows(T* to, index_t rows, index_t columns, index_t stride, std::uint32_t seed,
+                                      Draw draw) {
+  index_t const step = index_t{gridDim.x} * blockDim.x;
+  for (index_t i = index_t{blockIdx.x} * blockDim.x + threadIdx.x; i < rows * columns; i += step)
+    to[i / columns * stride + i % columns] = draw(scramble(static_cast<std::uint64_t>(i) * 2654435761u + seed));
+}
+#endif
+
+/// `rows` runs of `columns` elements, `stride` elements apart, at random.
+template <class T, class Draw>
+void fill_rows(T* to, index_t rows, index_t columns, index_t stride, std::uint32_t seed, Draw draw) {
+#if TENON_CUDA
+  fill_elements_of_rows<<<4096, 256>>>(to, rows, columns, stride, seed, draw);
+#else
+  for (index_t i = 0; i < rows * columns; ++i)
+    to[i / columns * stride + i % columns] = draw(scramble(static_cast<std::uint64_t>(i) * 2654435761u + seed));
+#endif
+}
+
+/// Copies what the host made.
+template <class T>
+void upload(T* to, std::vector<T> const& from) {
+#if TENON_CUDA
+  cudaMemcpy(to, from.data(), from.size() * sizeof(T), cudaMemcpyHostToDevice);
+#else
+  std::memcpy(to, from.data(), from.size() * sizeof(T));
+#endif
+}
+
+/// Sets of operands that are together twice the last-level cache.
+inline int sets_of(std::int64_t bytes) {
+  return static_cast<int>(
+      std::clamp<std::int64_t>(2 * last_level_cache() / std::max<std::int64_t>(bytes, 1) + 1, 2, 64));
+}
+
+/// "a#3": the operand of one set.
+inline std::string numbered(std::string what, int set) {
+  what += '#';
+  return what += std::to_string(set);
+}
+
 class arena {
  public:
   /// At most `bytes` of them; less where the device has less.
@@ -88,7 +152,7 @@ class arena {
     size_ = free / 10 * 9 < size_ ? free / 10 * 9 : size_;
     if (cudaMalloc(&start_, size_) != cudaSuccess) start_ = nullptr, size_ = 0;
 #else
-    start_                                  = static_cast<std::byte*>(std::aligned_alloc(alignment, size_));
+    start_ = static_cast<std::byte*>(std::aligned_alloc(alignment, size_));
     if (!start_) size_ = 0;
 #endif
   }

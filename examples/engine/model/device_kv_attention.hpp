@@ -1,0 +1,67 @@
+#pragma once
+//  The definitions of model/kv_attention.hpp, included once for each target and group of number formats.
+#include <tenon/attention/paged_attention.hpp>
+#include <tenon/kv/paged_kv.hpp>
+#include <tenon/kv/rope_kv_append.hpp>
+#include <tenon/op/logits.hpp>
+#include <tenon/op/mask.hpp>
+
+#include "engine/model/kv_attention.hpp"
+
+namespace tenon::engine::inline TENON_TARGET {
+
+namespace detail {
+
+/// Pages of E at `data`. Of numbers, a page's rows of one head are contiguous.
+template <class E>
+kv_pages<E> pages_at(kv_memory const& m, std::byte* data) {
+  if constexpr (is_kv_codes<E>) {
+    return kv_pages_over<E>(data, m.pages, m.page_size, m.kv_heads, m.head_dim);
+  } else {
+    return {reinterpret_cast<E*>(data),
+            {m.pages, m.page_size, m.kv_heads, m.head_dim},
+            {m.kv_heads * m.page_size * m.head_dim, m.head_dim, m.page_size * m.head_dim, 1}};
+  }
+}
+template <class E>
+paged_kv<E> cache_at(kv_memory const& m) {
+  return {pages_at<E>(m, m.k), pages_at<E>(m, m.v)};
+}
+
+}  // namespace detail
+
+template <class T, class E>
+status append_as(context const& where, kv_memory const& cache, new_tokens<T> const& n) {
+  return rope_kv_append(where, detail::cache_at<E>(cache), n.q, as_const(n.k), as_const(n.v), n.positions, n.cos_sin,
+                        n.slots, {.style = rope_style::half_split, .eps = n.eps},
+                        qk_norm<float>{.q = n.q_norm, .k = n.k_norm});
+}
+
+template <class T, class E>
+status attend_over(context const& where, kv_memory const& cache, queries<T> const& a) {
+  // One mask for all models: a window of INT_MAX hides nothing.
+  auto const seen = causal{} & sliding_window{a.window};
+  auto const run  = [&](auto logits) {
+    return paged_attention(where, a.out, a.q, detail::cache_at<E>(cache), a.block_table, a.query_start, a.kv_length,
+                            {.scale = a.scale, .max_query_length = a.max_query_length, .max_kv_length = a.max_kv_length},
+                            attention_variant{seen, logits});
+  };
+  return a.soft_cap > 0 ? run(soft_cap{a.soft_cap}) : run(scaled_logits{});
+}
+
+/// Everything for one number format of the decoder and one of the cache.
+#define TENON_ENGINE_KV_ATTENTION(T, E)                                                    \
+  template status append_as<T, E>(context const&, kv_memory const&, new_tokens<T> const&); \
+  template status attend_over<T, E>(context const&, kv_memory const&, queries<T> const&);
+
+#define TENON_ENGINE_KV_NUMBERS(T)    \
+  TENON_ENGINE_KV_ATTENTION(T, float) \
+  TENON_ENGINE_KV_ATTENTION(T, bf16)  \
+  TENON_ENGINE_KV_ATTENTION(T, f16)
+
+#define TENON_ENGINE_KV_CODES(T)        \
+  TENON_ENGINE_KV_ATTENTION(T, kv_fp8)  \
+  TENON_ENGINE_KV_ATTENTION(T, kv_int8) \
+  TENON_ENGINE_KV_ATTENTION(T, kv_int4)
+
+}  // namespace tenon::engine::inline TENON_TARGET
