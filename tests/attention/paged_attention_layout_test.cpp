@@ -191,7 +191,7 @@ std::size_t shared_bytes() {
       constexpr int bits = tenon::kernel::kv_bits<E>;
       if constexpr (value.suits(bits, bits)) {
         most = std::max(most, matrix_bytes<policy, E>);
-        EXPECT_LE((matrix_bytes<policy, E>), static_cast<std::size_t>(value.ring_bytes(bits, bits)) + 4096) << bits;
+        EXPECT_LE((matrix_bytes<policy, E>), static_cast<std::size_t>(value.ring_bytes(bits, bits)) + 6144) << bits;
       }
     };
     add(bf16{}), add(tenon::kv_int8{}), add(tenon::kv_int4{});

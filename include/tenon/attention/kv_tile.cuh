@@ -84,30 +84,30 @@ struct kv_tile_scales<E, Keys, Dim> {
 template <class T, class E, int Keys, int Dim>
 struct kv_stage : kv_tile<T, E, Keys, Dim>, kv_tile_scales<E, Keys, Dim> {};
 
-/// Where one head of one token lies: its row of elements, and of scales.
-template <class E>
-struct kv_address {
-  E const* row;
+/// Where one head of `Keys` tokens lies: its rows of elements, and of scales.
+template <class E, int Keys>
+struct kv_addresses {
+  E const* row[Keys];
+
+  __device__ void find(int key, tensor_view<E const, 4> const& pages, index_t page, int place, int head) {
+    row[key] = &pages(page, place, head, 0);
+  }
 };
-template <kv_codes E>
-struct kv_address<E> {
-  std::uint8_t const*           row;
-  typename E::scale_type const* scale;
+template <kv_codes E, int Keys>
+struct kv_addresses<E, Keys> {
+  std::uint8_t const*           row[Keys];
+  typename E::scale_type const* scale[Keys];
+
+  __device__ void find(int key, kv_code_pages<E const> const& pages, index_t page, int place, int head) {
+    row[key] = &pages.code(page, place, head, 0), scale[key] = &pages.scale(page, place, head, 0);
+  }
 };
-template <class E>
-__device__ inline kv_address<E> address_of(tensor_view<E const, 4> const& pages, index_t page, int place, int head) {
-  return {&pages(page, place, head, 0)};
-}
-template <class E>
-__device__ inline kv_address<E> address_of(kv_code_pages<E const> const& pages, index_t page, int place, int head) {
-  return {&pages.code(page, place, head, 0), &pages.scale(page, place, head, 0)};
-}
 
 /// Starts a warp's copies of `Copied` keys, rows first_row.. of the tile: zeros behind a row's end, and for keys from `alive`
 /// on, whose addresses are any in the cache.
 template <int Copied, class T, class E, int Keys, int Dim>
 __device__ inline void copy_rows(kv_stage<T, E, Keys, Dim>& to, kv_pages<E const> const& pages, int first_row,
-                                 kv_address<E> const (&from)[Copied], int alive) {
+                                 kv_addresses<E, Copied> const& from, int alive) {
   using stage          = kv_stage<T, E, Keys, Dim>;
   constexpr int chunks = stage::chunks, per_chunk = 16 / static_cast<int>(sizeof(typename stage::byte));
   static_assert(Copied * chunks % 32 == 0);
@@ -116,7 +116,7 @@ __device__ inline void copy_rows(kv_stage<T, E, Keys, Dim>& to, kv_pages<E const
   for (int first = 0; first < Copied * chunks; first += 32) {
     int const i = first + arch::lane(), row = i / chunks, c = i % chunks;
     int const left = row < alive ? min(max(bytes - 16 * c, 0), 16) : 0;
-    arch::cp_async<16>(to.element.chunk(first_row + row, c), from[row].row + (left > 0 ? per_chunk * c : 0), left);
+    arch::cp_async<16>(to.element.chunk(first_row + row, c), from.row[row] + (left > 0 ? per_chunk * c : 0), left);
   }
   if constexpr (is_kv_codes<E>) {
     index_t const step = pages.scale.stride[3];
@@ -125,7 +125,7 @@ __device__ inline void copy_rows(kv_stage<T, E, Keys, Dim>& to, kv_pages<E const
       int const i = first + arch::lane(), row = i % Copied, g = i / Copied;
       if (Copied * stage::groups % 32 != 0 && i >= Copied * stage::groups) break;
       int const left = row < alive && g < static_cast<int>(pages.scale.extent[3]) ? 4 : 0;
-      arch::cp_async<4>(&to.scale[g][first_row + row], from[row].scale + (left > 0 ? g * step : 0), left);
+      arch::cp_async<4>(&to.scale[g][first_row + row], from.scale[row] + (left > 0 ? g * step : 0), left);
     }
   }
 }

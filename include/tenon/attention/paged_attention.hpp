@@ -50,30 +50,35 @@ constexpr std::size_t paged_attention_workspace_bytes(paged_attention_shape cons
 ///
 /// o           (tokens, heads, value_dim)                 f16 bf16 f32   value_dim contiguous, any other strides
 /// q           (tokens, heads, head_dim)                  f16 bf16 f32   head_dim contiguous, any other strides
-/// kv.k        (pages, page_size, kv_heads, head_dim)     f16 bf16 f32   head_dim contiguous, any other strides
-/// kv.v        (pages, page_size, kv_heads, value_dim)    f16 bf16 f32   value_dim contiguous, any other strides
+/// kv.k        (pages, page_size, kv_heads, head_dim)     numbers or codes (kv_format.hpp), head_dim contiguous
+/// kv.v        (pages, page_size, kv_heads, value_dim)    the same, of a format of its own
 /// block_table (requests, max_pages)                      int32          any strides; entries from
 ///                                                                       ceil(kv_length / page_size) on are not read
 /// query_start (requests + 1)                             int32          the requests' first tokens, ascending
 /// kv_length   (requests)                                 int32          keys of a request, its new tokens among them
-/// options     scale > 0, or 0 for 1 / sqrt(head_dim); hints that never change a result
+/// options     scale > 0, or 0 for 1 / sqrt(head_dim); sinks; chunk; hints
 /// variant     {mask, logits}: see attention_variant
-/// lse         (tokens, heads)                            f32            natural log of sum_k exp(logit); no view: not
-///                                                                       wanted
+/// lse         (tokens, heads)                            f32            natural log of sum_k exp(logit), sink included; no
+///                                                                       view: not wanted
 ///
-/// A row without keys gets o = 0, lse = -inf. Tokens of no request are left as they are. Keys behind kv_length are not
-/// read, whatever the last page holds there. On matrix units a key that one row masks and another row of its tile sees
-/// must be finite: 0 * NaN is NaN.
+/// A row without keys gets o = 0, lse = -inf (or the sink). Tokens of no request are left as they are. Keys behind kv_length or
+/// outside the mask's span are not read, whatever the pages hold there. On matrix units a key that one row masks and another
+/// row of its tile sees must be finite: 0 * NaN is NaN.
 ///
-/// Arithmetic  fp32 sums, online softmax in base 2 over tiles of keys in ascending order; where f16 or bf16 go through
-///             matrix units, p is rounded to that type. One rounding to O. Same bits for every run, batch, split into calls,
-///             page size and order of pages.
-/// Cost        reads q once, k and v once per tile of queries, writes o once; no workspace.
-/// Errors      shape_mismatch(tokens, heads, kv_heads, head_dim, value_dim, pages, page_size, requests), bad_stride(o, q,
-///             kv.k, kv.v), misaligned, unsupported(head_dim, value_dim), out_of_range(page_size, scale, tokens).
+/// With context.workspace and context.counters keys are shared out over blocks (paged_attention_plan.hpp), in one launch that
+/// looks at lengths on the device only. The workspace is aligned to 16 bytes.
+///
+/// Arithmetic  fp32 sums, online softmax in base 2 over tiles of keys in ascending order; on matrix units p, times the scales
+///             of codes, is rounded to 16 bits. One rounding to O. Same bits for every run, page size and order of pages;
+///             with context.batch_invariant or options.chunk for every batch and split into calls, too.
+/// Cost        reads q once, k and v once per tile of queries, writes o once.
+/// Errors      shape_mismatch(tokens, heads, kv_heads, head_dim, value_dim, pages, page_size, requests, groups), bad_stride(o,
+///             q, kv.k, kv.v), misaligned, unsupported(head_dim, value_dim), out_of_range(page_size, scale, chunk, tokens),
+///             workspace_too_small(workspace, counters): with chunk only.
 /// Range       head_dim and value_dim multiples of 8 in [8, 256]; heads a multiple of kv_heads; tokens * heads < 2^31,
 ///             kv_length < 2^31 and <= max_pages * page_size.
-/// Source      Kwon et al. 2023 (pages), Dao 2023 "FlashAttention-2" (tiles), Milakov and Gimelshein 2018 (softmax).
+/// Source      Kwon et al. 2023 (pages), Dao 2023 "FlashAttention-2" (tiles), Milakov and Gimelshein 2018 (softmax), Dao et
+///             al. 2023 "Flash-Decoding" (splits).
 /// Example     examples/03_own_attention_mask.cpp.   Test tests/attention/paged_attention_test.cpp.
 /// Page docs/operators/paged_attention.md.
 template <floating O, class Q, kv_element K, kv_element V, attention_mask Mask = causal,

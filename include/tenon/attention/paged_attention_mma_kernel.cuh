@@ -67,8 +67,8 @@ struct paged_attention_mma_common {
 /// Shared memory of a block while it multiplies.
 template <class Shape, class T, class K, class V, class Params>
 struct paged_attention_mma_storage : paged_attention_mma_common<Shape, Params> {
-  kv_address<K>                                 k_at[Shape::warps][Shape::copied];
-  kv_address<V>                                 v_at[Shape::warps][Shape::copied];
+  kv_addresses<K, Shape::copied>                k_at[Shape::warps];
+  kv_addresses<V, Shape::copied>                v_at[Shape::warps];
   query_sums<K, Shape::dim>                     q_sums[Shape::warps];
   tile::shared_tile<T, Shape::rows, Shape::dim> q;  // columns in the order that K's products take them
   struct {
@@ -230,8 +230,8 @@ __global__ __launch_bounds__(
     auto const find  = [&](int first) { return look_up(p, segment, first + share + lane % shape::copied); };
     auto const copy  = [&](int slot, int first, auto const& place) {
       if (lane < shape::copied) {
-        s.k_at[warp][lane] = address_of<K>(p.kv.k, place.page, place.place, segment.kv_head);
-        s.v_at[warp][lane] = address_of<V>(p.kv.v, place.page, place.place, segment.kv_head);
+        s.k_at[warp].find(lane, p.kv.k, place.page, place.place, segment.kv_head);
+        s.v_at[warp].find(lane, p.kv.v, place.page, place.place, segment.kv_head);
       }
       arch::sync_warp();
       auto&     to    = s.stage[key_warp][slot];

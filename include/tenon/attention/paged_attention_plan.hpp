@@ -64,10 +64,10 @@ constexpr std::size_t state_bytes(paged_attention_policy const& p) {
   return static_cast<std::size_t>(p.rows) * static_cast<std::size_t>(p.dim + 2) * sizeof(float);
 }
 
-/// Blocks that one multiprocessor holds: by registers, and by shared memory with a kilobyte for each block and one for what
-/// is beside the ring.
+/// Blocks that one multiprocessor holds: by registers, and by shared memory with a kilobyte for each block and up to six for
+/// what is beside the ring.
 constexpr int residents(paged_attention_policy const& p, int k_bits, int v_bits, architecture as) {
-  std::size_t const block = static_cast<std::size_t>(p.ring_bytes(k_bits, v_bits)) + 2048;
+  std::size_t const block = static_cast<std::size_t>(p.ring_bytes(k_bits, v_bits)) + 6144;
   return max(1, min(static_cast<int>((as.shared_bytes() + 1024) / block), p.residents(k_bits, v_bits)));
 }
 

@@ -47,7 +47,12 @@ struct paged_attention_policy {
   }
   /// matrix: bytes of shared memory that the ring and Q take.
   constexpr int ring_bytes(int k_bits, int v_bits) const {
-    return rows * dim * 2 + stages(k_bits, v_bits) * span() * (dim * (k_bits + v_bits) / 8 + 8);
+    return rows * dim * 2 + stages(k_bits, v_bits) * key_warps() * (tile_bytes(k_bits) + tile_bytes(v_bits));
+  }
+  /// matrix: bytes of one tile of keys or values, and of its scales (kv_tile.cuh).
+  constexpr int tile_bytes(int bits) const {
+    int const groups = bits == 16 ? 0 : bits == 4 ? dim / 32 : 1;
+    return keys * dim * bits / 8 + (groups * (keys + 8) * 4 + 127) / 128 * 128;
   }
 
   /// Made for the host's own kernels: blocks of one thread.
@@ -82,7 +87,7 @@ constexpr int padded_dim(index_t dim) {
 constexpr paged_attention_policy choose_paged_attention_policy(architecture as, paged_attention_problem const& p) {
   index_t const dim = p.head_dim < p.value_dim ? p.value_dim : p.head_dim;
   if (as.is_host())
-    return {attention_unit::thread, attention_planning::padded_dim<8, 16, 32, 64, 80, 96, 128, 256>(dim), 32, 64, 0, 1};
+    return {attention_unit::thread, attention_planning::padded_dim<8, 16, 32, 64, 128, 256>(dim), 32, 64, 0, 1};
   if (!p.vectorised) return {attention_unit::vector, 256, 8, 32, 4, 1};
   int const padded = attention_planning::padded_dim<64, 128, 256>(dim);
   if (!p.narrow) return {attention_unit::vector, padded, 8, 32, 4, 8};
@@ -96,7 +101,6 @@ constexpr paged_attention_policy choose_paged_attention_policy(architecture as, 
 inline constexpr paged_attention_policy paged_attention_menu[] = {
     {attention_unit::thread, 8, 32, 64, 0, 1},   {attention_unit::thread, 16, 32, 64, 0, 1},
     {attention_unit::thread, 32, 32, 64, 0, 1},  {attention_unit::thread, 64, 32, 64, 0, 1},
-    {attention_unit::thread, 80, 32, 64, 0, 1},  {attention_unit::thread, 96, 32, 64, 0, 1},
     {attention_unit::thread, 128, 32, 64, 0, 1}, {attention_unit::thread, 256, 32, 64, 0, 1},
     {attention_unit::vector, 64, 8, 32, 4, 8},   {attention_unit::vector, 128, 8, 32, 4, 8},
     {attention_unit::vector, 256, 8, 32, 4, 8},  {attention_unit::vector, 256, 8, 32, 4, 1},
