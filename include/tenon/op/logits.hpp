@@ -134,8 +134,8 @@ inline int t5_bucket(int distance, bool bidirectional, int buckets = 32, int max
   if (distance < exact) return bucket + distance;
   float const share = std::log(static_cast<float>(distance) / static_cast<float>(exact)) /
                       std::log(static_cast<float>(max_distance) / static_cast<float>(exact));
-  int const far = exact + static_cast<int>(share * static_cast<float>(buckets - exact));
-  return bucket + (far < buckets ? far : buckets - 1);
+  int const coarse = exact + static_cast<int>(share * static_cast<float>(buckets - exact));
+  return bucket + (coarse < buckets ? coarse : buckets - 1);
 }
 
 /// a, then b: a | b.
