@@ -138,15 +138,17 @@ TEST(paged_attention_bits, follow_no_later_nan) {
   });
 }
 
+/// Keys of the first 20 positions, and says so.
+struct first_half {
+  TENON_HD tenon::coverage classify(int, int, int, int, int k_first, int k_last) const {
+    return k_first >= 20 ? tenon::coverage::empty : k_last < 20 ? tenon::coverage::full : tenon::coverage::partial;
+  }
+  TENON_HD bool keep(int, int, int, int k) const { return k < 20; }
+  TENON_HD tenon::key_span span(int, int, int) const { return {0, 20}; }
+};
+
 // Matrix units: keys that no query of the request's chunk may see are not multiplied at all.
 TEST(paged_attention_bits, follow_no_nan_behind_the_last_query) {
-  struct first_half {  // keys of the first 20 positions, and says so
-    TENON_HD tenon::coverage classify(int, int, int, int, int k_first, int k_last) const {
-      return k_first >= 20 ? tenon::coverage::empty : k_last < 20 ? tenon::coverage::full : tenon::coverage::partial;
-    }
-    TENON_HD bool keep(int, int, int, int k) const { return k < 20; }
-    TENON_HD tenon::key_span span(int, int, int) const { return {0, 20}; }
-  };
   ragged_batch<bf16> batch(small, {{6, 40}});
   for (int k = 20; k < 40; ++k) {
     for (int d = 0; d < 16; ++d) batch.key(0, k, 0)[d] = bf16(std::nanf(""));

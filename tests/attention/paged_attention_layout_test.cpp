@@ -189,7 +189,7 @@ std::size_t shared_bytes() {
     std::size_t    most  = 0;
     auto const     add   = [&]<class E>(E) {
       constexpr int bits = tenon::kernel::kv_bits<E>;
-      if constexpr (value.suits(bits, bits)) {
+      if constexpr (policy::value.suits(bits, bits)) {
         most = std::max(most, matrix_bytes<policy, E>);
         EXPECT_LE((matrix_bytes<policy, E>), static_cast<std::size_t>(value.ring_bytes(bits, bits)) + 6144) << bits;
       }

@@ -304,7 +304,8 @@ __device__ inline void multiply_values(value_sums<E, Dim>&              sums, ti
       if constexpr (stage::bits == 8) a = scaled(0);
       TENON_UNROLL_DEVICE
       for (int c = 0; c < stage::chunks; c += 2) {
-        std::uint32_t w[4];  // keys 16j.. and 16j + 8.. of chunk c, then of chunk c + 1
+        if constexpr (Dim >= 128) arch::sync_warp();  // keeps later chunks' loads behind: registers
+        std::uint32_t w[4];                           // keys 16j.. and 16j + 8.. of chunk c, then of chunk c + 1
         arch::ldmatrix_transposed(w, v.element.chunk(16 * j + lane % 16, c + lane / 16));
         TENON_UNROLL_DEVICE
         for (int i = 0; i < 2; ++i) {

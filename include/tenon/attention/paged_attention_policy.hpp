@@ -42,8 +42,8 @@ struct paged_attention_policy {
   /// matrix: blocks that share the registers of a multiprocessor.
   TENON_HD constexpr int residents(int k_bits, int v_bits) const {
     if (key_warps() == 1) return 2;
-    if (dim == 64) return keys == 32 ? 3 : 4;
-    return dim == 128 ? (k_bits == 4 || v_bits == 4 ? 2 : 3) : 4;
+    if (dim == 64) return k_bits == 16 && v_bits == 16 ? 4 : 3;
+    return dim == 256 ? 4 : keys == 32 ? 2 : 3;
   }
   /// matrix: bytes of shared memory that the ring and Q take.
   constexpr int ring_bytes(int k_bits, int v_bits) const {
