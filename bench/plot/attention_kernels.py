@@ -23,22 +23,23 @@ SOURCE = """
 #include <tenon/attention/paged_attention.hpp>
 #include <cstdio>
 using namespace tenon;
-template <int Number>  // of the format: it stands in the kernel's name
+template <int Number, class K, class V>  // of the format: it stands in the kernel's name
 struct decoding {
   static constexpr paged_attention_policy value = choose_paged_attention_policy(
-      {%(number)d}, {.head_dim = %(dim)d, .value_dim = %(dim)d, .group = 8, .max_query_length = %(queries)d, .vectorised = true, .narrow = true});
+      {%(number)d}, {.head_dim = %(dim)d, .value_dim = %(dim)d, .group = 8, .max_query_length = %(queries)d, .vectorised = true, .narrow = true,
+                    .k_bits = kernel::kv_bits<K>, .v_bits = kernel::kv_bits<V>});
 };
 template <class K, class V>
 using params = paged_attention_params<bf16, bf16, K, V, causal, scaled_logits>;
 #if TENON_CUDA
 #define FORMAT(number, K, V) \\
-  template __global__ void kernel::paged_attention_mma<decoding<number>, bf16, bf16, K, V, causal, scaled_logits>( \\
+  template __global__ void kernel::paged_attention_mma<decoding<number, K, V>, bf16, bf16, K, V, causal, scaled_logits>( \\
       __grid_constant__ params<K, V> const);
 #else
 #define FORMAT(number, K, V)                                                                                         \\
-  std::printf("%%zu %%d %%d %%d %%d\\n", kernel::paged_attention_mma_bytes<decoding<0>, bf16, K, V, params<K, V>>,        \\
-              decoding<0>::value.key_warps(), decoding<0>::value.keys,                                               \\
-              decoding<0>::value.stages(kernel::kv_bits<K>, kernel::kv_bits<V>), decoding<0>::value.threads_per_block());
+  std::printf("%%zu %%d %%d %%d %%d\\n", kernel::paged_attention_mma_bytes<decoding<0, K, V>, bf16, K, V, params<K, V>>,        \\
+              decoding<0, K, V>::value.key_warps(), decoding<0, K, V>::value.keys,                                               \\
+              decoding<0, K, V>::value.stages(kernel::kv_bits<K>, kernel::kv_bits<V>), decoding<0, K, V>::value.threads_per_block());
 int main() {
 #endif
 %(formats)s

@@ -124,9 +124,9 @@ TENON_HD constexpr float kv_value(kv_code_pages<Format> const& pages, index_t pa
 
 /// The least f16 that is not below v >= 0; the largest finite one where there is none.
 TENON_HD constexpr f16 f16_above(float v) {
-  f16 const near(v);
-  if (static_cast<float>(near) < v) return f16::from_bits(static_cast<std::uint16_t>(near.bits + 1));
-  return near.bits > 0x7bff ? f16::from_bits(0x7bff) : near;
+  f16 const nearest(v);
+  if (static_cast<float>(nearest) < v) return f16::from_bits(static_cast<std::uint16_t>(nearest.bits + 1));
+  return nearest.bits > 0x7bff ? f16::from_bits(0x7bff) : nearest;
 }
 
 /// The range of codes of kv_int8 or kv_int4 that covers least..most; numbers beyond +-65504, the largest f16, are taken for
