@@ -4,12 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "../support/page.hpp"
 #include "variant_agreement.hpp"
 
 namespace page {
@@ -39,32 +38,19 @@ struct head_temperature {
 
 namespace {
 
-std::string text_of(std::string const& path) {
-  std::ifstream file(std::string(TENON_SOURCE_DIR) + path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+using test::text_of;
 
 TEST(own_variant, is_that_of_the_page) {
-  auto const        source = text_of("/tests/attention/own_variant_test.cpp");
-  std::string const begin =
-                        "// -- the page has "
-                        "this\n",
-                    end =
-                        "// -- to "
-                        "here";
-  auto const first = source.find(begin), last = source.find(end);
-  ASSERT_TRUE(first != std::string::npos && last != std::string::npos);
-  auto const code = source.substr(first + begin.size(), last - first - begin.size());
-  EXPECT_NE(text_of("/docs/operators/attention_variants.md").find("```cpp\n" + code + "```"), std::string::npos)
-      << code;
+  auto const code = test::code_for_page("tests/attention/own_variant_test.cpp");
+  test::expect_code_on_page(code, "docs/operators/attention_variants.md");
   EXPECT_LE(std::count(code.begin(), code.end(), '\n'), 18);
 }
 
 TEST(own_variant, is_not_the_only_one_of_the_page) {
-  auto const page  = text_of("/docs/operators/attention_variants.md");
+  auto const page  = text_of("docs/operators/attention_variants.md");
   int        found = 0;
   for (std::string const name : {"mask", "mask_table", "logits"}) {
-    auto const text = text_of("/include/tenon/op/" + name + ".hpp");
+    auto const text = text_of("include/tenon/op/" + name + ".hpp");
     for (auto at = text.find("\nstruct "); at != std::string::npos; at = text.find("\nstruct ", at + 1)) {
       auto const from = at + 8;
       auto const word = text.substr(from, text.find_first_of(" {", from) - from);

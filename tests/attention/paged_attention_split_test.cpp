@@ -53,6 +53,9 @@ batch const batches[] = {
     {{.heads = 7, .kv_heads = 1, .head_dim = 128, .value_dim = 96, .page_size = 3}, {{2, 200}, {2, 1}}, 2},
     {{.heads = 5, .kv_heads = 1, .head_dim = 256, .value_dim = 256, .page_size = 64}, {{1, 150}, {3, 70}}, 3},
     {{.heads = 16, .kv_heads = 2, .head_dim = 64, .value_dim = 64}, {{8, 300}, {20, 40}, {1, 90}}, 0},  // rows for many
+    {{.heads = 16, .kv_heads = 2, .head_dim = 64, .value_dim = 64},
+     {{4, 400}, {8, 30}, {1, 2}},
+     8},  // one tile of them
 };
 
 TEST(paged_attention_split, agrees_with_the_reference_for_every_number_of_blocks) {
@@ -229,6 +232,11 @@ TEST(paged_attention_plan, spreads_what_few_blocks_would_leave_idle) {
   prefill.tokens                   = 8192;
   prefill.problem.max_query_length = 8192;
   EXPECT_EQ(tenon::plan_paged_attention(prefill, h100).unit, 0) << "enough blocks as it is";
+  auto guesses                     = decode;  // a few tokens of each of many requests, which may differ much in length
+  guesses.tokens                   = 512;
+  guesses.requests                 = 64;
+  guesses.problem.max_query_length = 8;
+  EXPECT_GT(tenon::plan_paged_attention(guesses, h100).unit, 0);
   for (int const arch : {80, 86, 89, 90, 100, 120}) {
     for (auto const& policy : tenon::paged_attention_menu) {
       if (policy.unit != tenon::attention_unit::matrix || !policy.suits(16, 16)) continue;

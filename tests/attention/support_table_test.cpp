@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
+
+#include "../support/page.hpp"
 
 namespace {
 
@@ -61,8 +61,7 @@ std::string table() {
 }
 
 TEST(support_table, is_what_the_page_says) {
-  std::ifstream     file(TENON_SOURCE_DIR "/docs/operators/paged_attention.md");
-  std::string const page{std::istreambuf_iterator<char>(file), {}};
+  std::string const page = test::text_of("docs/operators/paged_attention.md");
   EXPECT_NE(page.find(table()), std::string::npos) << "docs/operators/paged_attention.md should have\n\n" << table();
 }
 

@@ -4,10 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <string>
 #include <vector>
 
+#include "../support/page.hpp"
 #include "../support/targets.hpp"
 #include "../support/tensor.hpp"
 
@@ -77,22 +77,8 @@ namespace {
 
 using namespace page;
 
-std::string text_of(std::string const& path) {
-  std::ifstream file(std::string(TENON_SOURCE_DIR) + path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 TEST(own_stages, are_those_of_the_page) {
-  auto const        source = text_of("/tests/gemm/gemm_own_stages_test.cpp");
-  std::string const begin =
-                        "// -- the page has "
-                        "this\n",
-                    end =
-                        "// -- to "
-                        "here";
-  auto const first = source.find(begin), last = source.find(end);
-  ASSERT_TRUE(first != std::string::npos && last != std::string::npos);
-  auto const code = source.substr(first + begin.size(), last - first - begin.size());
-  EXPECT_NE(text_of("/docs/operators/epilogues.md").find("```cpp\n" + code + "```"), std::string::npos) << code;
+  test::expect_code_on_page(test::code_for_page("tests/gemm/gemm_own_stages_test.cpp"), "docs/operators/epilogues.md");
 }
 
 template <class Pipeline, class Body>

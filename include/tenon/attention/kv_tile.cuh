@@ -17,7 +17,7 @@
 //
 //  Weights times the scales of int8 and int4 values are rounded to f16 whatever T is: codes are exact in it, and its fraction
 //  keeps the weights of few keys. They are multiplied by 64 before, so that those of small scales do not become subnormal; a
-//  scale is at most 514, so none overflows. (fp8: T, and in f16 the same holds.)
+//  scale is at most 514, so none overflows. (fp8: T; in f16 scales of values may be up to 1000, paged_attention says so.)
 #include <tenon/arch/arch.cuh>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/numeric.hpp>
@@ -38,6 +38,12 @@ template <class E>
 inline constexpr int kv_bits = 8 * static_cast<int>(sizeof(E));
 template <kv_codes E>
 inline constexpr int kv_bits<E> = E::bits;
+
+/// Runs of Dim columns that have a scale of their own.
+template <class E, int Dim>
+inline constexpr int kv_tile_groups = 1;
+template <kv_codes E, int Dim>
+inline constexpr int kv_tile_groups<E, Dim> = kv_groups<E>(Dim);
 
 /// Which column of Q (of its 32) stands at slot 0..31 of a product with rows of `Bits` bits an element.
 template <int Bits>
@@ -71,7 +77,7 @@ template <class E, int Keys, int Dim>
 struct kv_tile_scales {};
 template <kv_codes E, int Keys, int Dim>
 struct kv_tile_scales<E, Keys, Dim> {
-  static constexpr int groups = E::group == 0 ? 1 : Dim / max(E::group, 1);
+  static constexpr int groups = kv_tile_groups<E, Dim>;
   alignas(16) typename E::scale_type scale[groups][Keys + 8];
 
   /// Of the keys of a lane's accumulators in a block of eight: columns 0 and 1 of accumulator_column.
@@ -136,7 +142,7 @@ __device__ inline void copy_rows(kv_stage<T, E, Keys, Dim>& to, kv_pages<E const
 template <class E, int Dim>
 struct query_sums {
   static constexpr bool wanted = is_kv_codes<E> && !std::is_same_v<E, kv_fp8>;
-  static constexpr int  groups = !wanted ? 1 : kv_bits<E> == 4 ? Dim / 32 : 1;
+  static constexpr int  groups = kv_tile_groups<E, Dim>;
   float                 of[groups][wanted ? 16 : 1];
 
   /// Adds up fragments q(step); the warp synchronises before it reads.
@@ -239,7 +245,7 @@ __device__ inline void multiply_keys(tile::accumulator (&s)[Keys / 8], kv_stage<
 template <class E, int Dim>
 struct value_sums {
   static constexpr bool shifts = is_kv_codes<E> && !std::is_same_v<E, kv_fp8>;
-  static constexpr int  groups = kv_bits<E> == 4 ? Dim / 32 : 1;
+  static constexpr int  groups = kv_tile_groups<E, Dim>;
   static_assert(groups <= 8, "tenon::kernel::value_sums: a fragment's columns stand for groups");
 
   tile::accumulator o[Dim / 8];

@@ -76,7 +76,7 @@ constexpr std::size_t paged_attention_workspace_bytes(paged_attention_shape cons
 ///             q, kv.k, kv.v), misaligned, unsupported(head_dim, value_dim), out_of_range(page_size, scale, chunk, tokens),
 ///             workspace_too_small(workspace, counters): with chunk only.
 /// Range       head_dim and value_dim multiples of 8 in [8, 256]; heads a multiple of kv_heads; tokens * heads < 2^31,
-///             kv_length < 2^31 and <= max_pages * page_size.
+///             kv_length < 2^31 and <= max_pages * page_size; scales of kv_fp8 values below 1000 where q is f16.
 /// Source      Kwon et al. 2023 (pages), Dao 2023 "FlashAttention-2" (tiles), Milakov and Gimelshein 2018 (softmax), Dao et
 ///             al. 2023 "Flash-Decoding" (splits).
 /// Example     examples/03_own_attention_mask.cpp.   Test tests/attention/paged_attention_test.cpp.
@@ -129,31 +129,31 @@ status paged_attention(context const& where, tensor_view<O, 3> o, tensor_view<Q,
   index_t const group = heads.value / kv_heads.value, capacity = max_pages.value * page_size.value;
   bool const    vectorised =
       is_vectorised<8>(o) && is_vectorised<8>(q) && kv_rows_vectorised(kv.k) && kv_rows_vectorised(kv.v);
-  auto const plan = plan_paged_attention({.tokens   = tokens.value,
-                                          .requests = requests.value,
-                                          .kv_heads = kv_heads.value,
-                                          .capacity = capacity,
-                                          .chunk    = options.chunk,
-                                          .problem  = {.head_dim         = head_dim.value,
-                                                       .value_dim        = value_dim.value,
-                                                       .group            = group,
-                                                       .max_query_length = options.max_query_length,
-                                                       .vectorised       = vectorised,
-                                                       .narrow           = narrow,
-                                                       .k_bits           = k_bits,
-                                                       .v_bits           = v_bits,
-                                                       .invariant        = where.batch_invariant}},
-                                         {.as              = {where.arch},
-                                          .multiprocessors = where.multiprocessors,
-                                          .workspace       = where.workspace.size,
-                                          .counters        = where.counters.size});
+  auto const plan         = plan_paged_attention({.tokens   = tokens.value,
+                                                  .requests = requests.value,
+                                                  .kv_heads = kv_heads.value,
+                                                  .capacity = capacity,
+                                                  .chunk    = options.chunk,
+                                                  .problem  = {.head_dim         = head_dim.value,
+                                                               .value_dim        = value_dim.value,
+                                                               .group            = group,
+                                                               .max_query_length = options.max_query_length,
+                                                               .vectorised       = vectorised,
+                                                               .narrow           = narrow,
+                                                               .k_bits           = k_bits,
+                                                               .v_bits           = v_bits,
+                                                               .invariant        = where.batch_invariant}},
+                                                 {.as              = {where.arch},
+                                                  .multiprocessors = where.multiprocessors,
+                                                  .workspace       = where.workspace.size,
+                                                  .counters        = where.counters.size});
+  auto const misalignment = static_cast<index_t>(reinterpret_cast<std::uintptr_t>(where.workspace.data) % 16);
   TENON_TRY(check
                 .require(plan.workspace <= where.workspace.size, errc::workspace_too_small, "workspace",
                          static_cast<index_t>(where.workspace.size), static_cast<index_t>(plan.workspace))
                 .require(plan.counters <= where.counters.size, errc::workspace_too_small, "counters",
                          where.counters.size, plan.counters)
-                .require(reinterpret_cast<std::uintptr_t>(where.workspace.data) % 16 == 0 || plan.unit == 0,
-                         errc::misaligned, "workspace", 1, 16)
+                .require(plan.unit == 0 || misalignment == 0, errc::misaligned, "workspace", misalignment, 0)
                 .result);
   using params_type = paged_attention_params<O, QE, KE, VE, Mask, Logits>;
   params_type const params{

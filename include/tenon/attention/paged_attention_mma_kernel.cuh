@@ -16,6 +16,7 @@
 //  Dao 2023, "FlashAttention-2"; Dao et al. 2023, "Flash-Decoding".
 #include <tenon/arch/arch.cuh>
 #include <tenon/attention/attention_end.cuh>
+#include <tenon/attention/attention_rows.cuh>
 #include <tenon/attention/attention_work.cuh>
 #include <tenon/attention/kv_tile.cuh>
 #include <tenon/attention/paged_attention_params.hpp>
@@ -92,33 +93,22 @@ inline constexpr std::size_t paged_attention_mma_bytes =
             ? 0
             : sizeof(paged_attention_mma_merge<paged_attention_mma_shape<Policy, T, K, V>, Params>));
 
-/// One segment's rows as tokens and heads.
-template <class Params>
-struct attention_rows {
-  Params const&            p;
-  attention_segment const& s;
-
-  __device__ int     token(int row) const { return s.tile.first_token + (s.tile.first_head + row) / p.group; }
-  __device__ int     head(int row) const { return s.kv_head * p.group + (s.tile.first_head + row) % p.group; }
-  __device__ int     position(int row) const { return s.tile.position + token(row); }
-  __device__ index_t batch_token(int row) const { return s.tile.query_start + token(row); }
-  /// What the mask leaves of tokens first..last and a tile of `keys` keys from `key` on.
-  __device__ coverage cover(int first, int last, int key, int keys) const {
-    int const      end = min(key + keys, s.keys.last) - 1;
-    coverage const c   = classify_group(p.variant.mask, s.tile.request, s.kv_head * p.group, p.group,
-                                        s.tile.position + first, s.tile.position + last, key, end);
-    return c == coverage::full && (end - key + 1 < keys || key < s.keys.first) ? coverage::partial : c;
-  }
-};
+/// to += share more
+__device__ inline void add_scaled(vec<float, 4>& to, vec<float, 4> const& more, float share) {
+  TENON_UNROLL_DEVICE
+  for (int e = 0; e < 4; ++e) to[e] += more[e] * share;
+}
 
 /// Where finished or partial rows go. A slot of partial sums: o (rows, dim), then the maximum and sum of each row.
 template <class Shape, class Params>
 struct attention_output {
   static constexpr int slot_floats = Shape::rows * (Shape::dim + 2);
 
-  attention_rows<Params> rows;
+  attention_rows<Params>   rows;
+  attention_segment const& s;
 
-  __device__ float* slot(int part) const { return rows.p.split.partials + rows.s.slot(part) * slot_floats; }
+  __device__ float* slot(int part) const { return rows.p.split.partials + s.slot(part) * slot_floats; }
+  __device__ float* state(int part, int row) const { return slot(part) + Shape::rows * Shape::dim + 2 * row; }
   /// Columns column..column+N-1 of a row whose keys were all in this segment.
   template <int N>
   __device__ void store(int row, int column, vec<float, N> const& v, float share) const {
@@ -134,40 +124,33 @@ struct attention_output {
     if (rows.p.lse.data) rows.p.lse(rows.batch_token(row), rows.head(row)) = lse;
   }
   /// Whether the row's keys were all here, so that it ends now.
-  __device__ bool whole() const { return rows.s.parts == 1; }
+  __device__ bool whole() const { return s.parts == 1; }
 
   /// Columns column..column+N-1 of a row; `share` is what ends it, if it ends now.
   template <int N>
   __device__ void put(int row, int column, vec<float, N> const& v, float share) const {
-    if (!whole()) arch::store<N>(slot(rows.s.part) + row * Shape::dim + column, v);
-    else if (row < rows.s.tile.rows) store(row, column, v, share);
+    if (!whole()) arch::store<N>(slot(s.part) + row * Shape::dim + column, v);
+    else if (row < s.tile.rows) store(row, column, v, share);
   }
   /// The rest of the row, by one thread.
   __device__ void put_row(int row, float maximum, float sum, float lse) const {
-    if (!whole()) arch::store<2>(slot(rows.s.part) + Shape::rows * Shape::dim + 2 * row, vec<float, 2>{{maximum, sum}});
-    else if (row < rows.s.tile.rows) store_lse(row, lse);
+    if (!whole()) arch::store<2>(state(s.part, row), vec<float, 2>{{maximum, sum}});
+    else if (row < s.tile.rows) store_lse(row, lse);
   }
 
   /// The sum of all parts, in their order, once they are there.
   __device__ void merge(int thread) const {
-    constexpr int threads = 32 * Shape::warps;
-    for (int i = 4 * thread; i < rows.s.tile.rows * Shape::dim; i += 4 * threads) {
-      int const  row = i / Shape::dim, column = i % Shape::dim;
-      auto const of_row = [&](int part) { return slot(part) + Shape::rows * Shape::dim + 2 * row; };
-      float      most   = tile::no_maximum;
-      for (int part = 0; part < rows.s.parts; ++part) most = tile::maximum{}(most, arch::load<2>(of_row(part))[0]);
-      float const   origin = tile::softmax_origin(most);
-      float         sum    = 0;
+    for (int i = 4 * thread; i < s.tile.rows * Shape::dim; i += 4 * 32 * Shape::warps) {
+      int const     row = i / Shape::dim, column = i % Shape::dim;
       vec<float, 4> o{};
-      for (int part = 0; part < rows.s.parts; ++part) {
-        auto const  state = arch::load<2>(of_row(part));
-        auto const  more  = arch::load<4>(slot(part) + i);
-        float const share = arch::exp2(state[0] - origin);
-        sum += state[1] * share;
-        TENON_UNROLL_DEVICE
-        for (int e = 0; e < 4; ++e) o[e] += more[e] * share;
-      }
-      auto const end = end_softmax(rows.p, rows.head(row), most, sum);
+      auto const    all = tile::merge_softmax(
+             s.parts,
+             [&](int part) {
+            auto const of = arch::load<2>(state(part, row));
+            return tile::softmax_state{of[0], of[1]};
+          },
+             [&](int part, float share) { add_scaled(o, arch::load<4>(slot(part) + i), share); });
+      auto const end = end_softmax(rows.p, rows.head(row), all.maximum, all.sum);
       store(row, column, o, end.share);
       if (column == 0) store_lse(row, end.lse);
     }
@@ -211,8 +194,8 @@ __global__ __launch_bounds__(
 
   attention_segment const&              segment = s.segment;
   query_tile const&                     t       = segment.tile;
-  attention_rows<params> const          row_of{p, segment};
-  attention_output<shape, params> const output{row_of};
+  attention_rows<params> const          row_of{p, t, segment.kv_head};
+  attention_output<shape, params> const output{row_of, segment};
 
   for (s.work.begin(p);; arch::sync_block()) {
     if (thread == 0) s.work.next(p, s.segment);
@@ -221,9 +204,14 @@ __global__ __launch_bounds__(
 
     // Index map: this warp's tiles of keys.
     int const  limit = segment.keys.last;
-    auto const next  = [&](int first) {  // the first tile from `first` on that the sharing warps need
-      while (first < limit && row_of.cover(t.first_token, t.last_token, first, keys) == coverage::empty)
-        first += shape::span;
+    auto const cover = [&](int first_token, int last_token, int first) {
+      int const      last = min(first + keys, limit) - 1;
+      coverage const c    = row_of.classify(first_token, last_token, first, last);
+      bool const     cut  = last - first + 1 < keys || first < segment.keys.first;
+      return c == coverage::full && cut ? coverage::partial : c;
+    };
+    auto const next = [&](int first) {  // the first tile from `first` on that the sharing warps need
+      while (first < limit && cover(t.first_token, t.last_token, first) == coverage::empty) first += shape::span;
       return first;
     };
     int const  share = shape::copied * (shape::key_warps == 1 ? warp : 0);  // of a tile, that this warp copies
@@ -293,7 +281,7 @@ __global__ __launch_bounds__(
       }
       arch::cp_async_commit();
 
-      coverage const covered = warp_works ? row_of.cover(warp_first, warp_last, first, keys) : coverage::empty;
+      coverage const covered = warp_works ? cover(warp_first, warp_last, first) : coverage::empty;
       if (covered == coverage::empty) continue;
       auto const& tiles = s.stage[key_warp][stage];
 
@@ -389,23 +377,17 @@ __global__ __launch_bounds__(
       }
       arch::sync_block();
       for (int i = 4 * thread; i < rows * dim; i += 4 * threads) {
-        int const row = i / dim, column = i % dim;
-        float     most = m.maximum[0][row], total = 0;
-        TENON_UNROLL_DEVICE
-        for (int w = 1; w < shape::key_warps; ++w) most = tile::maximum{}(most, m.maximum[w][row]);
-        float const   origin = tile::softmax_origin(most);
+        int const     row = i / dim, column = i % dim;
         vec<float, 4> o{};
-        TENON_UNROLL_DEVICE
-        for (int w = 0; w < shape::key_warps; ++w) {
-          float const own  = arch::exp2(m.maximum[w][row] - origin);
-          auto const  more = arch::load<4>(&m.o[w][row][column]);
-          total += m.sum[w][row] * own;
-          TENON_UNROLL_DEVICE
-          for (int e = 0; e < 4; ++e) o[e] += more[e] * own;
-        }
-        auto const end = end_softmax(p, row_of.head(row), most, total);
+        auto const    all = tile::merge_softmax(
+               shape::key_warps,
+               [&](int w) {
+              return tile::softmax_state{m.maximum[w][row], m.sum[w][row]};
+            },
+               [&](int w, float own) { add_scaled(o, arch::load<4>(&m.o[w][row][column]), own); });
+        auto const end = end_softmax(p, row_of.head(row), all.maximum, all.sum);
         output.put(row, column, o, end.share);
-        if (column == 0) output.put_row(row, most, total, end.lse);
+        if (column == 0) output.put_row(row, all.maximum, all.sum, end.lse);
       }
     }
     if (!output.whole() && tile::arrives_last(p.split.counters + segment.counter, segment.parts, thread, s.last))

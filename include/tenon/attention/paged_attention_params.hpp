@@ -33,16 +33,4 @@ struct paged_attention_params {
   attention_split                    split = {};
 };
 
-/// What the mask leaves of a tile: tokens at positions q_first..q_last, keys k_first..k_last, every head of a group.
-template <class Mask>
-TENON_HD constexpr coverage classify_group(Mask const& mask, int request, int first_head, int group, int q_first,
-                                           int q_last, int k_first, int k_last) {
-  coverage const c = mask.classify(request, first_head, q_first, q_last, k_first, k_last);
-  if constexpr (!same_for_all_heads<Mask>) {
-    for (int g = 1; g < group; ++g)
-      if (mask.classify(request, first_head + g, q_first, q_last, k_first, k_last) != c) return coverage::partial;
-  }
-  return c;
-}
-
 }  // namespace tenon

@@ -97,9 +97,10 @@ constexpr paged_attention_plan plan_paged_attention(paged_attention_shape const&
     return plan;
   }
   if (problem.invariant) return plan;
-  bool const    few   = p.key_warps() > 1;
-  index_t const units = plan.blocks * (ceil_div(s.capacity, index_t{p.span()}) + 1);  // at most
-  if (!few && plan.blocks >= resident) return plan;
+  // A request's rows fill one tile: its keys are all there is to share out, and requests may differ much in them.
+  bool const    one_tile = problem.max_query_length > 0 && problem.max_query_length * problem.group <= p.rows;
+  index_t const units    = plan.blocks * (ceil_div(s.capacity, index_t{p.span()}) + 1);  // at most
+  if (!one_tile && plan.blocks >= resident) return plan;
   index_t const room = min(static_cast<index_t>(have.workspace / (2 * state)), index_t{have.counters});
   index_t const most = min(min(resident, units), room);
   if (2 * most < min(resident, units)) return plan;  // too little for a fair share

@@ -6,6 +6,7 @@
 //  bits depend on its query and its keys alone.
 #include <tenon/arch/arch.cuh>
 #include <tenon/attention/attention_end.cuh>
+#include <tenon/attention/attention_rows.cuh>
 #include <tenon/attention/paged_attention_params.hpp>
 #include <tenon/attention/paged_attention_policy.hpp>
 #include <tenon/attention/query_tile.hpp>
@@ -95,13 +96,12 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
   int const     kv_head   = static_cast<int>(blockIdx.y);
   int const     page_size = static_cast<int>(kv_places(p.kv.k).extent[1]);
   index_t const head_dim = p.q.extent[2], value_dim = p.o.extent[2];
-  auto const    token = [&](int row) { return t.first_token + (t.first_head + row) / p.group; };
-  auto const    head  = [&](int row) { return kv_head * p.group + (t.first_head + row) % p.group; };
+  attention_rows<paged_attention_params<O, Q, K, V, Mask, Logits>> const row_of{p, t, kv_head};
 
   // Load.
   float const scale = plain ? p.scale * tile::log2_e : p.scale;
   for (int row = 0; row < t.rows; ++row) {
-    Q const* const q = &p.q(t.query_start + token(row), head(row), 0);
+    Q const* const q = &p.q(row_of.batch_token(row), row_of.head(row), 0);
     for (int d = 0; d < dim; ++d) s.q[row][d] = d < head_dim ? static_cast<float>(q[d]) * scale : 0.f;
     for (int d = 0; d < dim; ++d) s.o[row][d] = 0;
     s.maximum[row] = tile::no_maximum, s.sum[row] = 0;
@@ -110,9 +110,7 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
   key_span const span = keys_of_tile(p.variant.mask, t);
   for (int first = span.first / keys * keys; first < span.last; first += keys) {
     int const      count = min(keys, t.keys - first);
-    coverage const cover =
-        classify_group(p.variant.mask, t.request, kv_head * p.group, p.group, t.position + t.first_token,
-                       t.position + t.last_token, first, first + count - 1);
+    coverage const cover = row_of.classify(t.first_token, t.last_token, first, first + count - 1);
     if (cover == coverage::empty) continue;
 
     for (int j = 0, page = first / page_size, place = first % page_size; j < count; ++page, place = 0) {
@@ -141,7 +139,7 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
       }
       for (int j = count; j < keys; ++j) score[j] = tile::no_maximum;
       if (cover == coverage::partial || !plain) {
-        int const h = head(row), position = t.position + token(row);
+        int const h = row_of.head(row), position = row_of.position(row);
         for (int j = 0; j < count; ++j) {
           if (cover == coverage::partial && !p.variant.mask.keep(t.request, h, position, first + j)) {
             score[j] = tile::no_maximum;
@@ -196,11 +194,12 @@ __global__ __launch_bounds__(1) void paged_attention_thread(
 
   // Store.
   for (int row = 0; row < t.rows; ++row) {
-    index_t const at  = t.query_start + token(row);
-    auto const    end = end_softmax(p, head(row), s.maximum[row], s.sum[row]);
-    O* const      o   = &p.o(at, head(row), 0);
+    index_t const at  = row_of.batch_token(row);
+    int const     h   = row_of.head(row);
+    auto const    end = end_softmax(p, h, s.maximum[row], s.sum[row]);
+    O* const      o   = &p.o(at, h, 0);
     for (int d = 0; d < value_dim; ++d) o[d] = static_cast<O>(s.o[row][d] * end.share);
-    if (p.lse.data) p.lse(at, head(row)) = end.lse;
+    if (p.lse.data) p.lse(at, h) = end.lse;
   }
 }
 

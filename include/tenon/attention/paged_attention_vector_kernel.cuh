@@ -7,6 +7,7 @@
 //  Traffic: q once, k and v once per query tile.
 #include <tenon/arch/arch.cuh>
 #include <tenon/attention/attention_end.cuh>
+#include <tenon/attention/attention_rows.cuh>
 #include <tenon/attention/kv_row.cuh>
 #include <tenon/attention/paged_attention_params.hpp>
 #include <tenon/attention/paged_attention_policy.hpp>
@@ -46,19 +47,19 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
   // Index map: x is the query tile, y the kv head.
   query_tile const t = find_query_tile(p.query_start, p.kv_length, p.group, rows, blockIdx.x);
   if (t.rows == 0) return;
-  int const  kv_head = static_cast<int>(blockIdx.y), lane = arch::lane(), warp = arch::warp();
-  int const  page_size = static_cast<int>(kv_places(p.kv.k).extent[1]);
-  int const  head_dim = static_cast<int>(p.q.extent[2]), value_dim = static_cast<int>(p.o.extent[2]);
-  int const  thread = static_cast<int>(threadIdx.x);
-  auto const token  = [&](int row) { return t.first_token + (t.first_head + row) / p.group; };
-  auto const head   = [&](int row) { return kv_head * p.group + (t.first_head + row) % p.group; };
+  int const kv_head = static_cast<int>(blockIdx.y), lane = arch::lane(), warp = arch::warp();
+  int const page_size = static_cast<int>(kv_places(p.kv.k).extent[1]);
+  int const head_dim = static_cast<int>(p.q.extent[2]), value_dim = static_cast<int>(p.o.extent[2]);
+  int const thread = static_cast<int>(threadIdx.x);
+  attention_rows<paged_attention_params<O, Q, K, V, Mask, Logits>> const row_of{p, t, kv_head};
   auto const column = [&](int c) { return vector == 1 ? 32 * c + lane : columns * lane + c; };
 
   // Load. A row that the tile lacks repeats the last one and is not stored.
   float const scale = plain ? p.scale * tile::log2_e : p.scale;
   for (int i = thread; i < rows * dim; i += threads) {
     int const row = min(i / dim, t.rows - 1), d = i % dim;
-    s.q[i / dim][d] = d < head_dim ? static_cast<float>(p.q(t.query_start + token(row), head(row), d)) * scale : 0.f;
+    s.q[i / dim][d] =
+        d < head_dim ? static_cast<float>(p.q(row_of.batch_token(row), row_of.head(row), d)) * scale : 0.f;
   }
   arch::sync_block();
 
@@ -73,9 +74,7 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
   key_span const span = keys_of_tile(p.variant.mask, t);
   for (int first = (span.first / (32 * warps) * warps + warp) * 32; first < span.last; first += 32 * warps) {
     int const      count = min(32, t.keys - first);
-    coverage const cover =
-        classify_group(p.variant.mask, t.request, kv_head * p.group, p.group, t.position + t.first_token,
-                       t.position + t.last_token, first, first + count - 1);
+    coverage const cover = row_of.classify(t.first_token, t.last_token, first, first + count - 1);
     if (cover == coverage::empty) continue;
 
     // Score: this lane's key against every row.
@@ -100,7 +99,7 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
     // Softmax, row by row over the lanes.
     TENON_UNROLL_DEVICE
     for (int r = 0; r < rows; ++r) {
-      int const  row = min(r, t.rows - 1), h = head(row), position = t.position + token(row);
+      int const  row = min(r, t.rows - 1), h = row_of.head(row), position = row_of.position(row);
       bool const seen  = mine && (cover == coverage::full || p.variant.mask.keep(t.request, h, position, key));
       float      value = tile::no_maximum;
       if (seen) {
@@ -162,21 +161,18 @@ __global__ __launch_bounds__(Policy::value.threads_per_block(), 2) void paged_at
   for (int i = thread; i < t.rows * dim; i += threads) {
     int const row = i / dim, d = i % dim;
     if (d >= value_dim) continue;
-    float most = s.maximum[0][row];
-    TENON_UNROLL_DEVICE
-    for (int w = 1; w < warps; ++w) most = tile::maximum{}(most, s.maximum[w][row]);
-    float const origin = tile::softmax_origin(most);
-    float       total = 0, value = 0;
-    TENON_UNROLL_DEVICE
-    for (int w = 0; w < warps; ++w) {
-      float const share = arch::exp2(s.maximum[w][row] - origin);
-      total += s.sum[w][row] * share;
-      value += s.o[w][row][d] * share;
-    }
-    index_t const at      = t.query_start + token(row);
-    auto const    end     = end_softmax(p, head(row), most, total);
-    p.o(at, head(row), d) = static_cast<O>(value * end.share);
-    if (d == 0 && p.lse.data) p.lse(at, head(row)) = end.lse;
+    float      value = 0;
+    auto const all   = tile::merge_softmax(
+          warps,
+          [&](int w) {
+          return tile::softmax_state{s.maximum[w][row], s.sum[w][row]};
+        },
+          [&](int w, float share) { value += s.o[w][row][d] * share; });
+    index_t const at  = row_of.batch_token(row);
+    int const     h   = row_of.head(row);
+    auto const    end = end_softmax(p, h, all.maximum, all.sum);
+    p.o(at, h, d)     = static_cast<O>(value * end.share);
+    if (d == 0 && p.lse.data) p.lse(at, h) = end.lse;
   }
 }
 

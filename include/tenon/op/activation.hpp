@@ -17,22 +17,30 @@
 
 namespace tenon {
 
-/// e^x within 2 ulp; infinity above 88.37, at least 2^-126 below -87.34. Cody and Waite's reduction and Cephes' polynomial.
+/// e^x = power (1 + rest), power = 2^n and infinity for n = 128, |rest| < 0.42. For |x| < 89.
+struct reduced_exponential {
+  float power, rest;
+};
+/// Cody and Waite's reduction and Cephes' polynomial.
+TENON_HD constexpr reduced_exponential reduce_exponential(float x) {
+  float const t = x * 1.44269504f + 12582912.f;  // 1.5 * 2^23: the sum's low bits are round(x / ln 2)
+  float const n = t - 12582912.f;
+  float const r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+  float       p = 1.9875691500e-4f;
+  p             = p * r + 1.3981999507e-3f;
+  p             = p * r + 8.3334519073e-3f;
+  p             = p * r + 4.1665795894e-2f;
+  p             = p * r + 1.6666665459e-1f;
+  p             = p * r + 5.0000001201e-1f;
+  return {bit_cast<float>((bit_cast<std::uint32_t>(t) + 127u) << 23), p * (r * r) + r};
+}
+
+/// e^x within 2 ulp; infinity above 88.37, at least 2^-126 below -87.34.
 TENON_HD constexpr float exponential(float x) {
-  x              = x > 88.73f ? 88.73f : x;
-  x              = x < -87.33f ? -87.33f : x;
-  float const t  = x * 1.44269504f + 12582912.f;  // 1.5 * 2^23: the sum's low bits are round(x / ln 2)
-  float const n  = t - 12582912.f;
-  float const r  = (x - n * 0.693359375f) - n * -2.12194440e-4f;
-  float       p  = 1.9875691500e-4f;
-  p              = p * r + 1.3981999507e-3f;
-  p              = p * r + 8.3334519073e-3f;
-  p              = p * r + 4.1665795894e-2f;
-  p              = p * r + 1.6666665459e-1f;
-  p              = p * r + 5.0000001201e-1f;
-  p              = p * (r * r) + r + 1.f;
-  auto const two = bit_cast<float>((bit_cast<std::uint32_t>(t) + 127u) << 23);  // 2^n, infinity for n = 128
-  return p * two;
+  x            = x > 88.73f ? 88.73f : x;
+  x            = x < -87.33f ? -87.33f : x;
+  auto const e = reduce_exponential(x);
+  return (e.rest + 1.f) * e.power;
 }
 
 /// 1 / (1 + e^-x)

@@ -35,24 +35,13 @@ struct scaled_logits {
   TENON_HD constexpr float operator()(float value, int, int, int, int) const { return value; }
 };
 
-/// tanh x = -E / (2 + E), E = e^(-2|x|) - 1, with x's sign; relative error 2e-7. NaN stays. E is made as `exponential` makes
-/// e^x, but keeps the 1 apart, so that nothing cancels near 0.
+/// tanh x = -E / (2 + E), E = e^(-2|x|) - 1, with x's sign; relative error 2e-7: the 1 of e^x is kept apart, so that nothing
+/// cancels near 0. NaN stays.
 TENON_HD constexpr float hyperbolic_tangent(float x) {
   float const magnitude = x < 0.f ? -x : x;
-  float       v         = -2.f * magnitude;
-  v                     = v < -87.f ? -87.f : v;
-  float const t         = v * 1.44269504f + 12582912.f;  // 1.5 * 2^23: the sum's low bits are round(v / ln 2)
-  float const n         = t - 12582912.f;
-  float const r         = (v - n * 0.693359375f) - n * -2.12194440e-4f;
-  float       p         = 1.9875691500e-4f;
-  p                     = p * r + 1.3981999507e-3f;
-  p                     = p * r + 8.3334519073e-3f;
-  p                     = p * r + 4.1665795894e-2f;
-  p                     = p * r + 1.6666665459e-1f;
-  p                     = p * r + 5.0000001201e-1f;
-  p                     = p * (r * r) + r;                                             // e^r - 1
-  auto const  two       = bit_cast<float>((bit_cast<std::uint32_t>(t) + 127u) << 23);  // 2^n
-  float const e         = p * two + (two - 1.f);
+  float const v         = -2.f * magnitude;
+  auto const  reduced   = reduce_exponential(v < -87.f ? -87.f : v);
+  float const e         = reduced.rest * reduced.power + (reduced.power - 1.f);
   float const y         = -e / (2.f + e);
   return x < 0.f ? -y : y;
 }

@@ -25,6 +25,30 @@ __device__ inline float softmax_lse(float maximum, float sum) {
   return maximum == no_maximum ? no_maximum : (maximum + arch::log2(sum)) * ln_2;
 }
 
+/// What a row has seen of some keys: its largest score, and sum_j 2^(s[j] - maximum).
+struct softmax_state {
+  float maximum, sum;
+};
+
+/// The state of several sets of keys together: state(i) of each, add(i, share) with the factor of what was weighted by it, in
+/// ascending order.
+template <class State, class Add>
+__device__ inline softmax_state merge_softmax(int parts, State const& state, Add const& add) {
+  softmax_state all{no_maximum, 0};
+  for (int i = 0; i < parts; ++i) {
+    float const most = state(i).maximum;
+    all.maximum      = all.maximum < most ? most : all.maximum;
+  }
+  float const origin = softmax_origin(all.maximum);
+  for (int i = 0; i < parts; ++i) {
+    auto const  part  = state(i);
+    float const share = arch::exp2(part.maximum - origin);
+    all.sum += part.sum * share;
+    add(i, share);
+  }
+  return all;
+}
+
 /// 2^v for v <= 0, in additions and multiplications that a loop over an array can be vectorised with; 0 below -126. NaN
 /// stays. 2^f on [-1/2, 1/2] is interpolated in the seven Chebyshev points (2^-28.5); with rounding 2 ulp.
 TENON_HD constexpr float exp2_nonpositive(float v) {
