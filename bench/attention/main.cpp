@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "../gemm/product.hpp"
+#include "../support/study.hpp"
 #include "../support/text.hpp"
-#include "../support/watch.hpp"
 #include "cell.hpp"
 #include "report.hpp"
 
@@ -29,13 +29,9 @@ namespace {
 
 using bench::cell, bench::cell_group, bench::index_t;
 
-struct options {
+struct options : bench::study_options {
   std::vector<std::string> filter, without;
-  double                   seconds = 1e30;
-  double                   cell    = 0.04;
-  bool                     quick = false, list = false;
-  double                   memory = TENON_CUDA ? 48 : 1;  // 1e9 bytes
-  std::string              json;
+  bool                     quick = false;
 };
 
 bool read(options& o, int count, char** arguments) {
@@ -47,11 +43,7 @@ bool read(options& o, int count, char** arguments) {
     else if (!more) return false;
     else if (word == "--filter") o.filter = bench::split(arguments[++i]);
     else if (word == "--without") o.without = bench::split(arguments[++i]);
-    else if (word == "--seconds") o.seconds = std::atof(arguments[++i]);
-    else if (word == "--cell") o.cell = std::atof(arguments[++i]);
-    else if (word == "--memory") o.memory = std::atof(arguments[++i]);
-    else if (word == "--json") o.json = arguments[++i];
-    else return false;
+    else if (!bench::read_option(o, word, arguments[++i])) return false;
   }
   return true;
 }
@@ -80,23 +72,6 @@ std::vector<cell_group> plan(options const& o) {
   return groups;
 }
 
-/// Products of 8192 x 8192 x 8192 by cuBLASLt; they also bring the clock to where it stays.
-bench::ceilings measure_ceilings(bench::track& on, bench::arena& memory) {
-  bench::ceilings of;
-  of.copy = bench::copy_bandwidth(), of.read = bench::read_bandwidth();
-  for (std::string const unit : {"bf16", "f16"}) {
-    memory.reset();
-    auto const p = bench::cublaslt_product(memory, unit, 8192, 8192, 8192, 16);
-    if (p.ways.empty()) continue;
-    auto                        runners = bench::shortlist(on, p, 2);
-    std::vector<bench::runner*> all;
-    for (auto& r : runners) all.push_back(&r);
-    on.race(all, 0.5);
-    if (double const s = bench::best_of(runners); s > 0) of.rate[unit] = static_cast<double>(p.moved.operations) / s;
-  }
-  return of;
-}
-
 /// A call, what stands against it, and their times.
 struct entrant {
   cell const*                of;
@@ -105,64 +80,95 @@ struct entrant {
   std::string                why, error;
 };
 
-void measure(cell_group const& g, options const& o, bench::track& on, bench::arena& memory, bench::watch& watching,
-             std::vector<bench::record>& records) {
-  memory.reset();
-  std::vector<std::unique_ptr<entrant>> entrants;
-  std::vector<bench::runner*>           all;
-  // One call outside the race: a cell that faults is known by its name.
-  auto const enter = [&](std::string const& name, bench::attention_call const& call,
-                         std::vector<bench::runner>& runners, std::string& error) {
-    if (memory.full()) return error = "no memory for the operands", void();
-    if (call.ways.empty()) return;
-    watching.note(name);
-    runners = bench::shortlist(on, call, 2);
-    for (auto& r : runners)
-      if (on.once(r) > 0) all.push_back(&r);
-      else error = bench::explain(r.status);
-  };
-  for (cell const& c : g.cells) {
-    std::string const name = g.name + ": " + c.name;
-    watching.note(name);
-    entrants.push_back(std::make_unique<entrant>());
-    entrant& e = *entrants.back();
-    e.of       = &c;
-    if (memory.full()) {
-      e.error = "no memory for the operands";
-      continue;
-    }
-    e.call = bench::make_call(memory, c);
-    if (e.call.ways.empty()) e.error = "no such call in this build";
-    enter(name, e.call, e.runners, e.error);
-    if (!on.alive()) return;
-    if (c.rival && TENON_CUDA && !any_of(o.without, "cudnn") && !memory.full()) {
-      watching.note("cudnn");
-      e.rival = bench::cudnn_call(memory, c, e.why);
-      enter("cudnn", e.rival, e.rivals, e.why);
+/// What is measured and what it leaves (support/study.hpp).
+struct attention_study {
+  options const&             o;
+  std::string                command;
+  bench::ceilings            of      = {};
+  std::vector<bench::record> records = {};
+
+  void begin(bench::track& on, bench::arena& memory) {
+    of.copy = bench::copy_bandwidth(), of.read = bench::read_bandwidth();
+    for (std::string const unit : {"bf16", "f16"})
+      if (double const rate = bench::matrix_rate(on, memory, unit, 16); rate > 0) of.rate[unit] = rate;
+    std::printf("copy: %.1f GB/s, only reading: %.1f GB/s", of.copy * 1e-9, of.read * 1e-9);
+    for (auto const& [unit, rate] : of.rate) std::printf(", %s: %.1f TFLOP/s", unit.c_str(), rate * 1e-12);
+    if (TENON_CUDA) std::printf(", %s", bench::cudnn_version().empty() ? "no cuDNN" : bench::cudnn_version().c_str());
+    std::printf("\n\n");
+    bench::print_head();
+  }
+  bool write(std::string const& path, bool complete) const {
+    return bench::write_json(path, command, of, records, complete);
+  }
+  void summary() const { bench::print_summary(records, of); }
+
+  void measure(cell_group const& g, bench::track& on, bench::arena& memory, bench::watch& watching) {
+    std::size_t const from = records.size();
+    race(g, on, memory, watching);
+    std::printf("%s\n", g.name.c_str());
+    for (std::size_t i = from; i < records.size(); ++i) bench::print(records[i], records, of);
+  }
+
+ private:
+  void race(cell_group const& g, bench::track& on, bench::arena& memory, bench::watch& watching) {
+    memory.reset();
+    std::vector<std::unique_ptr<entrant>> entrants;
+    std::vector<bench::runner*>           all;
+    // One call outside the race: a cell that faults is known by its name.
+    auto const enter = [&](std::string const& name, bench::attention_call const& call,
+                           std::vector<bench::runner>& runners, std::string& error) {
+      if (memory.full()) return error = "no memory for the operands", void();
+      if (call.ways.empty()) return;
+      watching.note(name);
+      runners = bench::shortlist(on, call, 2);
+      for (auto& r : runners)
+        if (on.once(r) > 0) all.push_back(&r);
+        else error = bench::explain(r.status);
+    };
+    for (cell const& c : g.cells) {
+      std::string const name = g.name + ": " + c.name;
+      watching.note(name);
+      entrants.push_back(std::make_unique<entrant>());
+      entrant& e = *entrants.back();
+      e.of       = &c;
+      if (memory.full()) {
+        e.error = "no memory for the operands";
+        continue;
+      }
+      e.call = bench::make_call(memory, c);
+      if (e.call.ways.empty()) e.error = "no such call in this build";
+      enter(name, e.call, e.runners, e.error);
       if (!on.alive()) return;
+      if (c.rival && TENON_CUDA && !any_of(o.without, "cudnn") && !memory.full()) {
+        watching.note("cudnn");
+        e.rival = bench::cudnn_call(memory, c, e.why);
+        enter("cudnn", e.rival, e.rivals, e.why);
+        if (!on.alive()) return;
+      }
+    }
+    watching.note(g.name + ":");
+    on.race(all, o.cell * static_cast<double>(all.size()));
+    for (auto const& e : entrants) {
+      bench::record r;
+      r.group = g.name, r.of = *e->of, r.moved = e->call.moved, r.kv_bytes = e->call.kv_bytes, r.error = e->error;
+      if (!e->runners.empty()) {
+        auto const& chosen = e->runners.front();
+        r.seconds = chosen.seconds, r.spread = chosen.spread, r.rounds = chosen.rounds;
+        if (r.seconds == 0) r.error = bench::explain(chosen.status);
+      }
+      if (e->call.plan) r.plan = e->call.plan(on.where());
+      r.cudnn = bench::best_of(e->rivals), r.cudnn_why = e->why;
+      r.clock = on.clock, r.power = on.power;
+      records.push_back(r);
     }
   }
-  watching.note(g.name + ":");
-  on.race(all, o.cell * static_cast<double>(all.size()));
-  for (auto const& e : entrants) {
-    bench::record r;
-    r.group = g.name, r.of = *e->of, r.moved = e->call.moved, r.kv_bytes = e->call.kv_bytes, r.error = e->error;
-    if (!e->runners.empty()) {
-      auto const& chosen = e->runners.front();
-      r.seconds = chosen.seconds, r.spread = chosen.spread, r.rounds = chosen.rounds;
-      if (r.seconds == 0) r.error = bench::explain(chosen.status);
-    }
-    if (e->call.plan) r.plan = e->call.plan(on.where());
-    r.cudnn = bench::best_of(e->rivals), r.cudnn_why = e->why;
-    r.clock = on.clock, r.power = on.power;
-    records.push_back(r);
-  }
-}
+};
 
 }  // namespace
 
 int main(int count, char** arguments) {
   options o;
+  o.memory = TENON_CUDA ? 48 : 1;
   if (!read(o, count, arguments)) {
     std::fprintf(
         stderr,
@@ -171,8 +177,7 @@ int main(int count, char** arguments) {
         arguments[0]);
     return 2;
   }
-  double const begin  = bench::seconds_now();
-  auto const   groups = plan(o);
+  auto const groups = plan(o);
   if (o.list || groups.empty()) {
     for (auto const& g : groups)
       for (auto const& c : g.cells)
@@ -183,51 +188,6 @@ int main(int count, char** arguments) {
                         : 4e-9 * static_cast<double>(c.head_dim * c.heads * bench::pairs_of(c)));
     return groups.empty() ? 2 : 0;
   }
-#if TENON_CUDA
-  if (int devices = 0; cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::fprintf(stderr, "bench_attention_cuda: no CUDA device\n");
-    return 1;
-  }
-#endif
-  std::string const command = bench::command(count, arguments);
-  std::printf("%s%s%s, %s, commit %s\n%s\n", bench::device().c_str(), TENON_CUDA ? ", " : "", bench::driver().c_str(),
-              bench::date().c_str(), bench::commit().c_str(), command.c_str());
-  bench::track on;
-  bench::arena memory(static_cast<std::size_t>(o.memory * 1e9));
-  auto const   of = measure_ceilings(on, memory);
-  std::printf("copy: %.1f GB/s, only reading: %.1f GB/s", of.copy * 1e-9, of.read * 1e-9);
-  for (auto const& [unit, rate] : of.rate) std::printf(", %s: %.1f TFLOP/s", unit.c_str(), rate * 1e-12);
-  if (TENON_CUDA) std::printf(", %s", bench::cudnn_version().empty() ? "no cuDNN" : bench::cudnn_version().c_str());
-  std::printf("\n\n");
-  bench::print_head();
-
-  std::vector<bench::record> records;
-  bench::watch               watching([&] {
-    if (!o.json.empty()) bench::write_json(o.json, command, of, records, false);
-  });
-  double                     written = bench::seconds_now();
-  std::size_t                done    = 0;
-  bool                       alive   = true;
-  for (; done < groups.size() && alive && bench::seconds_now() - begin < o.seconds; ++done) {
-    std::size_t const from = records.size();
-    measure(groups[done], o, on, memory, watching, records);
-    std::printf("%s\n", groups[done].name.c_str());
-    for (std::size_t i = from; i < records.size(); ++i) bench::print(records[i], records, of);
-    std::fflush(stdout);
-    alive = on.alive();
-    if (!o.json.empty() && bench::seconds_now() - written > 10) {
-      bench::write_json(o.json, command, of, records, false);
-      written = bench::seconds_now();
-    }
-  }
-  bool const complete = done == groups.size() && alive;
-  bench::print_summary(records, of);
-  std::printf("\n%zu of %zu groups measured in %.0f s%s\n", done, groups.size(), bench::seconds_now() - begin,
-              alive ? "" : "; the device stopped answering");
-  if (!o.json.empty() && !bench::write_json(o.json, command, of, records, complete)) {
-    std::fprintf(stderr, "bench_attention: cannot write %s\n", o.json.c_str());
-    return 1;
-  }
-  if (!alive) std::printf("fault: %s\n", watching.last().c_str());
-  return alive ? 0 : 3;
+  attention_study study{o, bench::command(count, arguments)};
+  return bench::run_study("bench_attention", study.command, o, groups, study);
 }

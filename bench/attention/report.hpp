@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "../support/facts.hpp"
+#include "../support/results_file.hpp"
 #include "../support/text.hpp"
 #include "cell.hpp"
 
@@ -154,25 +154,18 @@ inline void print_summary(std::vector<record> const& records, ceilings const& of
     }
 }
 
-/// Everything, for bench/plot/. Written to a file beside and moved, so that a program cut short leaves a whole one.
+/// Everything, for bench/plot/.
 inline bool write_json(std::string const& path, std::string const& command, ceilings const& of,
                        std::vector<record> const& records, bool complete) {
-  std::string const part = path + ".part";
-  FILE* const       to   = std::fopen(part.c_str(), "w");
+  results_file file(path);
+  FILE* const  to = file.to();
   if (!to) return false;
-  std::fprintf(to, "{\"facts\": {\"device\": %s, \"driver\": %s, \"date\": %s, \"commit\": %s, \"command\": %s,\n",
-               quoted(device()).c_str(), quoted(driver()).c_str(), quoted(date()).c_str(), quoted(commit()).c_str(),
-               quoted(command).c_str());
-  std::fprintf(to,
-               "  \"target\": \"%s\", \"complete\": %s, \"cudnn\": %s, \"copy_bytes_per_second\": %s, "
-               "\"read_bytes_per_second\": %s, \"operations_per_second\": {",
-               TENON_CUDA ? "cuda" : "host", complete ? "true" : "false", quoted(cudnn_version()).c_str(),
-               number(of.copy).c_str(), number(of.read).c_str());
+  file.facts(command, complete,
+             "\"cudnn\": " + quoted(cudnn_version()) + ", \"copy_bytes_per_second\": " + number(of.copy) +
+                 ", \"read_bytes_per_second\": " + number(of.read) + ", ",
+             of.rate);
+  std::fprintf(to, " \"records\": [");
   char const* comma = "";
-  for (auto const& [unit, rate] : of.rate)
-    std::fprintf(to, "%s%s: %s", comma, quoted(unit).c_str(), number(rate).c_str()), comma = ", ";
-  std::fprintf(to, "}},\n \"records\": [");
-  comma = "";
   for (auto const& r : records) {
     cell const&   c       = r.of;
     index_t const longest = *std::max_element(c.keys.begin(), c.keys.end());
@@ -214,7 +207,7 @@ inline bool write_json(std::string const& path, std::string const& command, ceil
     std::fprintf(to, "}"), comma = ",";
   }
   std::fprintf(to, "]}\n");
-  return std::fclose(to) == 0 && std::rename(part.c_str(), path.c_str()) == 0;
+  return file.close();
 }
 
 }  // namespace bench

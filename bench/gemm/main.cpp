@@ -22,8 +22,8 @@
 #include <string>
 #include <vector>
 
+#include "../support/study.hpp"
 #include "../support/text.hpp"
-#include "../support/watch.hpp"
 #include "product.hpp"
 #include "report.hpp"
 
@@ -31,15 +31,11 @@ namespace {
 
 using bench::index_t;
 
-struct options {
+struct options : bench::study_options {
   std::vector<std::string> shapes, formats, without;
   std::vector<index_t>     rows;
-  double                   seconds    = 1e30;
-  double                   cell       = 0.04;
   int                      algorithms = 16;
-  bool                     every_plan = false, list = false;
-  double                   memory = TENON_CUDA ? 32 : 1;  // 1e9 bytes
-  std::string              json;
+  bool                     every_plan = false;
 };
 
 constexpr bench::layer layers[] = {
@@ -89,14 +85,10 @@ bool read(options& o, int count, char** arguments) {
     else if (word == "--shapes") o.shapes = bench::split(arguments[++i]);
     else if (word == "--formats") o.formats = bench::split(arguments[++i]);
     else if (word == "--without") o.without = bench::split(arguments[++i]);
-    else if (word == "--seconds") o.seconds = std::atof(arguments[++i]);
-    else if (word == "--cell") o.cell = std::atof(arguments[++i]);
     else if (word == "--algorithms") o.algorithms = std::max(1, std::atoi(arguments[++i]));
-    else if (word == "--memory") o.memory = std::atof(arguments[++i]);
-    else if (word == "--json") o.json = arguments[++i];
     else if (word == "--m")
       for (auto const& m : bench::split(arguments[++i])) o.rows.push_back(std::atoll(m.c_str()));
-    else return false;
+    else if (!bench::read_option(o, word, arguments[++i])) return false;
   }
   return true;
 }
@@ -139,90 +131,103 @@ std::vector<group> plan(options const& o, std::vector<bench::format> const& form
   return groups;
 }
 
-/// Products of 8192 x 8192 x 8192 by cuBLASLt, one for each unit; they also bring the clock to where it stays.
-bench::ceilings measure_ceilings(options const& o, bench::track& on, bench::arena& memory,
-                                 std::vector<bench::format> const& formats) {
-  bench::ceilings of;
-  of.copy = bench::copy_bandwidth();
-  for (auto const& f : formats) {
-    if (of.rate.contains(f.unit) || !bench::wanted(o.formats, f.name)) continue;
-    memory.reset();
-    auto const p = bench::cublaslt_product(memory, f.unit, 8192, 8192, 8192, o.algorithms);
-    if (p.ways.empty()) continue;
-    auto                        runners = bench::shortlist(on, p, 2);
-    std::vector<bench::runner*> all;
-    for (auto& r : runners) all.push_back(&r);
-    on.race(all, 0.5);
-    if (double const s = bench::best_of(runners); s > 0) of.rate[f.unit] = static_cast<double>(p.moved.operations) / s;
-  }
-  return of;
-}
+/// What is measured and what it leaves (support/study.hpp).
+struct gemm_study {
+  options const&                    o;
+  std::string                       command;
+  std::vector<bench::format> const& formats;
+  bench::ceilings                   of      = {};
+  std::vector<bench::record>        records = {};
 
-void measure(group const& g, options const& o, bench::track& on, bench::arena& memory, bench::watch& watching,
-             std::vector<bench::record>& records) {
-  struct entrant {
-    bench::format              format;
-    bench::product             product;
-    std::vector<bench::runner> runners;
-  };
-  memory.reset();
-  std::vector<std::unique_ptr<entrant>>           ours;
-  std::map<std::string, std::unique_ptr<entrant>> rivals;
-  std::vector<bench::runner*>                     all;
-  auto const                                      enter = [&](entrant& e) {
-    if (memory.full() || e.product.ways.empty()) return;
-    e.runners = bench::shortlist(on, e.product, 3);
-    for (auto& r : e.runners) all.push_back(&r);
-  };
-  for (auto const& f : g.formats) {
-    watching.note(f.name);
-    ours.push_back(std::make_unique<entrant>());
-    ours.back()->format  = f;
-    ours.back()->product = f.make(memory, g.of, g.m, o.every_plan);
-    enter(*ours.back());
-    if (!on.alive()) break;  // that one was it
-    if (auto& rival = rivals[f.rival]; !rival && !memory.full()) {
-      watching.note("cublaslt " + f.rival);
-      rival          = std::make_unique<entrant>();
-      rival->product = bench::cublaslt_product(memory, f.rival, g.m, g.of.n, g.of.k, o.algorithms);
-      enter(*rival);
+  void begin(bench::track& on, bench::arena& memory) {
+    of.copy = bench::copy_bandwidth();
+    for (auto const& f : formats) {
+      if (of.rate.contains(f.unit) || !bench::wanted(o.formats, f.name)) continue;
+      if (double const rate = bench::matrix_rate(on, memory, f.unit, o.algorithms); rate > 0) of.rate[f.unit] = rate;
+    }
+    std::printf("copy: %.1f GB/s", of.copy * 1e-9);
+    for (auto const& [unit, rate] : of.rate) std::printf(", %s: %.1f TFLOP/s", unit.c_str(), rate * 1e-12);
+    std::printf("\n\n");
+    bench::print_head();
+  }
+  bool write(std::string const& path, bool complete) const {
+    return bench::write_json(path, command, of, records, complete);
+  }
+  void summary() const { bench::print_summary(records, of); }
+
+  void measure(group const& g, bench::track& on, bench::arena& memory, bench::watch& watching) {
+    std::size_t const from = records.size();
+    race(g, on, memory, watching);
+    for (std::size_t i = from; i < records.size(); ++i) bench::print(records[i], of);
+  }
+
+ private:
+  void race(group const& g, bench::track& on, bench::arena& memory, bench::watch& watching) {
+    struct entrant {
+      bench::format              format;
+      bench::product             product;
+      std::vector<bench::runner> runners;
+    };
+    memory.reset();
+    std::vector<std::unique_ptr<entrant>>           ours;
+    std::map<std::string, std::unique_ptr<entrant>> rivals;
+    std::vector<bench::runner*>                     all;
+    auto const                                      enter = [&](entrant& e) {
+      if (memory.full() || e.product.ways.empty()) return;
+      e.runners = bench::shortlist(on, e.product, 3);
+      for (auto& r : e.runners) all.push_back(&r);
+    };
+    for (auto const& f : g.formats) {
+      watching.note(f.name);
+      ours.push_back(std::make_unique<entrant>());
+      ours.back()->format  = f;
+      ours.back()->product = f.make(memory, g.of, g.m, o.every_plan);
+      enter(*ours.back());
+      if (!on.alive()) break;  // that one was it
+      if (auto& rival = rivals[f.rival]; !rival && !memory.full()) {
+        watching.note("cublaslt " + f.rival);
+        rival          = std::make_unique<entrant>();
+        rival->product = bench::cublaslt_product(memory, f.rival, g.m, g.of.n, g.of.k, o.algorithms);
+        enter(*rival);
+      }
+    }
+    if (!on.alive()) return;
+    watching.note("all of one cell at once");
+    on.race(all, o.cell * static_cast<double>(all.size()));
+    for (auto const& e : ours) {
+      bench::record r{.of           = g.of,
+                      .m            = g.m,
+                      .format       = e->format.name,
+                      .rival        = TENON_CUDA ? e->format.rival : "",
+                      .unit         = e->format.unit,
+                      .moved        = e->product.moved,
+                      .weight_bytes = e->product.weight_bytes};
+      if (e->runners.empty()) {
+        r.error = "no memory for the operands";
+      } else {
+        auto const& chosen = e->runners.front();
+        r.seconds = chosen.seconds, r.spread = chosen.spread, r.rounds = chosen.rounds;
+        if (r.seconds == 0) r.error = bench::explain(chosen.status);
+        for (std::size_t i = 1; i < e->runners.size(); ++i)
+          if (e->runners[i].seconds > 0) r.plans.push_back({e->runners[i].how->name, e->runners[i].seconds});
+        if (e->product.plan) r.plan = e->product.plan(on.where());
+      }
+      if (auto const& rival = rivals[e->format.rival]; rival && !rival->runners.empty()) {
+        r.heuristic  = rival->runners.front().seconds;
+        r.best       = bench::best_of(rival->runners);
+        r.algorithms = static_cast<int>(rival->product.ways.size());
+      }
+      r.clock = on.clock, r.power = on.power;
+      records.push_back(r);
     }
   }
-  if (!on.alive()) return;
-  watching.note("all of one cell at once");
-  on.race(all, o.cell * static_cast<double>(all.size()));
-  for (auto const& e : ours) {
-    bench::record r{.of           = g.of,
-                    .m            = g.m,
-                    .format       = e->format.name,
-                    .rival        = TENON_CUDA ? e->format.rival : "",
-                    .unit         = e->format.unit,
-                    .moved        = e->product.moved,
-                    .weight_bytes = e->product.weight_bytes};
-    if (e->runners.empty()) {
-      r.error = "no memory for the operands";
-    } else {
-      auto const& chosen = e->runners.front();
-      r.seconds = chosen.seconds, r.spread = chosen.spread, r.rounds = chosen.rounds;
-      if (r.seconds == 0) r.error = bench::explain(chosen.status);
-      for (std::size_t i = 1; i < e->runners.size(); ++i)
-        if (e->runners[i].seconds > 0) r.plans.push_back({e->runners[i].how->name, e->runners[i].seconds});
-      if (e->product.plan) r.plan = e->product.plan(on.where());
-    }
-    if (auto const& rival = rivals[e->format.rival]; rival && !rival->runners.empty()) {
-      r.heuristic  = rival->runners.front().seconds;
-      r.best       = bench::best_of(rival->runners);
-      r.algorithms = static_cast<int>(rival->product.ways.size());
-    }
-    r.clock = on.clock, r.power = on.power;
-    records.push_back(r);
-  }
-}
+};
 
 }  // namespace
 
 int main(int count, char** arguments) {
   options o;
+  o.memory = TENON_CUDA ? 32 : 1;
   if (!read(o, count, arguments)) {
     std::fprintf(stderr,
                  "%s [--shapes TEXT,...] [--m N,...] [--formats NAME,...] [--without NAME,...] [--seconds S] [--cell "
@@ -231,7 +236,6 @@ int main(int count, char** arguments) {
                  arguments[0]);
     return 2;
   }
-  double const               begin = bench::seconds_now();
   std::vector<bench::format> formats;
   bench::add_16_bit_formats(formats);
   bench::add_int4_formats(formats);
@@ -248,49 +252,6 @@ int main(int count, char** arguments) {
         std::printf("%s, m %lld, %s\n", to_string(g.of).c_str(), static_cast<long long>(g.m), f.name.c_str());
     return groups.empty() ? 2 : 0;
   }
-#if TENON_CUDA
-  if (int devices = 0; cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::fprintf(stderr, "bench_gemm_cuda: no CUDA device\n");
-    return 1;
-  }
-#endif
-  std::string const command = bench::command(count, arguments);
-  std::printf("%s%s%s, %s, commit %s\n%s\n", bench::device().c_str(), TENON_CUDA ? ", " : "", bench::driver().c_str(),
-              bench::date().c_str(), bench::commit().c_str(), command.c_str());
-  bench::track on;
-  bench::arena memory(static_cast<std::size_t>(o.memory * 1e9));
-  auto const   of = measure_ceilings(o, on, memory, formats);
-  std::printf("copy: %.1f GB/s", of.copy * 1e-9);
-  for (auto const& [unit, rate] : of.rate) std::printf(", %s: %.1f TFLOP/s", unit.c_str(), rate * 1e-12);
-  std::printf("\n\n");
-  bench::print_head();
-
-  std::vector<bench::record> records;
-  bench::watch               watching([&] {
-    if (!o.json.empty()) bench::write_json(o.json, command, of, records, false);
-  });
-  double                     written = bench::seconds_now();
-  std::size_t                done    = 0;
-  bool                       alive   = true;
-  for (; done < groups.size() && alive && bench::seconds_now() - begin < o.seconds; ++done) {
-    std::size_t const from = records.size();
-    measure(groups[done], o, on, memory, watching, records);
-    for (std::size_t i = from; i < records.size(); ++i) bench::print(records[i], of);
-    std::fflush(stdout);
-    alive = on.alive();
-    if (!o.json.empty() && bench::seconds_now() - written > 10) {
-      bench::write_json(o.json, command, of, records, false);
-      written = bench::seconds_now();
-    }
-  }
-  bool const complete = done == groups.size() && alive;
-  bench::print_summary(records, of);
-  std::printf("\n%zu of %zu cells' groups measured in %.0f s%s\n", done, groups.size(), bench::seconds_now() - begin,
-              alive ? "" : "; the device stopped answering");
-  if (!o.json.empty() && !bench::write_json(o.json, command, of, records, complete)) {
-    std::fprintf(stderr, "bench_gemm: cannot write %s\n", o.json.c_str());
-    return 1;
-  }
-  if (!alive) std::printf("fault: %s\n", watching.last().c_str());
-  return alive ? 0 : 3;
+  gemm_study study{o, bench::command(count, arguments), formats};
+  return bench::run_study("bench_gemm", study.command, o, groups, study);
 }

@@ -56,6 +56,20 @@ void add_two_step_formats(std::vector<format>&);
 ///       block (128 x 128 and 1 x 128), int8 (into int32)
 product cublaslt_product(arena&, std::string const& type, index_t m, index_t n, index_t k, int algorithms);
 
+/// Operations per second of a product of 8192 x 8192 x 8192 by cuBLASLt; 0 where it is not there. It also brings the clock to
+/// where it stays.
+inline double matrix_rate(track& on, arena& memory, std::string const& type, int algorithms) {
+  memory.reset();
+  auto const p = cublaslt_product(memory, type, 8192, 8192, 8192, algorithms);
+  if (p.ways.empty()) return 0;
+  auto                 runners = shortlist(on, p, 2);
+  std::vector<runner*> all;
+  for (auto& r : runners) all.push_back(&r);
+  on.race(all, 0.5);
+  double const seconds = best_of(runners);
+  return seconds > 0 ? static_cast<double>(p.moved.operations) / seconds : 0;
+}
+
 /// Uniform inputs, the weights of a layer and the output, named so that all formats of one element share them.
 template <class T>
 T* dense_operand(arena& memory, std::string const& what, index_t rows, index_t columns, int set, float bound) {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "../support/facts.hpp"
+#include "../support/results_file.hpp"
 #include "../support/text.hpp"
 #include "goals.hpp"
 #include "product.hpp"
@@ -142,23 +142,15 @@ inline void print_summary(std::vector<record> const& records, ceilings const& of
   }
 }
 
-/// Everything, for bench/plot/. Written to a file beside and moved, so that a program cut short leaves a whole one.
+/// Everything, for bench/plot/.
 inline bool write_json(std::string const& path, std::string const& command, ceilings const& of,
                        std::vector<record> const& records, bool complete) {
-  std::string const part = path + ".part";
-  FILE* const       to   = std::fopen(part.c_str(), "w");
+  results_file file(path);
+  FILE* const  to = file.to();
   if (!to) return false;
-  std::fprintf(to, "{\"facts\": {\"device\": %s, \"driver\": %s, \"date\": %s, \"commit\": %s, \"command\": %s,\n",
-               quoted(device()).c_str(), quoted(driver()).c_str(), quoted(date()).c_str(), quoted(commit()).c_str(),
-               quoted(command).c_str());
-  std::fprintf(to,
-               "  \"target\": \"%s\", \"complete\": %s, \"copy_bytes_per_second\": %s, \"operations_per_second\": {",
-               TENON_CUDA ? "cuda" : "host", complete ? "true" : "false", number(of.copy).c_str());
+  file.facts(command, complete, "\"copy_bytes_per_second\": " + number(of.copy) + ", ", of.rate);
+  std::fprintf(to, " \"goals\": {\"rows\": [");
   char const* comma = "";
-  for (auto const& [unit, rate] : of.rate)
-    std::fprintf(to, "%s%s: %s", comma, quoted(unit).c_str(), number(rate).c_str()), comma = ", ";
-  std::fprintf(to, "}},\n \"goals\": {\"rows\": [");
-  comma = "";
   for (index_t const m : goal_rows) std::fprintf(to, "%s%lld", comma, static_cast<long long>(m)), comma = ", ";
   std::fprintf(to, "], \"ratios\": [");
   comma = "";
@@ -204,7 +196,7 @@ inline bool write_json(std::string const& path, std::string const& command, ceil
     std::fprintf(to, "}"), comma = ",";
   }
   std::fprintf(to, "]}\n");
-  return std::fclose(to) == 0 && std::rename(part.c_str(), path.c_str()) == 0;
+  return file.close();
 }
 
 }  // namespace bench

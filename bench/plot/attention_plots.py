@@ -1,10 +1,7 @@
 """attention_plots.py RESULTS.json FOLDER: attention_decode.svg and attention_cudnn.svg from what build/bench_attention_cuda
 --json left."""
-import pathlib
-import sys
-
 from attention_results import family, kv_rate, of_cudnn
-from drawing import HUES, Axes, Drawing, decades
+from drawing import HUES, Axes, Drawing, decades, write_plots
 from gemm_plots import HEIGHT, LEFT, LEGEND, TOP, WIDTH, head, legend
 from gemm_results import load, ran
 
@@ -78,14 +75,5 @@ def cudnn(results):
     return drawing.text()
 
 
-def main():
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    results, folder = load(sys.argv[1]), pathlib.Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "attention_decode.svg").write_text(decode(results))
-    (folder / "attention_cudnn.svg").write_text(cudnn(results))
-
-
 if __name__ == "__main__":
-    main()
+    write_plots(load, {"attention_decode.svg": decode, "attention_cudnn.svg": cudnn}, __doc__)

@@ -1,5 +1,7 @@
 """A drawing of lines, points and words as SVG: the same bytes for the same calls."""
 import math
+import pathlib
+import sys
 from xml.sax.saxutils import escape
 
 # Hues that stay apart for most eyes, on white.
@@ -76,3 +78,13 @@ def decades(least, most):
     """1, 10, 100, ... around both ends."""
     first, last = math.floor(math.log10(least)), math.ceil(math.log10(most))
     return [10.0 ** e for e in range(first, max(last, first + 1) + 1)]
+
+
+def write_plots(load, plots, usage):
+    """The main of a program RESULTS.json FOLDER: each of the plots, name of a file: function of the results."""
+    if len(sys.argv) != 3:
+        sys.exit(usage)
+    results, folder = load(sys.argv[1]), pathlib.Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, plot in plots.items():
+        (folder / name).write_text(plot(results))

@@ -1,8 +1,5 @@
 """gemm_plots.py RESULTS.json FOLDER: gemm_roofline.svg and gemm_ratio.svg from what build/bench_gemm_cuda --json left."""
-import pathlib
-import sys
-
-from drawing import HUES, Axes, Drawing, decades
+from drawing import HUES, Axes, Drawing, decades, write_plots
 from gemm_results import formats, geometric_mean, goal, load, ran, ratios, rows
 
 WIDTH, HEIGHT, LEFT, TOP, LEGEND = 860, 420, 64, 34, 190
@@ -97,14 +94,5 @@ def ratio(results):
     return drawing.text()
 
 
-def main():
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    results, folder = load(sys.argv[1]), pathlib.Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "gemm_roofline.svg").write_text(roofline(results))
-    (folder / "gemm_ratio.svg").write_text(ratio(results))
-
-
 if __name__ == "__main__":
-    main()
+    write_plots(load, {"gemm_roofline.svg": roofline, "gemm_ratio.svg": ratio}, __doc__)
