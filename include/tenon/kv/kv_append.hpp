@@ -10,7 +10,7 @@
 #include <tenon/kv/kv_append_options.hpp>
 #include <tenon/kv/kv_append_policy.hpp>
 #include <tenon/kv/kv_contract.hpp>
-#include <tenon/kv/kv_rows_policy.hpp>
+#include <tenon/kv/kv_rows_launch.hpp>
 #include <tenon/kv/paged_kv.hpp>
 
 #include <cstdint>
@@ -81,21 +81,9 @@ requires(!std::is_const_v<CK> && !std::is_const_v<CV>) status
       return head_dim.value % N == 0 && value_dim.value % N == 0 && is_vectorised<N>(k) && is_vectorised<N>(v) &&
              stores_columns<N>(cache.k) && stores_columns<N>(cache.v);
     };
-    architecture const as{where.arch};
-    bool const         vectorised = as.is_host() ? may_move(std::integral_constant<int, kv_rows_vector({0})>{})
-                                                 : may_move(std::integral_constant<int, kv_rows_vector({90})>{});
-    auto const         policy     = choose_kv_rows_policy(as, max(head_dim.value, value_dim.value), vectorised);
-    return dispatch_policy<kv_rows_menu>("kv_append", policy, [&]<class Policy>(Policy) {
-      constexpr auto value  = Policy::value;
-      index_t const  shares = value.on_host() ? 1 : ceil_div(2 * kv_heads.value, value.threads_per_block / value.lanes);
-      return arch::launch(
-          "kv_append", where,
-          {.grid           = {static_cast<unsigned>(tokens.value), static_cast<unsigned>(min<index_t>(shares, 65535))},
-           .block          = static_cast<unsigned>(value.threads_per_block),
-           .shared_bytes   = 0,
-           .work_per_block = 4 * work},
-          kernel::kv_append_rows<Policy, CK, CV, KE, VE>, params);
-    });
+    return launch_kv_rows(
+        "kv_append", where, {tokens.value, 2 * kv_heads.value, max(head_dim.value, value_dim.value), 4 * work},
+        may_move, []<class Policy>(Policy) { return kernel::kv_append_rows<Policy, CK, CV, KE, VE>; }, params);
   } else {
     bool const vectorised = head_dim.value % 8 == 0 && value_dim.value % 8 == 0 && is_vectorised<8>(k) &&
                             is_vectorised<8>(v) && is_vectorised<8>(cache.k) && is_vectorised<8>(cache.v);

@@ -7,6 +7,7 @@
 #include <tenon/core/integer.hpp>
 #include <tenon/core/numeric.hpp>
 #include <tenon/kv/kv_contract.hpp>
+#include <tenon/kv/kv_rows_launch.hpp>
 #include <tenon/kv/kv_rows_policy.hpp>
 #include <tenon/kv/paged_kv.hpp>
 #include <tenon/kv/rope_kv_append_kernel.cuh>
@@ -99,24 +100,13 @@ requires(!std::is_const_v<CK> && !std::is_const_v<CV>) status
            is_vectorised<N>(k) && is_vectorised<N>(v) && is_vectorised<N>(cos_sin) && moves(norm.q) && moves(norm.k) &&
            stores_columns<N>(cache.k) && stores_columns<N>(cache.v);
   };
-  architecture const as{where.arch};
-  bool const         vectorised = as.is_host() ? may_move(std::integral_constant<int, kv_rows_vector({0})>{})
-                                               : may_move(std::integral_constant<int, kv_rows_vector({90})>{});
-  auto const         policy     = choose_kv_rows_policy(as, max(head_dim.value, value_dim.value), vectorised);
-  return dispatch_policy<kv_rows_menu>("rope_kv_append", policy, [&]<class Policy>(Policy) {
-    constexpr auto value  = Policy::value;
-    index_t const  shares = value.on_host() ? 1 : ceil_div(rows, value.threads_per_block / value.lanes);
-    return arch::launch(
-        "rope_kv_append", where,
-        {.grid           = {static_cast<unsigned>(tokens.value), static_cast<unsigned>(min<index_t>(shares, 65535))},
-         .block          = static_cast<unsigned>(value.threads_per_block),
-         .shared_bytes   = 0,
-         .work_per_block = 6 * static_cast<double>(rows * max(head_dim.value, value_dim.value))},
-        kernel::rope_kv_append<Policy, CK, CV, T, W>,
-        kernel::rope_kv_append_params<CK, CV, T, W>{
-            cache, q, as_const(k), as_const(v), as_const(positions), as_const(cos_sin), slots, norm.q.data, norm.k.data,
-            options.eps, options.style, options.k_scales == kv_scales::given, options.v_scales == kv_scales::given});
-  });
+  double const work = 6 * static_cast<double>(rows * max(head_dim.value, value_dim.value));
+  return launch_kv_rows(
+      "rope_kv_append", where, {tokens.value, rows, max(head_dim.value, value_dim.value), work}, may_move,
+      []<class Policy>(Policy) { return kernel::rope_kv_append<Policy, CK, CV, T, W>; },
+      kernel::rope_kv_append_params<CK, CV, T, W>{
+          cache, q, as_const(k), as_const(v), as_const(positions), as_const(cos_sin), slots, norm.q.data, norm.k.data,
+          options.eps, options.style, options.k_scales == kv_scales::given, options.v_scales == kv_scales::given});
 }
 
 }  // namespace tenon::inline TENON_TARGET
