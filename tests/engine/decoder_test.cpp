@@ -38,13 +38,23 @@ INSTANTIATE_TEST_SUITE_P(
         shape{"gemma2_wide_heads", "gemma2", 2, 2, 40, 24, true, false, false, 2, 16, {0, 3}, "silu", 5, 0, 1.5}),
     [](auto const& s) { return std::string(s.param.name); });
 
+std::vector<int> some_ids() {
+  std::vector<int> ids;
+  for (int i = 0; i < 23; ++i) ids.push_back(i * 7 % vocabulary);
+  return ids;
+}
+/// The same in ids.json, as `perplexity --ids` reads them.
+std::vector<int> write_ids(test::scratch_folder const& folder) {
+  auto const ids = some_ids();
+  test::write_text(folder / "ids.json", json{{"per_text", {{{"ids", ids}}}}}.dump());
+  return ids;
+}
+
 TEST_P(decoder, logits_are_those_of_the_definition) {
   model const                m(GetParam());
   test::scratch_folder const folder;
   m.save(folder);
-  std::vector<int> ids;
-  for (int i = 0; i < 23; ++i) ids.push_back(i * 7 % vocabulary);
-  test::write_text(folder / "ids.json", json{{"per_text", {{{"ids", ids}}}}}.dump());
+  auto const ids = write_ids(folder);
 
   // In one piece and in pieces of five tokens, over pages of three: the cache must hold what it was given.
   for (char const* const batch : {"512", "5"}) {
@@ -89,9 +99,7 @@ TEST_P(decoder, packed_weights_serve_every_shape) {
   model const                m(GetParam());
   test::scratch_folder const folder;
   m.save(folder);
-  std::vector<int> ids;
-  for (int i = 0; i < 23; ++i) ids.push_back(i * 7 % vocabulary);
-  test::write_text(folder / "ids.json", json{{"per_text", {{{"ids", ids}}}}}.dump());
+  auto const ids = write_ids(folder);
   auto const r =
       test::run_program({"perplexity", "--model", folder.path().string(), "--ids", (folder / "ids.json").string(),
                          "--dtype", "f32", "--quantize", "w8a16", "--dump-logits", (folder / "logits.npy").string()});
@@ -132,8 +140,7 @@ TEST_P(decoder, quantised_caches_hold_what_their_formats_say) {
     char const* name;
     void (*store)(std::span<double>);
   };
-  std::vector<int> ids;
-  for (int i = 0; i < 23; ++i) ids.push_back(i * 7 % vocabulary);
+  std::vector<int> const ids = some_ids();
   for (format const& f : {format{"fp8", stored<tenon::kv_fp8>}, format{"int8", stored<tenon::kv_int8>},
                           format{"int4", stored<tenon::kv_int4>}}) {
     SCOPED_TRACE(f.name);

@@ -25,14 +25,6 @@ struct shape {
 constexpr shape shapes[] = {{1, 1, 2, 2, 1, 1},    {3, 2, 18, 6, 4, 1},    {5, 3, 64, 32, 3, 16},
                             {6, 1, 80, 64, 2, 16}, {3, 2, 128, 256, 5, 3}, {2, 2, 320, 34, 1, 5}};
 
-/// Distinct slots in a scattered order; every fourth token has none.
-std::vector<std::int64_t> scattered_slots(shape const& s) {
-  std::vector<std::int64_t> slots;
-  std::int64_t const        all = s.pages * s.page_size;
-  for (index_t t = 0; t < s.tokens; ++t) slots.push_back(t % 4 == 3 || t >= all ? -1 : all - 1 - t);
-  return slots;
-}
-
 /// Rows with means and magnitudes of their own; one is constant, one zero, one holds NaN, one an infinity.
 template <class T>
 std::vector<T> rows_of_all_kinds(index_t rows, index_t width, std::uint64_t seed) {
@@ -58,7 +50,7 @@ void expect_agreement() {
     test::tensor<std::int64_t, 1> slots(s.tokens);
     auto const                    ks = rows_of_all_kinds<T>(s.tokens * s.kv_heads, s.head_dim, 1);
     auto const                    vs = rows_of_all_kinds<T>(s.tokens * s.kv_heads, s.value_dim, 2);
-    k.assign(ks), v.assign(vs), slots.assign(scattered_slots(s));
+    k.assign(ks), v.assign(vs), slots.assign(test::scattered_slots(s.tokens, s.pages * s.page_size));
     auto const at = slots.values();
     test::on_every_target([&](tenon::context const& where) {
       test::kv_memory<CK> cache_k({s.pages, s.page_size, s.kv_heads, s.head_dim});

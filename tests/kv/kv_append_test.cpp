@@ -7,6 +7,7 @@
 
 #include "../support/targets.hpp"
 #include "../support/tensor.hpp"
+#include "kv_memory.hpp"
 
 namespace {
 
@@ -18,21 +19,13 @@ struct shape {
 constexpr shape shapes[] = {
     {1, 1, 8, 8, 1, 1}, {3, 2, 7, 5, 4, 1}, {5, 4, 8, 16, 3, 16}, {9, 3, 64, 64, 5, 3}, {2, 1, 256, 8, 1, 64}};
 
-/// Distinct slots in a scattered order; every fourth token has none.
-std::vector<std::int64_t> scattered_slots(shape const& s) {
-  std::vector<std::int64_t> slots;
-  std::int64_t const        all = s.pages * s.page_size;
-  for (index_t t = 0; t < s.tokens; ++t) slots.push_back(t % 4 == 3 || t >= all ? -1 : all - 1 - t);
-  return slots;
-}
-
 template <class CK, class CV, class T>
 void expect_agreement() {
   for (auto const& s : shapes) {
     SCOPED_TRACE(std::to_string(s.tokens) + " tokens of " + std::to_string(s.head_dim));
     test::tensor<T, 3>            k(s.tokens, s.kv_heads, s.head_dim), v(s.tokens, s.kv_heads, s.value_dim);
     test::tensor<std::int64_t, 1> slots(s.tokens);
-    k.random(1), v.random(2), slots.assign(scattered_slots(s));
+    k.random(1), v.random(2), slots.assign(test::scattered_slots(s.tokens, s.pages * s.page_size));
     std::vector<CK> want_k(std::size_t(s.pages * s.page_size * s.kv_heads * s.head_dim), CK(9.f));
     std::vector<CV> want_v(std::size_t(s.pages * s.page_size * s.kv_heads * s.value_dim), CV(9.f));
     auto const      ks = k.values(), vs = v.values();

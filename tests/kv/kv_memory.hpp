@@ -15,6 +15,13 @@ struct kv_shape {
   index_t pages, page_size, kv_heads, width;
 };
 
+/// Distinct slots of `all` in a scattered order; every fourth token has none.
+inline std::vector<std::int64_t> scattered_slots(index_t tokens, index_t all) {
+  std::vector<std::int64_t> slots;
+  for (index_t t = 0; t < tokens; ++t) slots.push_back(t % 4 == 3 || t >= all ? -1 : all - 1 - t);
+  return slots;
+}
+
 template <class E>
 index_t kv_bytes(kv_shape const& s) {
   if constexpr (tenon::is_kv_codes<E>) return s.pages * tenon::kv_page_bytes<E>(s.page_size, s.kv_heads, s.width);
