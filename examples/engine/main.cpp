@@ -24,6 +24,9 @@ int run(int argc, char** argv) {
       return 0;
     }
     case command::generate: return run_generate(from);
+    case command::run: return run_requests(from);
+    case command::bench: return run_bench(from);
+    case command::simulate: return run_simulate(from);
     case command::perplexity: return run_perplexity(from);
     case command::info: return run_info(from);
     case command::tokenize: return run_tokenize(from, std::cin, std::cout);

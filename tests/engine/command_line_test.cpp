@@ -145,13 +145,53 @@ TEST(command_line, texts_stay_as_they_are) {
 }
 
 TEST(command_line, help_has_an_example) {
-  for (char const* sub : {"generate", "perplexity", "info", "tokenize", "detokenize"}) {
+  for (char const* sub : {"generate", "run", "bench", "simulate", "perplexity", "info", "tokenize", "detokenize"}) {
     auto const o = parse_all({sub, "--help"});
     EXPECT_EQ(o.what, command::help);
     EXPECT_NE(o.help.find(std::string("Example:\n  tenon ") + sub), std::string::npos) << o.help;
   }
   EXPECT_NE(parse_all({"--help"}).help.find("Example:\n  tenon generate"), std::string::npos);
   EXPECT_TRUE(parse_all({"--version"}).help.starts_with("tenon "));
+}
+
+TEST(command_line, scheduling) {
+  auto const  o = parse_all({"run",
+                             "--model",
+                             "m",
+                             "--requests",
+                             "-",
+                             "--batching",
+                             "static",
+                             "--itl-target-ms",
+                             "20",
+                             "--cost-model",
+                             "c",
+                             "--no-enable-prefix-caching",
+                             "--no-enable-chunked-prefill",
+                             "--prefill-first",
+                             "--scheduling-policy",
+                             "fcfs",
+                             "--kv-cache-blocks",
+                             "9",
+                             "--n",
+                             "2"});
+  auto const& s = o.schedule.limits;
+  EXPECT_TRUE(s.mode == batching::fixed && s.order == prompt_order::arrival);
+  EXPECT_NEAR(s.itl_target, 0.02, 1e-12);
+  EXPECT_FALSE(s.chunked_prefill || s.decode_first || o.schedule.prefix_caching);
+  EXPECT_EQ(o.schedule.kv_blocks, 9);
+  EXPECT_EQ(o.run.n, 2);
+  auto const defaults = parse_all({"run", "--model", "m", "--trace", "t"});
+  EXPECT_TRUE(defaults.schedule.limits.chunked_prefill && defaults.schedule.limits.decode_first &&
+              defaults.schedule.prefix_caching);
+}
+
+TEST(command_line, lists) {
+  auto const o = parse_all({"bench", "--model", "m", "-p", "0", "-n", "1,2", "--batch-size", "3,4,5", "-d", "7"});
+  EXPECT_EQ(o.bench.prompts, (std::vector<std::int64_t>{0}));
+  EXPECT_EQ(o.bench.decodes, (std::vector<std::int64_t>{1, 2}));
+  EXPECT_EQ(o.bench.batches, (std::vector<std::int64_t>{3, 4, 5}));
+  EXPECT_EQ(o.bench.depths, (std::vector<std::int64_t>{7}));
 }
 
 TEST(command_line, wrong_usage) {
@@ -161,11 +201,20 @@ TEST(command_line, wrong_usage) {
   };
   for (auto const& [args, message] : std::vector<misuse>{
            {{},
-            "SUBCOMMAND: missing: found none, expected one of generate, perplexity, info, tokenize, detokenize (see "
+            "SUBCOMMAND: missing: found none, expected one of generate, run, bench, simulate, perplexity, info, "
+            "tokenize, detokenize (see "
             "tenon --help)"},
            {{"nosuch"},
-            "nosuch: unknown subcommand: found \"nosuch\", expected one of generate, perplexity, info, tokenize, "
-            "detokenize"},
+            "nosuch: unknown subcommand: found \"nosuch\", expected one of generate, run, bench, simulate, perplexity, "
+            "info, tokenize, detokenize"},
+           {{"run", "--model", "m", "--requests", "a", "--trace", "b"},
+            "--requests: excludes --trace: found both, expected one of them"},
+           {{"run", "--model", "m", "--requests", "a", "--itl-target-ms", "5"},
+            "--itl-target-ms: needs a model of what a step costs: found nothing, expected --cost-model"},
+           {{"bench", "--model", "m", "-b", "1,0"},
+            "--batch-size: is no such number: found \"0\", expected an integer from 1 to 16777216"},
+           {{"bench", "--model", "m", "-b", "1,"},
+            "--batch-size: is no such number: found \"\", expected an integer from 1 to 16777216"},
            {{"generate"}, "--model: missing: found nothing, expected a model directory"},
            {{"generate", "--model", "m"}, "--prompt: missing: found nothing, expected it or --prompts"},
            {{"generate", "--model", "m", "--prompt", "a", "--prompts", "f"},

@@ -74,3 +74,12 @@ seed("config_json", "yarn", {**llama, "architectures": ["Qwen2ForCausalLM"], "us
 seed("config_json", "mistral", {**llama, "architectures": ["MistralForCausalLM"], "sliding_window": 16, "head_dim": 32})
 seed("config_json", "prompt", {"prompt": "a", "max_tokens": 5, "top_p": 0.5, "seed": 1, "stop": ["x"], "logit_bias": {"5": -1}})
 seed("config_json", "prompt_ids", {"prompt_ids": [1, 2], "stop": "x", "ignore_eos": True, "temperature": 0})
+
+seed("trace", "azure", b"TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,396,109\n")
+seed("trace", "mooncake", b"\n".join(json.dumps(r).encode() for r in (
+    {"timestamp": 0, "input_length": 758, "output_length": 5, "hash_ids": [0, 1]},
+    {"timestamp": 1500, "input_length": 600, "output_length": 6, "hash_ids": [0, 2]})))
+seed("trace", "vidur", b"num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n3772,54,3826,69.85\n")
+seed("trace", "cost_model", {"cost_model": {"step": 1e-4, "weights": 3e-3, "token": 2e-5, "key": 1e-8, "pair": 1e-12}})
+seed("trace", "steps", {"steps": [
+    {"tokens": t, "sequences": 1, "rows": 1, "keys": t, "pairs": t * t, "seconds": .004 + t / 1e5} for t in (1, 64, 512)]})

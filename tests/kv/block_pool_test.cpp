@@ -8,7 +8,7 @@
 
 namespace {
 
-using tenon::block_id, tenon::block_pool, tenon::errc;
+using tenon::block_handle, tenon::block_id, tenon::block_pool, tenon::errc;
 
 TEST(block_pool, gives_every_page_once) {
   block_pool            pool(5);
@@ -87,6 +87,139 @@ TEST(block_pool, of_no_pages_is_empty) {
   block_pool pool(0);
   EXPECT_EQ(pool.allocate(), tenon::no_block);
   EXPECT_EQ(pool.blocks(), 0);
+}
+
+TEST(block_pool, counts_any_number_of_owners) {
+  block_pool     pool(2);
+  block_id const id = pool.allocate();
+  for (std::uint32_t n = 1; n < 300; ++n) {
+    ASSERT_EQ(pool.references(id), n);
+    ASSERT_TRUE(pool.retain(id).ok());
+  }
+  std::vector<block_id> const table{id, tenon::no_block};
+  pool.share(table);
+  for (std::uint32_t n = 301; n > 0; --n) {
+    ASSERT_EQ(pool.references(id), n);
+    ASSERT_TRUE(pool.release(id).ok());
+  }
+  EXPECT_EQ(pool.references(id), 0u);
+  EXPECT_EQ(pool.free_blocks(), 2);
+}
+
+TEST(block_pool, handle_goes_stale_when_its_block_is_freed) {
+  block_pool         pool(3);
+  block_id const     id = pool.allocate();
+  block_handle const h  = pool.handle(id);
+  EXPECT_TRUE(pool.valid(h));
+  ASSERT_TRUE(pool.retain(id).ok());
+  ASSERT_TRUE(pool.release(id).ok());
+  EXPECT_TRUE(pool.valid(h));  // an owner is left
+  ASSERT_TRUE(pool.release(id).ok());
+  EXPECT_FALSE(pool.valid(h));
+  ASSERT_EQ(pool.allocate(), id);
+  EXPECT_FALSE(pool.valid(h)) << "the next owner's";
+  EXPECT_TRUE(pool.valid(pool.handle(id)));
+  EXPECT_NE(pool.handle(id), h);
+}
+
+TEST(block_pool, handle_of_nothing_is_never_valid) {
+  block_pool pool(3);
+  for (block_id const id : {-1, 0, 2, 3, 1 << 30}) EXPECT_FALSE(pool.valid(pool.handle(id))) << id;
+  block_handle const free = pool.handle(0);
+  ASSERT_EQ(pool.allocate(), 0);
+  EXPECT_FALSE(pool.valid(free));
+  EXPECT_FALSE(pool.valid({}));
+}
+
+TEST(block_pool, keeps_a_block_without_owners_idle) {
+  block_pool     pool(3);
+  block_id const id = pool.allocate();
+  pool.keep(id);
+  block_handle const h = pool.handle(id);
+  ASSERT_TRUE(pool.release(id).ok());
+  EXPECT_EQ(pool.idle_blocks(), 1);
+  EXPECT_EQ(pool.free_blocks(), 2);
+  EXPECT_EQ(pool.used_blocks(), 0);
+  EXPECT_EQ(pool.references(id), 0u);
+  EXPECT_TRUE(pool.is_kept(id));
+  EXPECT_TRUE(pool.valid(h));
+  EXPECT_EQ(pool.release(id).code, errc::out_of_range);
+
+  ASSERT_TRUE(pool.retain(id).ok());
+  EXPECT_EQ(pool.idle_blocks(), 0);
+  EXPECT_EQ(pool.used_blocks(), 1);
+  EXPECT_TRUE(pool.valid(h));
+}
+
+TEST(block_pool, drop_frees_what_is_idle) {
+  block_pool     pool(3);
+  block_id const id = pool.allocate();
+  pool.keep(id);
+  block_handle const h = pool.handle(id);
+  ASSERT_TRUE(pool.release(id).ok());
+  pool.drop(id);
+  EXPECT_EQ(pool.free_blocks(), 3);
+  EXPECT_EQ(pool.idle_blocks(), 0);
+  EXPECT_FALSE(pool.is_kept(id));
+  ASSERT_EQ(pool.allocate(), id);
+  EXPECT_FALSE(pool.valid(h));
+}
+
+TEST(block_pool, drop_of_an_owned_block_makes_handles_stale) {
+  block_pool     pool(3);
+  block_id const id = pool.allocate();
+  pool.keep(id);
+  block_handle const h = pool.handle(id);
+  pool.drop(id);
+  EXPECT_EQ(pool.references(id), 1u);
+  EXPECT_FALSE(pool.valid(h));
+  ASSERT_TRUE(pool.release(id).ok());
+  EXPECT_EQ(pool.free_blocks(), 3);
+}
+
+// What was released before the wrong id is as it was: owners, idleness, handles, and the order of the stack.
+TEST(block_pool, refused_batch_leaves_no_trace) {
+  block_pool            pool(8);
+  std::vector<block_id> ids(5);
+  ASSERT_TRUE(pool.allocate(ids).ok());
+  pool.keep(ids[1]);
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(pool.retain(ids[2]).ok());
+  std::vector<block_handle> handles;
+  for (block_id const id : {ids[0], ids[1], ids[2]}) handles.push_back(pool.handle(id));
+
+  for (block_id const wrong : {-1, 8, 7}) {
+    std::vector<block_id> const batch{wrong, ids[0], ids[1], ids[2], ids[2], ids[3], ids[4]};
+    auto const                  s = pool.release(batch);
+    EXPECT_EQ(s.code, errc::out_of_range);
+    EXPECT_EQ(s.got, wrong);
+    EXPECT_EQ(pool.free_blocks(), 3);
+    EXPECT_EQ(pool.idle_blocks(), 0);
+    EXPECT_EQ(pool.references(ids[2]), 101u);
+    for (int const i : {0, 1, 3, 4}) EXPECT_EQ(pool.references(ids[std::size_t(i)]), 1u) << i;
+    for (block_handle const h : handles) EXPECT_TRUE(pool.valid(h)) << h.id;
+  }
+  std::vector<block_id> rest(3);
+  ASSERT_TRUE(pool.allocate(rest).ok());
+  EXPECT_EQ(rest, (std::vector<block_id>{5, 6, 7}));
+  ASSERT_TRUE(pool.release(ids[0]).ok());
+  EXPECT_FALSE(pool.valid(handles[0]));
+}
+
+TEST(block_pool, refuses_an_id_that_stands_in_a_batch_too_often) {
+  block_pool            pool(4);
+  std::vector<block_id> ids(2);
+  ASSERT_TRUE(pool.allocate(ids).ok());
+  EXPECT_EQ(pool.release(std::vector<block_id>{ids[0], ids[1], ids[0]}).code, errc::out_of_range);
+  EXPECT_EQ(pool.used_blocks(), 2);
+  pool.share(std::vector<block_id>{ids[0]});
+  EXPECT_TRUE(pool.release(std::vector<block_id>{ids[0], ids[1], ids[0]}).ok());
+  EXPECT_EQ(pool.free_blocks(), 4);
+}
+
+TEST(block_pool, of_fewer_than_no_blocks_is_empty) {
+  block_pool pool(-3);
+  EXPECT_EQ(pool.blocks(), 0);
+  EXPECT_EQ(pool.allocate(), tenon::no_block);
 }
 
 // Random operations against a naive model: a count per page.

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "engine/error.hpp"
+#include "engine/schedule/cost_model_file.hpp"
 
 namespace tenon::engine {
 
@@ -141,11 +142,25 @@ std::unique_ptr<decoder> open_decoder(options const& from, model_files const& fi
   o.block_size         = checked_limit(from.block_size);
   o.max_batched_tokens = limits.max_batched_tokens;
   o.max_rows           = limits.max_rows;
-  o.max_sequences      = limits.max_sequences;
+  o.max_sequences      = limits.max_sequences + limits.padding_sequences;
+  o.pages              = limits.pages;
   o.max_length         = limits.max_length;
   o.threads            = checked_limit(from.threads.value_or(0));
   o.batch_invariant    = from.batch_invariant.value_or(o.device == device_kind::host);
   return make_decoder(files.config, files.weights ? &*files.weights : nullptr, from.sampling.seed.value_or(0), o);
+}
+
+generator_options generator_options_of(options const& from, run_limits const& limits, model_files const& files) {
+  generator_options o;
+  o.schedule                    = from.schedule.limits;
+  o.schedule.max_sequences      = limits.max_sequences;
+  o.schedule.max_batched_tokens = limits.max_batched_tokens;
+  o.schedule.max_length         = limits.max_length;
+  if (!from.schedule.cost_model.empty()) o.cost = load_cost_model(from.schedule.cost_model);
+  o.prefix_caching = from.schedule.prefix_caching;
+  o.block_size     = checked_limit(from.block_size);
+  o.end_ids        = end_ids(files);
+  return o;
 }
 
 std::set<std::int32_t> end_ids(model_files const& files) {

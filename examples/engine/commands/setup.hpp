@@ -28,10 +28,12 @@ enum class text_use { none, wanted, needed };  // wanted: a model without a toke
 
 /// Sizes of a run, from the options and the model.
 struct run_limits {
-  int max_length         = 0;  // tokens that one request may feed
-  int max_sequences      = 0;
-  int max_batched_tokens = 0;
-  int max_rows           = 0;
+  int          max_length         = 0;  // tokens that one request may feed
+  int          max_sequences      = 0;
+  int          max_batched_tokens = 0;
+  int          max_rows           = 0;
+  int          padding_sequences  = 0;  // beside them, in fixed batches
+  std::int64_t pages              = 0;  // of the KV cache; 0: as memory allows
 };
 [[nodiscard]] run_limits limits_of(options const& from, model_config const& config, int default_sequences);
 
@@ -46,11 +48,18 @@ enum class run_as { asked, reference };
 [[nodiscard]] std::unique_ptr<decoder> open_decoder(options const& from, model_files const& files,
                                                     run_limits const& limits, run_as as = run_as::asked);
 
+/// A generator for them; the model of costs is read where --cost-model names one.
+[[nodiscard]] generator_options generator_options_of(options const& from, run_limits const& limits,
+                                                     model_files const& files);
+
 /// Ids that end a completion: those of the model's files and those of the tokenizer.
 [[nodiscard]] std::set<std::int32_t> end_ids(model_files const& files);
 
 // One per subcommand; each returns the exit status and throws `error` otherwise.
 int run_generate(options const& from);
+int run_requests(options const& from);
+int run_bench(options const& from);
+int run_simulate(options const& from);
 int run_perplexity(options const& from);
 int run_info(options const& from);
 

@@ -1,7 +1,7 @@
 #include "engine/generation/generator.hpp"
 
 #include <algorithm>
-#include <chrono>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -15,179 +15,278 @@ bool is_penalised(sampling_params const& p) {
   return p.repetition_penalty != 1.f || p.presence_penalty != 0.f || p.frequency_penalty != 0.f;
 }
 
+kv_manager_options pool_of(generator_options const& o, std::int64_t pages) {
+  kv_manager_options k;
+  k.blocks                  = static_cast<block_id>(pages) - padding_of(o).pages;
+  k.block_size              = o.block_size;
+  k.max_sequences           = o.schedule.max_sequences;
+  k.max_blocks_per_sequence = (o.schedule.max_length + o.block_size - 1) / o.block_size;
+  k.prefix_cache            = o.prefix_caching;
+  return k;
+}
+
+finish finish_of(sequence_end e) {
+  switch (e) {
+    case sequence_end::stop: return finish::stop;
+    case sequence_end::length: return finish::length;
+    case sequence_end::deadline: return finish::deadline;
+    default: return finish::cancelled;
+  }
+}
+
 }  // namespace
 
-generator::generator(decoder& model, tokenizer const* text, generator_options const& options)
-    : model_(model), text_(text), options_(options), pool_(static_cast<block_id>(model.pages())) {}
+padding_need padding_of(generator_options const& o) {
+  schedule_options const& s = o.schedule;
+  if (s.mode == batching::continuous) return {};
+  int const pieces = s.max_batched_tokens / o.block_size + 1;  // of the padding of prompts, a page each
+  int const length = (s.max_length + o.block_size - 1) / o.block_size;
+  return {pieces, length + std::max(pieces, s.max_sequences)};
+}
 
-/// Completion tokens that fit: a position is never fed past the model's length, and the last token drawn is never fed.
-std::size_t generator::room(std::size_t prompt) const {
-  return static_cast<std::size_t>(options_.max_length) + 1 - prompt;
+generator::generator(decoder& model, tokenizer const* text, generator_options const& options)
+    : model_(model),
+      text_(text),
+      options_(options),
+      pages_(pool_of(options, model.pages())),
+      plan_(options.schedule, pages_, options.cost),
+      layout_(options.block_size) {
+  for (block_id p = pages_.blocks(); p < static_cast<block_id>(model.pages()); ++p) scratch_.push_back(p);
+}
+
+double generator::now() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
 }
 
 void generator::add(request r) {
-  std::string const name = "prompt " + std::to_string(r.index);
-  if (r.prompt_ids.empty())
+  std::string const name   = "prompt " + std::to_string(r.index);
+  auto const        prompt = static_cast<std::int64_t>(r.prompt_ids.size());
+  int const         length = options_.schedule.max_length;
+  if (prompt == 0)
     throw error(
         name + ": is empty and the tokenizer adds no beginning-of-sequence token: found 0 tokens, expected at least 1");
-  if (r.prompt_ids.size() > static_cast<std::size_t>(options_.max_length))
-    throw error(name + ": is longer than the model's length: found " + std::to_string(r.prompt_ids.size()) +
-                " tokens, expected at most " + std::to_string(options_.max_length));
-  waiting_.push_back(std::move(r));
+  if (prompt > length)
+    throw error(name + ": is longer than the model's length: found " + std::to_string(prompt) +
+                " tokens, expected at most " + std::to_string(length));
+  // A position is never fed past the model's length, and the last token drawn is never fed.
+  r.max_tokens = static_cast<int>(std::clamp<std::int64_t>(r.max_tokens, 0, length + 1 - prompt));
+
+  std::uint64_t tag = tickets_.size();
+  if (free_tags_.empty()) tickets_.emplace_back();
+  else tag = free_tags_.back(), free_tags_.pop_back();
+  if (r.max_tokens == 0) {
+    empty_.push_back(tag);
+  } else {
+    schedule_request s;
+    s.tag = tag, s.prompt = r.prompt_ids, s.max_tokens = r.max_tokens, s.n = r.n;
+    s.priority = r.priority, s.tenant = r.tenant, s.salt = r.tenant, s.arrival = r.arrival, s.deadline = r.deadline;
+    if (refusal const no = plan_.submit(s); no != refusal::none) {
+      free_tags_.push_back(tag);
+      if (no == refusal::bad_count)
+        throw error(name + ": n does not fit: found " + std::to_string(r.n) + " completions, expected at most " +
+                    std::to_string(options_.schedule.max_sequences) + " (--max-num-seqs)");
+      if (no == refusal::queue_full) throw error(name + ": too many requests wait");
+      throw error(name + ": does not fit the KV cache: found " + std::to_string(prompt) + " tokens and " +
+                  std::to_string(r.n) + " x " + std::to_string(r.max_tokens) + " to draw, expected at most " +
+                  std::to_string(pages_.blocks()) + " pages of " + std::to_string(options_.block_size));
+    }
+  }
+
+  auto t = std::make_unique<ticket>();
+  for (int k = 0; k < r.n; ++k) {
+    stream s;
+    s.result.asked  = r;
+    s.result.number = k;
+    s.result.asked.sampling.seed += static_cast<std::uint64_t>(k);
+    if (text_) s.text.emplace(*text_, r.prompt_ids.back(), r.stop);
+    t->streams.push_back(std::move(s));
+  }
+  t->open       = r.n;
+  t->asked      = std::move(r);
+  tickets_[tag] = std::move(t);
+  ++open_;
 }
 
-void generator::step(std::function<void(std::size_t, std::string const&)> const& on_text,
-                     std::function<void(completion&&)> const&                    on_done) {
-  using clock      = std::chrono::steady_clock;
-  auto const began = clock::now();
-  admit();
-  bool const prefill = gather();
-  model_.forward(step_);
-  if (!step_.logit_rows.empty()) {
-    describe_draw();
+void generator::cancel(std::size_t index) {
+  for (std::uint64_t tag = 0; tag < tickets_.size(); ++tag)
+    if (tickets_[tag] && tickets_[tag]->asked.index == index) plan_.cancel(tag);
+}
+
+bool generator::step(text_sink const& on_text, done_sink const& on_done) {
+  double const began = now();
+  for (std::uint64_t const tag : std::exchange(empty_, {}))
+    for (int k = tickets_[tag]->asked.n; k-- > 0;) {
+      stream& s = tickets_[tag]->streams[static_cast<std::size_t>(tickets_[tag]->asked.n - 1 - k)];
+      end(s, finish::length, on_text);
+      deliver(tag, s, on_done);
+    }
+
+  pages_.advance(static_cast<std::uint32_t>(began * 1e3));
+  step_plan const& plan = plan_.schedule(began);
+  deliver_ended(on_text, on_done);
+  if (plan.empty()) return false;
+
+  feed(plan);
+  if (plan.draws > 0) {
+    describe_draw(plan);
     model_.draw(draw_, out_);
-    std::size_t row = 0;
-    counts_.tokens += static_cast<std::int64_t>(out_.ids.size());
-    if (!prefill) counts_.decoded += static_cast<std::int64_t>(out_.ids.size());
-    for (sequence* s : batch_)
-      if (s->drawn) accept(*s, row++, on_text);
   }
-  double const seconds = std::chrono::duration<double>(clock::now() - began).count();
-  (prefill ? counts_.prompt_seconds : counts_.seconds) += seconds;
+  bool const   prefill = static_cast<std::size_t>(plan.decodes) < plan.parts.size();
+  double const ended   = now();
+  (prefill ? counts_.prompt_seconds : counts_.seconds) += ended - began;
+  counts_.tokens += plan.draws;
+  if (!prefill) counts_.decoded += plan.draws;
+  for (auto const& part : std::span(plan.parts).subspan(static_cast<std::size_t>(plan.decodes)))
+    counts_.prompt_tokens += part.count;
 
-  for (auto& s : running_) {
-    if (!s->done) continue;
-    if (auto const freed = pool_.release(s->pages); !freed.ok()) throw error("internal: a page was freed twice");
-    on_done(std::move(s->result));
-    s.reset();
-  }
-  std::erase(running_, nullptr);
+  stops_.clear();
+  bool invalid = false;
+  for (planned const& part : plan.parts)
+    for (int k = 0; k < part.draws; ++k) {
+      stream& s = stream_of(part, k);
+      s.result.times.push_back(ended);
+      stops_.push_back(accept(s, stops_.size(), on_text) ? 1 : 0);
+      invalid = invalid || s.result.reason == finish::invalid;
+    }
+  plan_.commit(std::span(std::as_const(out_.ids)).first(stops_.size()), stops_);
+  if (invalid) pages_.flush();  // its pages are not for others
+  deliver_ended(on_text, on_done);
+  return true;
 }
 
-void generator::admit() {
-  auto const page = static_cast<std::size_t>(options_.block_size);
-  while (!waiting_.empty() && running_.size() < static_cast<std::size_t>(options_.max_sequences)) {
-    request&          r     = waiting_.front();
-    std::size_t const limit = std::min(static_cast<std::size_t>(std::max(r.max_tokens, 0)), room(r.prompt_ids.size()));
-    std::size_t const fed   = r.prompt_ids.size() + std::max<std::size_t>(limit, 1) - 1;
-    auto s = std::make_unique<sequence>(text_ ? std::optional(detokenizer(*text_, r.prompt_ids.back(), r.stop))
-                                              : std::nullopt);
-    s->pages.resize((fed + page - 1) / page);
-    if (!pool_.allocate(s->pages).ok()) {
-      if (!running_.empty()) return;
-      throw error("prompt " + std::to_string(r.index) + ": does not fit the KV cache: found " +
-                  std::to_string(s->pages.size()) + " pages, expected at most " + std::to_string(pool_.blocks()));
-    }
-    s->tokens       = r.prompt_ids;
-    s->limit        = limit;
-    s->done         = limit == 0;
-    s->result.asked = std::move(r);
-    waiting_.pop_front();
-    running_.push_back(std::move(s));
+/// Draws of one part are the completions of a prompt; a sequence that decodes has one.
+generator::stream& generator::stream_of(planned const& part, int draw) {
+  int const number = part.draws > 1 ? draw : plan_.completion(part.sequence);
+  return tickets_[plan_.tag(part.sequence)]->streams[static_cast<std::size_t>(number)];
+}
+
+/// One forward pass over the plan's tokens.
+void generator::feed(step_plan const& plan) {
+  if (!pages_.copies().empty()) {
+    model_.copy_pages(pages_.copies());
+    pages_.clear_copies();
   }
+  layout_.clear();
+  for (planned const& p : plan.parts)
+    layout_.add(plan_.tokens(p.sequence).subspan(static_cast<std::size_t>(p.first), static_cast<std::size_t>(p.count)),
+                p.first, plan_.block_table(p.sequence), p.draws);
+  if (plan.padding > 0) pad(plan);
+  model_.forward(layout_.step());
 }
 
-/// The next tokens of the running sequences into step_, decodes first; whether a prompt is among them.
-bool generator::gather() {
-  step_.clear();
-  step_.query_start.push_back(0);
-  auto const page    = static_cast<std::size_t>(options_.block_size);
-  bool       prefill = false;
-  auto const feed    = [&](sequence& s, std::size_t count) {
-    for (std::size_t i = s.fed; i < s.fed + count; ++i) {
-      step_.ids.push_back(s.tokens[i]);
-      step_.positions.push_back(static_cast<std::int32_t>(i));
-      step_.slots.push_back(std::int64_t{s.pages[i / page]} * options_.block_size +
-                               static_cast<std::int64_t>(i % page));
-    }
-    s.fed += count;
-    s.drawn = s.fed == s.tokens.size();
-    if (s.drawn) step_.logit_rows.push_back(static_cast<std::int32_t>(step_.ids.size()) - 1);
-    step_.query_start.push_back(static_cast<std::int32_t>(step_.ids.size()));
-    step_.kv_length.push_back(static_cast<std::int32_t>(s.fed));
-    step_.max_pages = std::max(step_.max_pages, static_cast<std::int32_t>((s.fed + page - 1) / page));
-  };
-  batch_.clear();
-  for (bool const prompts : {false, true})
-    for (auto& s : running_) {
-      std::size_t const pending = s->tokens.size() - s->fed;
-      if (s->done || pending == 0 || (pending > 1 || s->fed == 0) != prompts) continue;
-      std::size_t const budget = static_cast<std::size_t>(options_.max_batched_tokens) - step_.ids.size();
-      if (budget == 0) continue;
-      std::size_t const count = std::min(pending, budget);
-      if (prompts) prefill = true, counts_.prompt_tokens += static_cast<std::int64_t>(count);
-      feed(*s, count);
-      batch_.push_back(s.get());
-    }
-  for (sequence const* s : batch_)
-    for (std::int32_t p = 0; p < step_.max_pages; ++p)
-      step_.block_table.push_back(static_cast<std::size_t>(p) < s->pages.size() ? s->pages[static_cast<std::size_t>(p)]
-                                                                                : no_block);
-  return prefill;
+/// Fixed batches pay for their padding. Beside decodes it is rows as deep as the deepest, which share the pages that they read
+/// and write one of their own; beside prompts it is loose tokens.
+void generator::pad(step_plan const& plan) {
+  auto const whole =
+      static_cast<std::size_t>((options_.schedule.max_length + options_.block_size - 1) / options_.block_size);
+  std::span<block_id const> const shared = std::span(std::as_const(scratch_)).first(whole);
+  std::span<block_id const>       own    = std::span(std::as_const(scratch_)).subspan(whole);
+  padding_.assign(static_cast<std::size_t>(options_.block_size), 0);
+  std::span<std::int32_t const> const ids = padding_;
+  if (plan.decodes == 0) {
+    for (int left = plan.padding; left > 0; left -= options_.block_size, own = own.subspan(1))
+      layout_.add(ids.first(static_cast<std::size_t>(std::min(left, options_.block_size))), 0, own.first(1), 0);
+    return;
+  }
+  std::int32_t deepest = 0;
+  for (planned const& p : plan.parts) deepest = std::max(deepest, p.first);
+  auto const pages = static_cast<std::size_t>(deepest / options_.block_size + 1);
+  padding_table_.clear();
+  for (int i = 0; i < plan.padding; ++i) {
+    padding_table_.insert(padding_table_.end(), shared.begin(), shared.begin() + static_cast<std::ptrdiff_t>(pages));
+    padding_table_.back() = own[static_cast<std::size_t>(i)];
+  }
+  for (int i = 0; i < plan.padding; ++i)
+    layout_.add(ids.first(1), deepest, std::span(padding_table_).subspan(static_cast<std::size_t>(i) * pages, pages),
+                1);
 }
 
-void generator::describe_draw() {
+void generator::describe_draw(step_plan const& plan) {
   draw_.clear();
   bool penalties = false, bias = false;
-  for (sequence const* s : batch_) {
-    if (!s->drawn) continue;
-    request const& r = s->result.asked;
-    draw_.params.push_back(r.sampling);
-    draw_.params.back().position = s->result.ids.size();
-    draw_.top_logprobs           = std::max(draw_.top_logprobs, r.logprobs);
-    penalties                    = penalties || is_penalised(r.sampling);
-    bias                         = bias || !r.logit_bias.empty();
-  }
+  for (planned const& part : plan.parts)
+    for (int k = 0; k < part.draws; ++k) {
+      completion const& c = stream_of(part, k).result;
+      draw_.params.push_back(c.asked.sampling);
+      draw_.params.back().position = c.ids.size();
+      draw_.top_logprobs           = std::max(draw_.top_logprobs, c.asked.logprobs);
+      penalties                    = penalties || is_penalised(c.asked.sampling);
+      bias                         = bias || !c.asked.logit_bias.empty();
+    }
   if (penalties) draw_.history_start.push_back(0);
   if (bias) draw_.bias_start.push_back(0);
-  for (sequence const* s : batch_) {
-    if (!s->drawn) continue;
-    request const& r = s->result.asked;
-    if (penalties) {
-      if (is_penalised(r.sampling)) draw_.history.insert(draw_.history.end(), s->tokens.begin(), s->tokens.end());
-      draw_.history_start.push_back(static_cast<std::int32_t>(draw_.history.size()));
-      draw_.prompt_length.push_back(is_penalised(r.sampling) ? static_cast<std::int32_t>(r.prompt_ids.size()) : 0);
+  if (!penalties && !bias) return;
+  for (planned const& part : plan.parts)
+    for (int k = 0; k < part.draws; ++k) {
+      request const& r = stream_of(part, k).result.asked;
+      if (penalties) {
+        bool const seen = is_penalised(r.sampling);
+        if (auto const tokens = plan_.tokens(part.sequence); seen)
+          draw_.history.insert(draw_.history.end(), tokens.begin(), tokens.end());
+        draw_.history_start.push_back(static_cast<std::int32_t>(draw_.history.size()));
+        draw_.prompt_length.push_back(seen ? static_cast<std::int32_t>(r.prompt_ids.size()) : 0);
+      }
+      if (bias) {
+        for (auto const& [id, value] : r.logit_bias) draw_.bias_ids.push_back(id), draw_.bias_values.push_back(value);
+        draw_.bias_start.push_back(static_cast<std::int32_t>(draw_.bias_ids.size()));
+      }
     }
-    if (bias) {
-      for (auto const& [id, value] : r.logit_bias) draw_.bias_ids.push_back(id), draw_.bias_values.push_back(value);
-      draw_.bias_start.push_back(static_cast<std::int32_t>(draw_.bias_ids.size()));
-    }
-  }
 }
 
-void generator::accept(sequence& s, std::size_t row,
-                       std::function<void(std::size_t, std::string const&)> const& on_text) {
+/// Takes the id drawn for `row`; whether the completion ends with it.
+bool generator::accept(stream& s, std::size_t row, text_sink const& on_text) {
   completion&        result = s.result;
   std::int32_t const id     = out_.ids[row];
+  if (!std::isfinite(out_.logprobs[row])) {
+    end(s, finish::invalid, on_text);
+    return true;
+  }
   if (!result.asked.ignore_eos && options_.end_ids.contains(id)) {
-    result.reason = finish::stop;
-    s.done        = true;
-  } else {
-    s.tokens.push_back(id);
-    result.ids.push_back(id);
-    if (result.asked.logprobs > 0) {
-      token_logprob t{id, out_.logprobs[row], {}};
-      auto const    first = row * static_cast<std::size_t>(draw_.top_logprobs);
-      for (std::size_t k = first; k < first + static_cast<std::size_t>(result.asked.logprobs); ++k)
-        t.top.emplace_back(out_.top_ids[k], out_.top_logprobs[k]);
-      result.logprobs.push_back(std::move(t));
-    }
-    std::string const piece = s.stream ? s.stream->feed(id) : std::string();
-    result.text += piece;
-    if (!piece.empty()) on_text(result.asked.index, piece);
-    if (s.stream && s.stream->stopped()) {
-      result.reason = finish::stop;
-      s.done        = true;
-    } else if (result.ids.size() == s.limit) {
-      result.reason = finish::length;
-      s.done        = true;
-    }
+    end(s, finish::stop, on_text);
+    return true;
   }
-  if (s.done && s.stream) {
-    std::string const rest = s.stream->finish();
-    result.text += rest;
-    if (!rest.empty()) on_text(result.asked.index, rest);
+  result.ids.push_back(id);
+  if (result.asked.logprobs > 0) {
+    token_logprob t{id, out_.logprobs[row], {}};
+    auto const    first = row * static_cast<std::size_t>(draw_.top_logprobs);
+    for (std::size_t k = first; k < first + static_cast<std::size_t>(result.asked.logprobs); ++k)
+      t.top.emplace_back(out_.top_ids[k], out_.top_logprobs[k]);
+    result.logprobs.push_back(std::move(t));
   }
+  std::string const piece = s.text ? s.text->feed(id) : std::string();
+  result.text += piece;
+  if (!piece.empty()) on_text(result.asked.index, piece);
+  bool const stopped = s.text && s.text->stopped();
+  if (stopped) end(s, finish::stop, on_text);
+  else if (result.ids.size() == static_cast<std::size_t>(result.asked.max_tokens)) end(s, finish::length, on_text);
+  return stopped;
+}
+
+void generator::end(stream& s, finish reason, text_sink const& on_text) {
+  if (s.done) return;
+  s.done                 = true;
+  s.result.reason        = reason;
+  std::string const rest = s.text ? s.text->finish() : std::string();
+  s.result.text += rest;
+  if (!rest.empty()) on_text(s.result.asked.index, rest);
+}
+
+void generator::deliver(std::uint64_t tag, stream& s, done_sink const& on_done) {
+  ticket& t = *tickets_[tag];
+  on_done(std::move(s.result));
+  if (--t.open > 0) return;
+  tickets_[tag].reset();
+  free_tags_.push_back(tag);
+  --open_;
+}
+
+void generator::deliver_ended(text_sink const& on_text, done_sink const& on_done) {
+  for (ended_sequence const& e : plan_.ended()) {
+    stream& s = tickets_[e.tag]->streams[static_cast<std::size_t>(e.completion)];
+    end(s, finish_of(e.reason), on_text);
+    deliver(e.tag, s, on_done);
+  }
+  plan_.clear_ended();
 }
 
 }  // namespace tenon::engine

@@ -1,33 +1,41 @@
 #pragma once
-//  Requests through a decoder: admit, prefill in chunks, decode together, draw, stop.
-//
-//  A request is admitted when the KV pages for all that it may become are free, so none is ever interrupted.
-#include <tenon/kv/block_pool.hpp>
+//  Requests through a decoder: the scheduler says which tokens, the manager which pages, the decoder computes, ids are drawn.
+#include <tenon/kv/kv_manager.hpp>
 
+#include <chrono>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "engine/generation/request.hpp"
+#include "engine/generation/step_layout.hpp"
 #include "engine/model/decoder.hpp"
+#include "engine/schedule/cost_model.hpp"
+#include "engine/schedule/schedule_options.hpp"
+#include "engine/schedule/scheduler.hpp"
 #include "engine/text/detokenizer.hpp"
 #include "engine/text/tokenizer.hpp"
 
 namespace tenon::engine {
 
 struct generator_options {
-  int                    max_length         = 0;   // tokens that a request may feed
-  int                    max_sequences      = 64;  // requests that run together
-  int                    max_batched_tokens = 512;
-  int                    block_size         = 16;
-  std::set<std::int32_t> end_ids;  // a drawn id of these ends the request
+  schedule_options       schedule;
+  cost_model             cost;  // of a step: what schedule.itl_target is kept by
+  int                    block_size     = 16;
+  bool                   prefix_caching = true;
+  std::set<std::int32_t> end_ids;  // a drawn id of these ends the completion
 };
+
+/// What a decoder has beside max_sequences sequences and the pages for them: fixed batches feed padding.
+struct padding_need {
+  int sequences = 0;
+  int pages     = 0;
+};
+[[nodiscard]] padding_need padding_of(generator_options const& o);
 
 struct generation_counts {
   std::int64_t prompt_tokens  = 0;  // fed
@@ -39,53 +47,77 @@ struct generation_counts {
 
 class generator {
  public:
+  using text_sink = std::function<void(std::size_t index, std::string const& piece)>;
+  using done_sink = std::function<void(completion&&)>;
+
   /// `text` may be null: completions are then ids without text.
   generator(decoder& model, tokenizer const* text, generator_options const& options);
 
   /// Throws `error` where the request can never run.
   void add(request r);
-  bool idle() const { return waiting_.empty() && running_.empty(); }
-  bool wants_more() const { return waiting_.size() < static_cast<std::size_t>(options_.max_sequences); }
+  /// Every completion of the request with this index ends (`cancelled`) in the next step.
+  void cancel(std::size_t index);
 
-  /// One step of the model. `on_text(index, piece)` gets completed text as it comes, `on_done` a finished request.
-  void step(std::function<void(std::size_t, std::string const&)> const& on_text,
-            std::function<void(completion&&)> const&                    on_done);
+  bool idle() const { return open_ == 0; }
+  bool wants_more() const { return plan_.counts().waiting < options_.schedule.max_sequences; }
+
+  /// One step of the model; false where nothing could run before next_event(). `on_text(index, piece)` gets completed text as
+  /// it comes, `on_done` a finished completion.
+  bool step(text_sink const& on_text, done_sink const& on_done);
+
+  /// The monotonic clock of arrivals, deadlines and times of tokens: seconds since construction.
+  double now() const;
+  /// When a step can do something again though none could now; infinity: after the next add().
+  double next_event() const { return plan_.next_event(now()); }
 
   generation_counts const& counts() const { return counts_; }
+  schedule_counts const&   scheduled() const { return plan_.counts(); }
+  kv_manager<> const&      pages() const { return pages_; }
 
  private:
-  struct sequence {
-    explicit sequence(std::optional<detokenizer> d) : stream(std::move(d)) {}
-
+  /// One completion of a request.
+  struct stream {
     completion                 result;
-    std::vector<std::int32_t>  tokens;   // prompt and completion
-    std::size_t                fed = 0;  // tokens whose keys are in the cache
-    std::vector<block_id>      pages;
-    std::size_t                limit = 0;      // completion tokens
-    std::optional<detokenizer> stream;         // none: the completion is ids alone
-    bool                       drawn = false;  // has a logit row in its last step
-    bool                       done  = false;
+    std::optional<detokenizer> text;  // none: ids alone
+    bool                       done = false;
+  };
+  /// A request that waits or runs; its tag at the scheduler is its place in tickets_.
+  struct ticket {
+    request             asked;
+    std::vector<stream> streams;  // (n)
+    int                 open = 0;
   };
 
-  void        admit();
-  bool        gather();
-  void        describe_draw();
-  void        accept(sequence& s, std::size_t row, std::function<void(std::size_t, std::string const&)> const& on_text);
-  std::size_t room(std::size_t prompt) const;
+  void    feed(step_plan const& plan);
+  void    pad(step_plan const& plan);
+  void    describe_draw(step_plan const& plan);
+  bool    accept(stream& s, std::size_t row, text_sink const& on_text);
+  void    end(stream& s, finish reason, text_sink const& on_text);
+  void    deliver(std::uint64_t tag, stream& s, done_sink const& on_done);
+  void    deliver_ended(text_sink const& on_text, done_sink const& on_done);
+  stream& stream_of(planned const& part, int draw);
 
-  decoder&                               model_;
-  tokenizer const*                       text_;
-  generator_options                      options_;
-  block_pool                             pool_;
-  std::deque<request>                    waiting_;
-  std::vector<std::unique_ptr<sequence>> running_;
-  generation_counts                      counts_;
+  decoder&                             model_;
+  tokenizer const*                     text_;
+  generator_options                    options_;
+  kv_manager<>                         pages_;
+  scheduler                            plan_;
+  std::vector<block_id>                scratch_;  // pages that padding is written to
+  std::vector<std::unique_ptr<ticket>> tickets_;
+  std::vector<std::uint64_t>           free_tags_;
+  std::vector<std::uint64_t>           empty_;  // requests of no tokens: done before they begin
+  int                                  open_ = 0;
+  generation_counts                    counts_;
+
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 
   // Reused from step to step.
-  std::vector<sequence*> batch_;  // the sequences of this step, in the order of its rows
-  step_batch             step_;
-  draw_batch             draw_;
-  drawn                  out_;
+  step_layout               layout_;
+  draw_batch                draw_;
+  drawn                     out_;
+  std::vector<std::int32_t> padding_;
+  std::vector<block_id>     padding_table_;
+  std::vector<std::uint8_t> stops_;
 };
 
 }  // namespace tenon::engine

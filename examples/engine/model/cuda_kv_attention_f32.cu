@@ -3,5 +3,8 @@
 namespace tenon::engine::inline TENON_TARGET {
 
 TENON_ENGINE_KV_NUMBERS(float)
+TENON_ENGINE_KV_COPIES(float)
+TENON_ENGINE_KV_COPIES(bf16)
+TENON_ENGINE_KV_COPIES(f16)
 
 }  // namespace tenon::engine::inline TENON_TARGET

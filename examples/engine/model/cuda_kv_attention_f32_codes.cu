@@ -3,5 +3,8 @@
 namespace tenon::engine::inline TENON_TARGET {
 
 TENON_ENGINE_KV_CODES(float)
+TENON_ENGINE_KV_COPIES(kv_fp8)
+TENON_ENGINE_KV_COPIES(kv_int8)
+TENON_ENGINE_KV_COPIES(kv_int4)
 
 }  // namespace tenon::engine::inline TENON_TARGET

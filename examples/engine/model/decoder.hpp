@@ -1,11 +1,13 @@
 #pragma once
 //  A decoder-only transformer on one device: what the generation loop and the scorers see of it.
+#include <tenon/kv/block_copy.hpp>
 #include <tenon/sampling/sampling_params.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -84,6 +86,9 @@ class decoder {
 
   /// KV pages that the cache holds.
   virtual std::int64_t pages() const = 0;
+  /// Copies the first tokens of pages to other pages, one copy after the other, in the cache of every layer. Before forward()
+  /// of the step that reads or writes them.
+  virtual void copy_pages(std::span<block_copy const> copies) = 0;
   /// Runs the batch; the logits of batch.logit_rows stay on the device until the next step.
   virtual void forward(step_batch const& batch) = 0;
   /// The last step's logits, (rows, vocabulary).

@@ -22,6 +22,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,24 @@ class device_decoder final : public decoder {
   }
 
   std::int64_t pages() const override { return pages_; }
+
+  void copy_pages(std::span<block_copy const> copies) override {
+    while (!copies.empty()) {  // those of one launch are made at once
+      auto const together = copies.first(independent_copies(copies));
+      copy_entries_.clear();
+      for (block_copy const& c : together) {
+        if (c.from < 0 || c.from >= pages_ || c.to < 0 || c.to >= pages_ || c.tokens > options_.block_size)
+          throw error("internal: a copy of pages that the cache does not have");
+        copy_entries_.insert(copy_entries_.end(), {c.from, c.to, c.tokens});
+      }
+      grow(copies_, copy_entries_);
+      for (std::size_t i = 0; i < weights_.layers.size(); ++i)
+        if (weights_.layers[i].shape.heads > 0)
+          throw_if(copy_tokens(context_, cache_[i].memory(),
+                               std::as_const(copies_).view(static_cast<index_t>(together.size()), index_t{3})));
+      copies = copies.subspan(together.size());
+    }
+  }
 
   void forward(step_batch const& batch) override {
     upload(batch);
@@ -354,6 +373,10 @@ class device_decoder final : public decoder {
   int                 table_width_ = 0, longest_query_ = 0, longest_kv_ = 0;
   array<std::int32_t> ids_, positions_, query_start_, kv_length_, block_table_, logit_rows_;
   array<std::int64_t> slots_;
+
+  // Copies of pages before this step.
+  std::vector<std::int32_t> copy_entries_;
+  array<std::int32_t>       copies_;  // (copies, 3)
 
   // Activations.
   array<T>     x_, h_;     // (tokens, hidden)

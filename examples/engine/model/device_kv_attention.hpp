@@ -1,6 +1,7 @@
 #pragma once
 //  The definitions of model/kv_attention.hpp, included once for each target and group of number formats.
 #include <tenon/attention/paged_attention.hpp>
+#include <tenon/kv/copy_pages.hpp>
 #include <tenon/kv/paged_kv.hpp>
 #include <tenon/kv/rope_kv_append.hpp>
 #include <tenon/op/logits.hpp>
@@ -49,6 +50,11 @@ status attend_over(context const& where, kv_memory const& cache, queries<T> cons
   return a.soft_cap > 0 ? run(soft_cap{a.soft_cap}) : run(scaled_logits{});
 }
 
+template <class E>
+status copy_tokens_of(context const& where, kv_memory const& cache, tensor_view<std::int32_t const, 2> copies) {
+  return copy_pages(where, detail::cache_at<E>(cache), copies);
+}
+
 /// Everything for one number format of the decoder and one of the cache.
 #define TENON_ENGINE_KV_ATTENTION(T, E)                                                    \
   template status append_as<T, E>(context const&, kv_memory const&, new_tokens<T> const&); \
@@ -63,5 +69,9 @@ status attend_over(context const& where, kv_memory const& cache, queries<T> cons
   TENON_ENGINE_KV_ATTENTION(T, kv_fp8)  \
   TENON_ENGINE_KV_ATTENTION(T, kv_int8) \
   TENON_ENGINE_KV_ATTENTION(T, kv_int4)
+
+/// What has nothing to do with the decoder's number format, once for each of the cache.
+#define TENON_ENGINE_KV_COPIES(E) \
+  template status copy_tokens_of<E>(context const&, kv_memory const&, tensor_view<std::int32_t const, 2>);
 
 }  // namespace tenon::engine::inline TENON_TARGET

@@ -52,6 +52,10 @@ status append_as(context const& where, kv_memory const& cache, new_tokens<T> con
 template <class T, class E>
 status attend_over(context const& where, kv_memory const& cache, queries<T> const& asked);
 
+/// Copies the first tokens of pages of a cache of E to other pages. copies (copies, 3): from, to, tokens; independent_copies.
+template <class E>
+status copy_tokens_of(context const& where, kv_memory const& cache, tensor_view<std::int32_t const, 2> copies);
+
 template <class T>
 status append(context const& where, kv_memory const& cache, new_tokens<T> const& tokens) {
   return visit_kv_format(cache.format, [&]<class E>() { return append_as<T, E>(where, cache, tokens); });
@@ -59,6 +63,9 @@ status append(context const& where, kv_memory const& cache, new_tokens<T> const&
 template <class T>
 status attend(context const& where, kv_memory const& cache, queries<T> const& asked) {
   return visit_kv_format(cache.format, [&]<class E>() { return attend_over<T, E>(where, cache, asked); });
+}
+inline status copy_tokens(context const& where, kv_memory const& cache, tensor_view<std::int32_t const, 2> copies) {
+  return visit_kv_format(cache.format, [&]<class E>() { return copy_tokens_of<E>(where, cache, copies); });
 }
 
 }  // namespace tenon::engine::inline TENON_TARGET

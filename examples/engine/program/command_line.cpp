@@ -2,54 +2,16 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <cmath>
+#include <span>
 #include <tenon/version.hpp>
 
 #include "engine/error.hpp"
+#include "engine/program/option_set.hpp"
 #include "engine/program/sampling_fields.hpp"
 
 namespace tenon::engine {
 namespace {
-
-[[noreturn]] void misuse(std::string_view subject, std::string_view what, std::string_view found,
-                         std::string_view expected) {
-  throw usage_error(wrong(subject, what, found, expected).what());
-}
-
-template <class T>
-bool parse_whole(std::string_view text, T& value) {
-  auto const [end, e] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return e == std::errc{} && end == text.data() + text.size();
-}
-
-std::string plain(double v) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, v).ptr};
-}
-
-std::int64_t parse_integer(std::string const& name, std::string const& text, std::int64_t low, std::int64_t high) {
-  std::int64_t value = 0;
-  if (!parse_whole(text, value) || value < low || value > high)
-    misuse(name, "is no such number", in_quotes(text),
-           "an integer from " + std::to_string(low) + " to " + std::to_string(high));
-  return value;
-}
-
-double parse_number(std::string const& name, std::string const& text, double low, double high, bool above) {
-  double value = 0;
-  if (!parse_whole(text, value) || !(value >= low && value <= high) || (above && value == low))
-    misuse(name, "is no such number", in_quotes(text),
-           above ? "a number above " + plain(low) + ", at most " + plain(high)
-                 : "a number from " + plain(low) + " to " + plain(high));
-  return value;
-}
-
-template <class T>
-struct choice {
-  char const* word;
-  T           value;
-};
 
 constexpr choice<device_choice> devices[] = {
     {"auto", device_choice::automatic}, {"cuda", device_choice::cuda}, {"host", device_choice::host}};
@@ -69,53 +31,6 @@ constexpr choice<token_output>    token_outputs[] = {{"ids", token_output::ids},
                                                      {"json", token_output::json}};
 constexpr choice<token_output>    text_outputs[]  = {{"text", token_output::ids}, {"json", token_output::json}};
 constexpr choice<bool>            switches[]      = {{"on", true}, {"off", false}};
-
-/// One subcommand's options. Values are parsed here, not by CLI11, so that messages have one form and texts stay as given.
-class option_set {
- public:
-  explicit option_set(CLI::App* app) : app_(app) {}
-
-  CLI::Option* value(std::string const& names, char const* type, std::string const& help,
-                     std::function<void(std::string const& name, std::string const& text)> take) {
-    std::string const name = names.substr(0, names.find(','));
-    auto* const       o    = app_->add_option(
-                 names,
-                 [name, take = std::move(take)](CLI::results_t const& given) {
-          for (auto const& text : given) take(name, text);
-          return true;
-        },
-                 help);
-    return o->type_name(type)->allow_extra_args(false);
-  }
-  void text(std::string const& names, char const* type, std::string const& help, std::string& to) {
-    value(names, type, help, [&to](std::string const& name, std::string const& given) {
-      if (given.empty()) misuse(name, "is empty", "\"\"", "a value");
-      to = given;
-    });
-  }
-  template <class T>
-  void integer(std::string const& names, std::string const& help, T& to, std::int64_t low, std::int64_t high,
-               char const* shown = "") {
-    value(names, "N", help, [&to, low, high](std::string const& name, std::string const& given) {
-      to = parse_integer(name, given, low, high);
-    })->default_str(shown);
-  }
-  template <class To, class T, std::size_t N>
-  void one_of(std::string const& names, std::string const& help, To& to, choice<T> const (&choices)[N]) {
-    std::string words;
-    for (auto const& c : choices) words.append(words.empty() ? "" : "|").append(c.word);
-    value(names, "", help, [&to, &choices, words](std::string const& name, std::string const& given) {
-      auto const at =
-          std::find_if(std::begin(choices), std::end(choices), [&](auto const& c) { return given == c.word; });
-      if (at == std::end(choices)) misuse(name, "unknown choice", in_quotes(given), words);
-      to = at->value;
-    })->type_name(words);
-  }
-  void flag(std::string const& names, std::string const& help, bool& to) { app_->add_flag(names, to, help); }
-
- private:
-  CLI::App* app_;
-};
 
 void add_tokenizer(option_set& set, options& o) {
   set.text("--model,-m", "DIR", "model directory: config.json, *.safetensors, tokenizer files", o.model);
@@ -158,19 +73,19 @@ std::string option_name(char const* field) {
   return name;
 }
 
-void add_generate(option_set& set, options& o) {
-  auto const append_text = [](std::vector<std::string>& to) {
-    return [&to](std::string const&, std::string const& given) { to.push_back(given); };
-  };
-  set.value("--prompt,-p", "TEXT", "a prompt; repeat it for more", append_text(o.prompts))
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+void add_prompts(option_set& set, options& o) {
+  set.values("--prompt,-p", "TEXT", "a prompt; repeat it for more",
+             [&o](std::string const&, std::string const& given) { o.prompts.push_back(given); });
   set.text("--prompts", "FILE", "JSON lines {\"prompt\": \"...\"} or {\"prompt_ids\": [...]}; - reads standard input",
            o.prompts_file);
+}
+
+void add_sampling(option_set& set, options& o) {
   auto& s = o.sampling;
   for (auto const& f : integer_fields) {
     std::string const names =
         option_name(f.name) + (f.value == &sampling_options::max_tokens ? ",--max-new-tokens,-n" : "");
-    set.integer(names, f.help, s.*f.value, f.low, f.high, std::to_string(s.*f.value).c_str());
+    set.integer(names, f.help, s.*f.value, f.low, f.high, std::to_string(s.*f.value));
   }
   for (auto const& f : number_fields)
     set.value(option_name(f.name), "X", f.help,
@@ -178,23 +93,21 @@ void add_generate(option_set& set, options& o) {
                 s.*f.value = parse_number(name, given, f.low, f.high, f.above);
               })
         ->default_str(plain(s.*f.value));
-  set.value("--logit-bias", "ID:VALUE", "adds VALUE to the token's logit; repeat it for more",
-            [&s](std::string const& name, std::string const& given) {
-              auto const   colon = given.find(':');
-              std::int32_t id    = -1;
-              double       bias  = 0;
-              if (colon == std::string::npos || !parse_whole(std::string_view(given).substr(0, colon), id) || id < 0 ||
-                  !parse_whole(std::string_view(given).substr(colon + 1), bias) || !(std::fabs(bias) <= largest_bias))
-                misuse(name, "is no bias", in_quotes(given), "ID:VALUE, a token id and a number");
-              s.logit_bias.emplace_back(id, static_cast<float>(bias));
-            })
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  set.value("--stop", "TEXT", "ends the completion before this text; repeat it for more",
-            [&s](std::string const& name, std::string const& given) {
-              if (given.empty()) misuse(name, "is empty", "\"\"", "a text");
-              s.stop.push_back(given);
-            })
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  set.values("--logit-bias", "ID:VALUE", "adds VALUE to the token's logit; repeat it for more",
+             [&s](std::string const& name, std::string const& given) {
+               auto const   colon = given.find(':');
+               std::int32_t id    = -1;
+               double       bias  = 0;
+               if (colon == std::string::npos || !parse_whole(std::string_view(given).substr(0, colon), id) || id < 0 ||
+                   !parse_whole(std::string_view(given).substr(colon + 1), bias) || !(std::fabs(bias) <= largest_bias))
+                 misuse(name, "is no bias", in_quotes(given), "ID:VALUE, a token id and a number");
+               s.logit_bias.emplace_back(id, static_cast<float>(bias));
+             });
+  set.values("--stop", "TEXT", "ends the completion before this text; repeat it for more",
+             [&s](std::string const& name, std::string const& given) {
+               if (given.empty()) misuse(name, "is empty", "\"\"", "a text");
+               s.stop.push_back(given);
+             });
   set.flag("--ignore-eos", "do not end at the model's end tokens", s.ignore_eos);
 }
 
@@ -219,6 +132,9 @@ void check(options& o) {
       check_model(o);
       one_of_two("--prompt", !o.prompts.empty(), "--prompts", !o.prompts_file.empty());
       break;
+    case command::run: check_model(o), check_run(o); break;
+    case command::bench: check_model(o); break;
+    case command::simulate: check_simulate(o); break;
     case command::perplexity:
       check_model(o);
       one_of_two("--text", !o.text_file.empty(), "--ids", !o.ids_file.empty());
@@ -233,6 +149,36 @@ void check(options& o) {
   }
 }
 
+struct description {
+  command     what;
+  char const *name, *help, *example;
+};
+constexpr description descriptions[] = {
+    {command::generate, "generate", "complete prompts",
+     "tenon generate --model DIR --prompt \"Once upon a time\" --max-tokens 64 --seed 1"},
+    {command::run, "run", "serve a file of requests as they arrive, and time it",
+     "tenon run --model DIR --requests requests.jsonl --output json"},
+    {command::bench, "bench", "measure prefill and decode", "tenon bench --model DIR -p 512 -n 128 -b 1,8,32"},
+    {command::simulate, "simulate", "run the scheduler against a model of costs",
+     "tenon simulate --trace conversation.csv --cost-model bench.json"},
+    {command::perplexity, "perplexity", "score a text", "tenon perplexity --model DIR --text book.txt --output json"},
+    {command::info, "info", "describe a model", "tenon info --model DIR"},
+    {command::tokenize, "tokenize", "text to token ids", "tenon tokenize --model DIR --text \"Once upon a time\""},
+    {command::detokenize, "detokenize", "token ids to text",
+     "tenon detokenize --model DIR --text \"0 722 454 261 484\""}};
+
+std::string names_of(std::span<description const> all) {
+  std::string names;
+  for (auto const& d : all) names.append(names.empty() ? "" : ", ").append(d.name);
+  return names;
+}
+
+struct subcommand {
+  command    what;
+  CLI::App*  app;
+  option_set set;
+};
+
 }  // namespace
 
 options parse(int argc, char const* const* argv) {
@@ -246,25 +192,23 @@ options parse(int argc, char const* const* argv) {
       "Each subcommand has --help with an example.\nExample:\n  tenon generate --model DIR --prompt \"Once upon a "
       "time\"");
 
-  auto const add = [&](char const* name, char const* help, char const* example) {
+  std::vector<subcommand> subcommands;
+  for (auto const& [what, name, help, example] : descriptions) {
     auto* const sub = app.add_subcommand(name, help);
     sub->footer(std::string("Example:\n  ") + example);
-    return sub;
+    subcommands.push_back({what, sub, option_set(sub)});
+  }
+  auto const set_of = [&](command what) -> option_set& {
+    return std::find_if(subcommands.begin(), subcommands.end(), [&](auto const& s) { return s.what == what; })->set;
   };
-  auto* const generate = add("generate", "complete prompts",
-                             "tenon generate --model DIR --prompt \"Once upon a time\" --max-tokens 64 --seed 1");
-  auto* const perplexity =
-      add("perplexity", "score a text", "tenon perplexity --model DIR --text book.txt --output json");
-  auto* const info     = add("info", "describe a model", "tenon info --model DIR");
-  auto* const tokenize = add("tokenize", "text to token ids", "tenon tokenize --model DIR --text \"Once upon a time\"");
-  auto* const detokenize =
-      add("detokenize", "token ids to text", "tenon detokenize --model DIR --text \"0 722 454 261 484\"");
-
-  option_set generate_set(generate), perplexity_set(perplexity), info_set(info), tokenize_set(tokenize),
-      detokenize_set(detokenize);
-  add_common(generate_set, o), add_common(perplexity_set, o), add_common(info_set, o);
-  add_tokenizer(tokenize_set, o), add_tokenizer(detokenize_set, o);
-  add_generate(generate_set, o);
+  for (command const c : {command::generate, command::run, command::bench, command::perplexity, command::info})
+    add_common(set_of(c), o);
+  add_prompts(set_of(command::generate), o);
+  for (command const c : {command::generate, command::run}) add_sampling(set_of(c), o);
+  add_run(set_of(command::run), o), add_schedule(set_of(command::run), o.schedule);
+  add_bench(set_of(command::bench), o);
+  add_simulate(set_of(command::simulate), o);
+  option_set& perplexity_set = set_of(command::perplexity);
   perplexity_set.text("--text", "FILE", "the text to score", o.text_file);
   perplexity_set.text("--ids", "FILE", "JSON with per_text[].ids, each text scored alone from its first token",
                       o.ids_file);
@@ -275,8 +219,10 @@ options parse(int argc, char const* const* argv) {
                        });
   perplexity_set.text("--dump-logits", "FILE.npy", "write the logits, float32 (scored positions, vocabulary)",
                       o.dump_logits);
-  for (auto* set : {&tokenize_set, &detokenize_set}) {
-    bool const ids = set == &detokenize_set;
+  for (command const c : {command::tokenize, command::detokenize}) {
+    bool const  ids = c == command::detokenize;
+    auto* const set = &set_of(c);
+    add_tokenizer(*set, o);
     set->value("--text", "TEXT", ids ? "the ids (default: standard input)" : "the text (default: standard input)",
                [&o](std::string const&, std::string const& given) { o.text = given; });
     set->value("--file", "FILE", ids ? "a file of ids" : "a file of text",
@@ -286,14 +232,14 @@ options parse(int argc, char const* const* argv) {
                   : "add no beginning or end token; control tokens in the text are text",
               o.no_special);
   }
-  tokenize_set.one_of("--output", "form of the result", o.tokens_output, token_outputs);
-  detokenize_set.one_of("--output", "form of the result", o.tokens_output, text_outputs);
+  set_of(command::tokenize).one_of("--output", "form of the result", o.tokens_output, token_outputs);
+  set_of(command::detokenize).one_of("--output", "form of the result", o.tokens_output, text_outputs);
 
   // CLI11 takes the next argument for the value of `--prompt=`: hand it the empty one.
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   CLI::App const*          sub = nullptr;
-  for (auto const* one : {generate, perplexity, info, tokenize, detokenize})
-    if (!arguments.empty() && one->get_name() == arguments.front()) sub = one;
+  for (auto const& one : subcommands)
+    if (!arguments.empty() && one.app->get_name() == arguments.front()) sub = one.app;
   for (std::size_t i = 1; sub != nullptr && i < arguments.size(); ++i)
     if (arguments[i].starts_with("--") && arguments[i].find('=') + 1 == arguments[i].size() &&
         sub->get_option_no_throw(arguments[i].substr(0, arguments[i].size() - 1)) != nullptr) {
@@ -314,7 +260,7 @@ options parse(int argc, char const* const* argv) {
       misuse(one_line(given), "unknown argument", in_quotes(given),
              "an option of `tenon " + app.get_subcommands().front()->get_name() + " --help`");
     misuse(one_line(given), given.starts_with('-') ? "unknown argument" : "unknown subcommand", in_quotes(given),
-           "one of generate, perplexity, info, tokenize, detokenize");
+           "one of " + names_of(descriptions));
   } catch (CLI::ParseError const& e) {
     // What is left is the number of values: none where one is needed, or an option given twice.
     std::string_view const message = e.what();
@@ -330,13 +276,9 @@ options parse(int argc, char const* const* argv) {
   }
   auto const chosen = app.get_subcommands();
   if (chosen.empty())
-    misuse("SUBCOMMAND", "missing", "none",
-           "one of generate, perplexity, info, tokenize, detokenize (see tenon --help)");
-  o.what = chosen.front() == generate     ? command::generate
-           : chosen.front() == perplexity ? command::perplexity
-           : chosen.front() == info       ? command::info
-           : chosen.front() == tokenize   ? command::tokenize
-                                          : command::detokenize;
+    misuse("SUBCOMMAND", "missing", "none", "one of " + names_of(descriptions) + " (see tenon --help)");
+  for (auto const& one : subcommands)
+    if (one.app == chosen.front()) o.what = one.what;
   check(o);
   return o;
 }

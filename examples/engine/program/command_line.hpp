@@ -6,9 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "engine/program/bench_options.hpp"
+#include "engine/program/run_options.hpp"
+#include "engine/program/schedule_flags.hpp"
+#include "engine/program/simulate_options.hpp"
+
 namespace tenon::engine {
 
-enum class command { help, generate, perplexity, info, tokenize, detokenize };
+enum class command { help, generate, run, bench, simulate, perplexity, info, tokenize, detokenize };
 enum class device_choice { automatic, cuda, host };
 enum class dtype_choice { automatic, f32, bf16, f16 };
 enum class kv_dtype_choice { automatic, f32, bf16, f16, fp8, int8, int4 };
@@ -54,6 +59,11 @@ struct options {
   std::vector<std::string> prompts;       // --prompt, in order
   std::string              prompts_file;  // --prompts: a file or "-"
   sampling_options         sampling;
+
+  schedule_flags   schedule;  // run, simulate
+  run_options      run;
+  bench_options    bench;
+  simulate_options simulate;
 
   // perplexity.
   std::string text_file, ids_file, reference, dump_logits;

@@ -16,19 +16,26 @@ namespace {
 
 constexpr std::size_t line_limit = std::size_t{64} << 20;  // bytes
 constexpr std::size_t stop_limit = 256;                    // stop texts of a request
+constexpr double      latest     = 1e9;                    // seconds
 
-std::string known_fields() {
+constexpr std::string_view schedule_fields[] = {"arrival", "deadline", "priority", "tenant", "n"};
+
+std::string known_fields(bool scheduled) {
   std::string known = "prompt or prompt_ids with any of ";
   for (auto const& f : integer_fields) known.append(f.name).append(", ");
   for (auto const& f : number_fields) known.append(f.name).append(", ");
+  for (auto const field : schedule_fields)
+    if (scheduled) known.append(field).append(", ");
   return known + "logit_bias, seed, stop, ignore_eos";
 }
 
-bool is_known(std::string const& key) {
+bool is_known(std::string const& key, bool scheduled) {
   constexpr std::string_view others[] = {"prompt", "prompt_ids", "max_new_tokens", "logit_bias",
                                          "seed",   "stop",       "ignore_eos"};
   auto const                 named    = [&](auto const& f) { return key == f.name; };
   return std::find(std::begin(others), std::end(others), key) != std::end(others) ||
+         (scheduled &&
+          std::find(std::begin(schedule_fields), std::end(schedule_fields), key) != std::end(schedule_fields)) ||
          std::any_of(std::begin(integer_fields), std::end(integer_fields), named) ||
          std::any_of(std::begin(number_fields), std::end(number_fields), named);
 }
@@ -72,6 +79,14 @@ void read_sampling(json_fields const& f, sampling_options& s) {
   }
 }
 
+void read_schedule(json_fields const& f, request_schedule& s) {
+  s.arrival  = f.number_or("arrival", 0, latest, s.arrival);
+  s.priority = static_cast<int>(f.integer_or("priority", -largest_int32, largest_int32, s.priority));
+  s.n        = f.integer_or("n", 1, most_completions, s.n);
+  if (f.has("deadline")) s.deadline = f.number("deadline", 0, latest);
+  if (auto const* tenant = f.find("tenant")) s.tenant = tenant->is_number_integer() ? tenant->dump() : f.text("tenant");
+}
+
 /// One line without its end; false at the end of the text.
 bool read_line(std::istream& in, std::string& line, std::string const& source) {
   line.clear();
@@ -88,11 +103,13 @@ bool read_line(std::istream& in, std::string& line, std::string const& source) {
 
 }  // namespace
 
-prompt_request parse_prompt_line(std::string_view line, std::string const& source, sampling_options const& defaults) {
+prompt_request parse_prompt_line(std::string_view line, std::string const& source, sampling_options const& defaults,
+                                 request_schedule const* schedule) {
   json_value const  tree = parse_json(line, source, {.depth = 8, .bytes = line_limit});
   json_fields const f(tree, source);
   for (auto const& [key, value] : f.object().items())
-    if (!is_known(key)) throw wrong(source, "unknown field", in_quotes(key), known_fields());
+    if (!is_known(key, schedule != nullptr))
+      throw wrong(source, "unknown field", in_quotes(key), known_fields(schedule != nullptr));
   prompt_request r;
   r.source   = source;
   r.sampling = defaults;
@@ -111,11 +128,16 @@ prompt_request parse_prompt_line(std::string_view line, std::string const& sourc
       r.prompt_ids.push_back(static_cast<std::int32_t>(to_integer(id, source + ": prompt_ids", 0, largest_int32)));
   }
   read_sampling(f, r.sampling);
+  if (schedule) r.schedule = *schedule, read_schedule(f, r.schedule);
   return r;
 }
 
 prompt_reader::prompt_reader(options const& from)
-    : texts_(from.prompts), name_(from.prompts_file), defaults_(from.sampling) {
+    : texts_(from.prompts),
+      name_(from.what == command::run ? from.run.requests_file : from.prompts_file),
+      defaults_(from.sampling),
+      scheduled_(from.what == command::run) {
+  schedule_.n = from.run.n;
   if (name_.empty()) return;
   if (name_ == "-") {
     name_  = "standard input";
@@ -144,7 +166,7 @@ std::optional<prompt_request> prompt_reader::next() {
   while (read_line(*lines_, line, name_ + ":" + std::to_string(line_ + 1))) {
     ++line_;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    return parse_prompt_line(line, name_ + ":" + std::to_string(line_), defaults_);
+    return parse_prompt_line(line, name_ + ":" + std::to_string(line_), defaults_, scheduled_ ? &schedule_ : nullptr);
   }
   return {};
 }

@@ -1,8 +1,9 @@
 #pragma once
-//  The requests of `generate`: --prompt texts, or JSON lines read as they arrive.
+//  The requests of `generate` and `run`: --prompt texts, or JSON lines read as they arrive.
 #include <cstdint>
 #include <fstream>
 #include <istream>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,20 +13,31 @@
 
 namespace tenon::engine {
 
+/// What a request of `run` may say of its own scheduling.
+struct request_schedule {
+  double       arrival  = 0;                                        // seconds from the start
+  double       deadline = std::numeric_limits<double>::infinity();  // seconds from its arrival
+  int          priority = 0;
+  std::string  tenant;  // a text, or the digits of a number
+  std::int64_t n = 1;   // completions
+};
+
 struct prompt_request {
   std::string               source;      // "--prompt" or FILE:LINE, for messages
   std::string               prompt;      // text, unless prompt_ids was given
   std::vector<std::int32_t> prompt_ids;  // each >= 0; the vocabulary is the caller's to check
   bool                      has_ids = false;
   sampling_options          sampling;
+  request_schedule          schedule;
 };
 
 /// One line `{"prompt": "..."}` or `{"prompt_ids": [...]}` with any field of sampling_options over `defaults`.
-/// `source` is FILE:LINE. Unknown fields are refused.
+/// `source` is FILE:LINE. Unknown fields are refused; those of request_schedule are known where it has defaults.
 [[nodiscard]] prompt_request parse_prompt_line(std::string_view line, std::string const& source,
-                                               sampling_options const& defaults);
+                                               sampling_options const& defaults,
+                                               request_schedule const* schedule = nullptr);
 
-/// Reads the requests one by one: the --prompt texts, then the lines of --prompts (blank lines are skipped). A pipe is
+/// Reads the requests one by one: the --prompt texts, then the lines of --prompts or --requests (blank lines are skipped). A pipe is
 /// read line by line, so the first request can run before the last is written.
 class prompt_reader {
  public:
@@ -40,6 +52,8 @@ class prompt_reader {
   std::istream*                  lines_ = nullptr;
   std::int64_t                   line_  = 0;
   sampling_options               defaults_;
+  request_schedule               schedule_;
+  bool                           scheduled_ = false;
 };
 
 }  // namespace tenon::engine

@@ -40,4 +40,6 @@ inline constexpr number_field number_fields[] = {
 
 inline constexpr double largest_bias = 1e6;
 
+inline constexpr std::int64_t most_completions = 1024;  // of one prompt
+
 }  // namespace tenon::engine

@@ -1,0 +1,13 @@
+#pragma once
+//  The requests of `run`: all of a file, or of a trace with made-up prompts.
+#include <vector>
+
+#include "engine/commands/setup.hpp"
+#include "engine/generation/request.hpp"
+
+namespace tenon::engine {
+
+/// In the order of the file, which their `index` is.
+[[nodiscard]] std::vector<request> requests_of(options const& from, model_files const& files);
+
+}  // namespace tenon::engine

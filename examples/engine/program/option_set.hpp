@@ -1,0 +1,105 @@
+#pragma once
+//  One subcommand's options. Values are parsed here, not by CLI11, so that messages have one form and texts stay as given.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/error.hpp"
+
+namespace tenon::engine {
+
+/// Throws usage_error in the standard form.
+[[noreturn]] void misuse(std::string_view subject, std::string_view what, std::string_view found,
+                         std::string_view expected);
+
+/// Whether the whole of `text` is a number, and which.
+template <class T>
+[[nodiscard]] bool parse_whole(std::string_view text, T& value) {
+  auto const [end, e] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return e == std::errc{} && end == text.data() + text.size();
+}
+
+/// `text`, the value of option `name`, as an integer in [low, high], or a number in [low, high] (above: not low itself).
+[[nodiscard]] std::int64_t parse_integer(std::string const& name, std::string const& text, std::int64_t low,
+                                         std::int64_t high);
+[[nodiscard]] double       parse_number(std::string const& name, std::string const& text, double low, double high,
+                                        bool above = false);
+
+/// The shortest text of a number.
+[[nodiscard]] std::string plain(double v);
+
+/// Integers between commas, each in [low, high], as the value of option `name`.
+[[nodiscard]] std::vector<std::int64_t> parse_integers(std::string const& name, std::string const& text,
+                                                       std::int64_t low, std::int64_t high);
+
+/// A word of the command line and what it stands for.
+template <class T>
+struct choice {
+  char const* word;
+  T           value;
+};
+
+class option_set {
+ public:
+  using taker = std::function<void(std::string const& name, std::string const& text)>;
+
+  explicit option_set(CLI::App* app) : app_(app) {}
+
+  /// `names`: "--long,-s". `take` gets the first name and each value.
+  CLI::Option* value(std::string const& names, char const* type, std::string const& help, taker take);
+
+  /// As value, for an option that may be given again.
+  void values(std::string const& names, char const* type, std::string const& help, taker take) {
+    value(names, type, help, std::move(take))->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  }
+  void text(std::string const& names, char const* type, std::string const& help, std::string& to) {
+    value(names, type, help, [&to](std::string const& name, std::string const& given) {
+      if (given.empty()) misuse(name, "is empty", "\"\"", "a value");
+      to = given;
+    });
+  }
+  template <class T>
+  void integer(std::string const& names, std::string const& help, T& to, std::int64_t low, std::int64_t high,
+               std::string const& shown = "") {
+    value(names, "N", help, [&to, low, high](std::string const& name, std::string const& given) {
+      to = static_cast<T>(parse_integer(name, given, low, high));
+    })->default_str(shown);
+  }
+  /// `to` takes the number given times `unit`.
+  template <class T>
+  void number(std::string const& names, std::string const& help, T& to, double low, double high,
+              std::string const& shown = "", bool above = false, double unit = 1) {
+    value(names, "X", help, [&to, low, high, above, unit](std::string const& name, std::string const& given) {
+      to = parse_number(name, given, low, high, above) * unit;
+    })->default_str(shown);
+  }
+  template <class To, class T, std::size_t N>
+  void one_of(std::string const& names, std::string const& help, To& to, choice<T> const (&choices)[N]) {
+    std::string words;
+    for (auto const& c : choices) words.append(words.empty() ? "" : "|").append(c.word);
+    value(names, "", help, [&to, &choices, words](std::string const& name, std::string const& given) {
+      auto const at =
+          std::find_if(std::begin(choices), std::end(choices), [&](auto const& c) { return given == c.word; });
+      if (at == std::end(choices)) misuse(name, "unknown choice", in_quotes(given), words);
+      to = at->value;
+    })->type_name(words);
+  }
+  void flag(std::string const& names, std::string const& help, bool& to) { app_->add_flag(names, to, help); }
+
+  /// --enable-NAME and --no-enable-NAME.
+  void toggle(std::string const& name, std::string const& help, bool& to) {
+    app_->add_flag("--enable-" + name + ",!--no-enable-" + name, to, help);
+  }
+
+ private:
+  CLI::App* app_;
+};
+
+}  // namespace tenon::engine
