@@ -3,7 +3,7 @@
 //    first:  40 tokens to compute, blocks 0 1 2
 //    second: 6 tokens to compute, blocks 0 1 3; copy 2 tokens of block 2 to block 3
 //    fork:   blocks 0 1 3; writing copies 8 tokens of block 3 to block 4
-//    7 table entries are 5 blocks, 9 % of their slots are empty
+//    6 table entries are 4 blocks, 16 % of their slots are empty
 #include <tenon/kv/kv_manager.hpp>
 
 #include <cstdint>
@@ -11,17 +11,17 @@
 #include <numeric>
 #include <vector>
 
-using manager = tenon::kv_manager<>;
+using blocks = tenon::kv_manager<>;
 
 namespace {
 
-void print_blocks(manager const& kv, tenon::sequence_id s) {
+void print_blocks(blocks const& kv, tenon::sequence_id s) {
   std::printf("blocks");
   for (tenon::block_id const b : kv.block_table(s)) std::printf(" %d", b);
 }
 
 /// Here a real engine runs copy_pages over the memory of every layer, then the pass that writes keys and values.
-void run_pass(manager& kv, tenon::sequence_id s, std::vector<std::int32_t> const& tokens) {
+void run_pass(blocks& kv, tenon::sequence_id s, std::vector<std::int32_t> const& tokens) {
   kv.clear_copies();
   kv.commit(s, tokens);
 }
@@ -29,7 +29,7 @@ void run_pass(manager& kv, tenon::sequence_id s, std::vector<std::int32_t> const
 }  // namespace
 
 int main() {
-  manager kv({.blocks = 8, .block_size = 16, .max_sequences = 4, .max_blocks_per_sequence = 4});
+  blocks kv({.blocks = 8, .block_size = 16, .max_sequences = 4, .max_blocks_per_sequence = 4});
 
   std::vector<std::int32_t> prompt(40);
   std::iota(prompt.begin(), prompt.end(), 100);

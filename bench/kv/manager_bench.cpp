@@ -146,12 +146,12 @@ BENCHMARK(hash)->ArgName("block_size")->Arg(8)->Arg(16)->Arg(32)->Arg(128);
 // ---- Sequences
 
 template <class Eviction>
-using manager = tenon::kv_manager<Eviction>;
+using kv_of = tenon::kv_manager<Eviction>;
 
 /// A manager with its free blocks in that order.
 template <class Eviction = tenon::lru_eviction>
-std::unique_ptr<manager<Eviction>> manager_of(block_id blocks, order o) {
-  auto kv = std::make_unique<manager<Eviction>>(tenon::kv_manager_options{
+std::unique_ptr<kv_of<Eviction>> kv_with(block_id blocks, order o) {
+  auto kv = std::make_unique<kv_of<Eviction>>(tenon::kv_manager_options{
       .blocks = blocks, .block_size = block_size, .max_sequences = 512, .max_blocks_per_sequence = 4096});
   if (o == hot) return kv;
   // Sequences grow by turns in a random order and then leave: a block's neighbours in the stack lie anywhere.
@@ -170,7 +170,7 @@ std::unique_ptr<manager<Eviction>> manager_of(block_id blocks, order o) {
 
 /// A sequence of that text, its full blocks in the cache.
 template <class Eviction>
-sequence_id write(manager<Eviction>& kv, std::span<std::int32_t const> tokens, tenon::retention worth = {}) {
+sequence_id write(kv_of<Eviction>& kv, std::span<std::int32_t const> tokens, tenon::retention worth = {}) {
   sequence_id const s = kv.open(0, worth);
   static_cast<void>(kv.reserve(s, static_cast<std::int64_t>(tokens.size())));
   kv.commit(s, tokens);
@@ -180,7 +180,7 @@ sequence_id write(manager<Eviction>& kv, std::span<std::int32_t const> tokens, t
 // Sequences of 256 blocks (half of the pool, at most 256 of them) are forked one after the other.
 void fork_256_blocks(benchmark::State& state) {
   auto const               blocks = static_cast<block_id>(state.range(0));
-  auto const               kv     = manager_of(blocks, static_cast<order>(state.range(1)));
+  auto const               kv     = kv_with(blocks, static_cast<order>(state.range(1)));
   std::vector<sequence_id> parents(static_cast<std::size_t>(std::min(256, blocks / 2 / 256))), children(parents.size());
   for (std::size_t i = 0; i < parents.size(); ++i)
     parents[i] = write(*kv, text(256 * block_size, static_cast<unsigned>(i)));
@@ -198,7 +198,7 @@ BENCHMARK(fork_256_blocks)->Apply(pools);
 // 50,000 tokens, all of them cached, in a pool that such texts fill and that take turns: 3 of them, or 300.
 void match_50k(benchmark::State& state) {
   auto const                             blocks = static_cast<block_id>(state.range(0));
-  auto const                             kv     = manager_of(blocks, static_cast<order>(state.range(1)));
+  auto const                             kv     = kv_with(blocks, static_cast<order>(state.range(1)));
   std::vector<std::vector<std::int32_t>> texts;
   for (unsigned i = 0; i < static_cast<unsigned>(blocks / 3334); ++i) texts.push_back(text(50'000, i));
   for (auto const& t : texts) kv->close(write(*kv, t));
@@ -222,7 +222,7 @@ template <class Eviction>
 void evict(benchmark::State& state) {
   auto const                blocks    = static_cast<block_id>(state.range(0));
   auto const                o         = static_cast<order>(state.range(1));
-  auto const                kv        = manager_of<Eviction>(blocks, o);
+  auto const                kv        = kv_with<Eviction>(blocks, o);
   std::vector<std::int32_t> tokens    = text(16 * block_size, 1);
   auto const                sequences = static_cast<std::size_t>(blocks / 16);
   std::mt19937              random(5);
@@ -252,7 +252,7 @@ BENCHMARK(evict<tenon::priority_eviction>)->Apply(pools);
 // Every new block evicts another.
 void request(benchmark::State& state) {
   auto const                blocks = static_cast<block_id>(state.range(0));
-  auto const                kv     = manager_of(blocks, static_cast<order>(state.range(1)));
+  auto const                kv     = kv_with(blocks, static_cast<order>(state.range(1)));
   std::vector<std::int32_t> tokens = text(1088, 1);
   std::int32_t              serial = 0;
   stopwatch                 watch;

@@ -13,7 +13,7 @@
 #include <random>
 #include <vector>
 
-#include "../../examples/engine/schedule/scheduler.hpp"
+#include "engine/schedule/scheduler.hpp"
 
 namespace {
 

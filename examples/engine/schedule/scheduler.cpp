@@ -141,6 +141,7 @@ void scheduler::commit(std::span<std::int32_t const> drawn, std::span<std::uint8
     if (i + ahead < decodes) {
       running_sequence const& soon = s.running[s.part_index[i + ahead]];
       prefetch(soon.tokens + soon.length);
+      s.pages.foresee(soon.sequence, {soon.tokens, static_cast<std::size_t>(soon.computed) + 1});
     }
     running_sequence& r = s.running[s.part_index[i]];
     r.computed += 1;

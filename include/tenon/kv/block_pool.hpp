@@ -122,7 +122,7 @@ class block_pool {
     push(id);
   }
 
-  void fetch(block_id id) const { prefetch(&of(id)); }
+  [[gnu::always_inline]] void fetch(block_id id) const { prefetch(&of(id)); }
 
   /// One owner more of each; all of them are owned already, or no_block.
   void share(std::span<block_id const> ids) {

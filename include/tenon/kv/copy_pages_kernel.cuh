@@ -66,8 +66,8 @@ requires(!Policy::value.on_host())
   for (index_t g = 0; g < at.extent[3]; ++g)
     for (unsigned first = blockIdx.y * (threads * held) + threadIdx.x; first < all;
          first += gridDim.y * (threads * held)) {
-      copy_pages_piece<Access> piece[held];
-      index_t                  offset[held];
+      copy_pages_piece<Access> piece[held]  = {};
+      index_t                  offset[held] = {};
       TENON_UNROLL
       for (int n = 0; n < held; ++n)
         if (unsigned const i = first + static_cast<unsigned>(n * threads); i < all) {

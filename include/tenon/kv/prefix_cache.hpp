@@ -127,6 +127,15 @@ class prefix_cache {
     return id;
   }
 
+  /// add(chain, id, tokens) comes soon: its memory is asked for now.
+  [[gnu::always_inline]] void foresee(prefix_chain const& chain, block_id id,
+                                      std::span<std::int32_t const> tokens) const {
+    index_.fetch(hash_.extend(chain.digest, tokens));
+    fetch(id);
+    pool_.fetch(id);
+    if (chain.depth > 0) prefetch(&entry_of(block_of(chain.parent)));
+  }
+
   /// The chain that ends with cached block `id`.
   prefix_chain end_at(block_id id) const { return {entry_of(id).digest, link(id), entry_of(id).depth + 1}; }
 
@@ -205,7 +214,7 @@ class prefix_cache {
   std::int32_t*       tokens_of(block_id id) { return &tokens_[static_cast<std::size_t>(id) * block_size_]; }
   std::int32_t const* tokens_of(block_id id) const { return &tokens_[static_cast<std::size_t>(id) * block_size_]; }
 
-  void fetch(block_id id) const {
+  [[gnu::always_inline]] void fetch(block_id id) const {
     prefetch(&entry_of(id));
     prefetch(tokens_of(id)), prefetch(tokens_of(id) + block_size_ - 1);
   }

@@ -27,7 +27,7 @@ class prefix_index {
     return no_block;
   }
 
-  void fetch(prefix_digest const& d) const { prefetch(&slots_[tag_of(d) & mask_]); }
+  [[gnu::always_inline]] void fetch(prefix_digest const& d) const { prefetch(&slots_[tag_of(d) & mask_]); }
 
   /// A block that is not there yet.
   void insert(prefix_digest const& d, block_id id) {
