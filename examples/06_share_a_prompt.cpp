@@ -4,14 +4,14 @@
 //    second: 6 tokens to compute, blocks 0 1 3; copy 2 tokens of block 2 to block 3
 //    fork:   blocks 0 1 3; writing copies 8 tokens of block 3 to block 4
 //    6 table entries are 4 blocks, 16 % of their slots are empty
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 
 #include <cstdint>
 #include <cstdio>
 #include <numeric>
 #include <vector>
 
-using blocks = tenon::kv_manager<>;
+using blocks = tenon::kv_blocks<>;
 
 namespace {
 

@@ -13,10 +13,10 @@
 //  Contiguous reservation, first fit, as in figure 2 of Kwon et al., Efficient memory management for large language model
 //  serving with PagedAttention, SOSP 2023: `longest`: the power of two above the longest request of the trace, for each;
 //  `power_of_two`: the prompt, and the output's length rounded up to a power of two; `exact`: prompt and output, as if known.
-//  Paging by kv_manager, blocks of 8 to 128 tokens, prefix cache off; a request enters when its prompt and 1 % of the pool are
+//  Paging by kv_blocks, blocks of 8 to 128 tokens, prefix cache off; a request enters when its prompt and 1 % of the pool are
 //  available; when blocks run out the one that came last leaves and comes back with all its tokens.
 #include <tenon/core/integer.hpp>
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 
 #include <benchmark/benchmark.h>
 
@@ -166,13 +166,13 @@ void paged(benchmark::State& state, std::string const& name, int block_size) {
   for (request const& r : trace) longest = std::max(longest, r.all());
   std::vector<std::int32_t> const text(static_cast<std::size_t>(longest));  // of every request: nothing is shared here
   for (auto _ : state) {
-    auto const          blocks = static_cast<tenon::block_id>(slots / block_size), watermark = blocks / 100;
-    int const           rows = 8192;
-    tenon::kv_manager<> kv({.blocks                  = blocks,
-                            .block_size              = block_size,
-                            .max_sequences           = rows,
-                            .max_blocks_per_sequence = static_cast<int>(longest / block_size) + 1,
-                            .prefix_cache            = false});
+    auto const         blocks = static_cast<tenon::block_id>(slots / block_size), watermark = blocks / 100;
+    int const          rows = 8192;
+    tenon::kv_blocks<> kv({.blocks                  = blocks,
+                           .block_size              = block_size,
+                           .max_sequences           = rows,
+                           .max_blocks_per_sequence = static_cast<int>(longest / block_size) + 1,
+                           .prefix_cache            = false});
     struct owner {
       request            r;
       tenon::sequence_id s;

@@ -2,7 +2,7 @@
 //
 //  Axis: sequences. Contexts of 512 to 4,500 tokens, a cache of 16-token pages with the prefix cache on; every 16th step of a
 //  sequence takes a page and enters a full one into the index. Counters: heap allocations per step, ns per sequence.
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 
 #include <benchmark/benchmark.h>
 
@@ -38,7 +38,7 @@ using namespace tenon::engine;
 struct decoding {
   static constexpr int prompt = 512, most = 4000;
 
-  tenon::kv_manager<>       pages;
+  tenon::kv_blocks<>        pages;
   scheduler                 schedule;
   std::vector<std::int32_t> ids;
   std::vector<std::uint8_t> stops;

@@ -1,10 +1,10 @@
 #pragma once
-//  A naive model of kv_manager: every call is made on both, and what they say is compared.
+//  A naive model of kv_blocks: every call is made on both, and what they say is compared.
 //
 //  Memory is an array of cells, one per token of each block. A cell holds a hash of the salt and of every token up to its own:
 //  what a key depends on in a transformer. Passes write cells, copies() move them; a sequence whose cells are not those of its own
 //  history has been given somebody else's block. No GoogleTest: faults are exceptions.
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -21,10 +21,10 @@
 namespace test {
 
 struct shadow_options {
-  tenon::kv_manager_options kv;
-  std::int64_t              steps       = 10'000;
-  std::uint64_t             seed        = 1;
-  std::int64_t              audit_every = 64;
+  tenon::kv_blocks_options kv;
+  std::int64_t             steps       = 10'000;
+  std::uint64_t            seed        = 1;
+  std::int64_t             audit_every = 64;
 };
 
 template <class Eviction>
@@ -603,14 +603,14 @@ class kv_shadow {
       if (of(s).open) verify(s);
   }
 
-  shadow_options              options_;
-  std::int64_t                size_;
-  std::mt19937_64             random_;
-  tenon::kv_manager<Eviction> kv_;
-  std::vector<sequence>       sequences_;
-  std::vector<block_state>    blocks_;
-  std::vector<u64>            cells_;  // (blocks, block_size)
-  std::vector<text>           texts_;
+  shadow_options             options_;
+  std::int64_t               size_;
+  std::mt19937_64            random_;
+  tenon::kv_blocks<Eviction> kv_;
+  std::vector<sequence>      sequences_;
+  std::vector<block_state>   blocks_;
+  std::vector<u64>           cells_;  // (blocks, block_size)
+  std::vector<text>          texts_;
 
   std::map<std::int64_t, entry>                             entries_;
   std::map<std::pair<std::int64_t, text>, std::int64_t>     index_;

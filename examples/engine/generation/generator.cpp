@@ -15,8 +15,8 @@ bool is_penalised(sampling_params const& p) {
   return p.repetition_penalty != 1.f || p.presence_penalty != 0.f || p.frequency_penalty != 0.f;
 }
 
-kv_manager_options pool_of(generator_options const& o, std::int64_t pages) {
-  kv_manager_options k;
+kv_blocks_options pool_of(generator_options const& o, std::int64_t pages) {
+  kv_blocks_options k;
   k.blocks                  = static_cast<block_id>(pages) - padding_of(o).pages;
   k.block_size              = o.block_size;
   k.max_sequences           = o.schedule.max_sequences;

@@ -1,6 +1,6 @@
 #pragma once
 //  Requests through a decoder: the scheduler says which tokens, the manager which pages, the decoder computes, ids are drawn.
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -72,7 +72,7 @@ class generator {
 
   generation_counts const& counts() const { return counts_; }
   schedule_counts const&   scheduled() const { return plan_.counts(); }
-  kv_manager<> const&      pages() const { return pages_; }
+  kv_blocks<> const&       pages() const { return pages_; }
 
  private:
   /// One completion of a request.
@@ -100,7 +100,7 @@ class generator {
   decoder&                             model_;
   tokenizer const*                     text_;
   generator_options                    options_;
-  kv_manager<>                         pages_;
+  kv_blocks<>                          pages_;
   scheduler                            plan_;
   std::vector<block_id>                scratch_;  // pages that padding is written to
   std::vector<std::unique_ptr<ticket>> tickets_;

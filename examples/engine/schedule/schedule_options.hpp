@@ -22,17 +22,17 @@ struct schedule_options {
   double       dynamic_wait       = 0.05;  // seconds
   bool         chunked_prefill    = true;  // off: a prompt is fed in one step
   bool         decode_first       = true;  // off: prompts before decodes and never with them ("prefill first")
-  double       itl_target         = 0;     // seconds that a step with decodes may take; 0: no target, only max_batched_tokens
-  int          min_chunk          = 64;    // prompt tokens that a step may always take, so that prompts never starve
-  prompt_order order              = prompt_order::shortest;
-  double       ageing             = 100;   // prompt tokens that a second of waiting is worth
-  double       fairness           = 1;     // prompt tokens that a token of a tenant's advantage is worth; 0: tenants do not matter
-  int          max_partial        = 8;     // prompts in flight
-  int          max_long_partial   = 1;     // of them longer than long_prompt
-  int          long_prompt        = 4096;
-  int          growth_steps       = 16;  // steps of growth of the running sequences that admission leaves pages for
-  int          max_preemptions    = 3;   // a sequence that was taken off so often is left alone
-  int          max_waiting        = std::numeric_limits<int>::max();
+  double       itl_target = 0;   // seconds that a step with decodes may take; 0: no target, only max_batched_tokens
+  int          min_chunk  = 64;  // prompt tokens that a step may always take, so that prompts never starve
+  prompt_order order      = prompt_order::shortest;
+  double       ageing     = 100;  // prompt tokens that a second of waiting is worth
+  double       fairness   = 1;  // prompt tokens that a token of a tenant's advantage is worth; 0: tenants do not matter
+  int          max_partial      = 8;  // prompts in flight
+  int          max_long_partial = 1;  // of them longer than long_prompt
+  int          long_prompt      = 4096;
+  int          growth_steps     = 16;  // steps of growth of the running sequences that admission leaves pages for
+  int          max_preemptions  = 3;   // a sequence that was taken off so often is left alone
+  int          max_waiting      = std::numeric_limits<int>::max();
 };
 
 }  // namespace tenon::engine

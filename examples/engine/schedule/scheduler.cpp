@@ -25,7 +25,7 @@ schedule_options sane(schedule_options o) {
 
 }  // namespace
 
-scheduler::state::state(schedule_options const& o, kv_manager<>& p, cost_model const& c)
+scheduler::state::state(schedule_options const& o, kv_blocks<>& p, cost_model const& c)
     : options(sane(o)),
       pages(p),
       cost(c),
@@ -36,7 +36,7 @@ scheduler::state::state(schedule_options const& o, kv_manager<>& p, cost_model c
   plan.parts.reserve(n), part_index.reserve(n), order.reserve(n), ended.reserve(n);
 }
 
-scheduler::scheduler(schedule_options const& options, kv_manager<>& pages, cost_model const& cost)
+scheduler::scheduler(schedule_options const& options, kv_blocks<>& pages, cost_model const& cost)
     : state_(std::make_unique<state>(options, pages, cost)) {}
 scheduler::~scheduler() = default;
 

@@ -8,7 +8,7 @@
 //    3. with what the budget leaves, prompts in chunks, the shortest remaining first, ageing while they wait;
 //    4. admission of waiting requests, as pages allow.
 //  Sources: Orca (OSDI 2022), Sarathi-Serve (OSDI 2024).
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 
 #include <cstdint>
 #include <limits>
@@ -26,8 +26,8 @@ namespace tenon::engine {
 enum class sequence_end : std::uint8_t { stop, length, cancelled, deadline };
 
 struct schedule_request {
-  std::uint64_t                 tag = 0;     // the caller's name for it
-  std::span<std::int32_t const> prompt;      // copied; at least one token
+  std::uint64_t                 tag = 0;         // the caller's name for it
+  std::span<std::int32_t const> prompt;          // copied; at least one token
   int                           max_tokens = 1;  // drawn at most, at least 1
   int                           n          = 1;  // completions of the same prompt
   int                           priority   = 0;  // higher goes first and is taken off last
@@ -76,7 +76,7 @@ class scheduler {
  public:
   /// The manager and the model of costs are the caller's and outlive this. `pages` has one sequence of the manager for each
   /// of max_sequences at least.
-  scheduler(schedule_options const& options, kv_manager<>& pages, cost_model const& cost = {});
+  scheduler(schedule_options const& options, kv_blocks<>& pages, cost_model const& cost = {});
   ~scheduler();
 
   /// Takes the request, or says why not. A request that is taken ends sooner or later: its prompt and max_tokens fit the

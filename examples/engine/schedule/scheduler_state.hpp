@@ -59,7 +59,7 @@ struct parked_sequence {
 };
 
 struct scheduler::state {
-  state(schedule_options const& o, kv_manager<>& p, cost_model const& c);
+  state(schedule_options const& o, kv_blocks<>& p, cost_model const& c);
 
   // scheduler_step.cpp: what is fed
   void begin_step(double now);
@@ -112,7 +112,7 @@ struct scheduler::state {
   static constexpr std::size_t   nobody   = std::numeric_limits<std::size_t>::max();
 
   schedule_options options;
-  kv_manager<>&    pages;
+  kv_blocks<>&     pages;
   cost_model       cost;
   std::int32_t     block_size;
 

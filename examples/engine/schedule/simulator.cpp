@@ -53,14 +53,14 @@ simulation_result simulate(std::span<arriving_request const> requests, simulatio
   schedule_options  limits = o.schedule;
   if (limits.max_length == 0) limits.max_length = longest(requests);
 
-  kv_manager_options pool;
+  kv_blocks_options pool;
   pool.blocks                  = o.kv_blocks;
   pool.block_size              = o.block_size;
   pool.max_sequences           = limits.max_sequences;
   pool.max_blocks_per_sequence = std::min(o.kv_blocks, limits.max_length / o.block_size + 1);
   pool.prefix_cache            = o.prefix_cache;
-  kv_manager<> pages(pool);
-  scheduler    scheduler(limits, pages, o.cost);
+  kv_blocks<> pages(pool);
+  scheduler   scheduler(limits, pages, o.cost);
 
   r.times.resize(requests.size());
   std::size_t               arrived = 0;

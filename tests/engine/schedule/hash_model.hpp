@@ -4,7 +4,7 @@
 //  A cell for each place of each page holds mix(token, position), written when the plan feeds that token, through the block
 //  table. The next token is a hash of the cells 0..p as the block table finds them now. A wrong block, a page reused too
 //  early, a copy left out, a token fed at the wrong position or not at all: each changes the text. (engine.md 5.8)
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -45,20 +45,21 @@ inline scenario random_scenario(std::uint64_t seed) {
   o.rate                        = upto(2) == 0 ? 100 : 2000;
   o.schedule.max_sequences      = 1 + upto(10);
   o.schedule.max_batched_tokens = o.schedule.max_sequences + upto(40);
-  o.schedule.mode               = upto(3) != 0 ? batching::continuous : upto(2) == 0 ? batching::dynamic : batching::fixed;
-  o.schedule.chunked_prefill    = upto(4) != 0;
-  o.schedule.decode_first       = upto(4) != 0;
-  o.schedule.itl_target         = upto(2) == 0 ? 0 : 3.2e-3;
-  o.schedule.min_chunk          = 1 + upto(8);
-  o.schedule.order              = upto(2) == 0 ? prompt_order::shortest : prompt_order::arrival;
-  o.schedule.ageing             = upto(3) * 100;
-  o.schedule.fairness           = upto(3) / 2.;
-  o.schedule.max_partial        = 1 + upto(6);
-  o.schedule.max_long_partial   = 1 + upto(2);
-  o.schedule.long_prompt        = 5 + upto(30);
-  o.schedule.growth_steps       = upto(3) * 8;
-  o.schedule.max_preemptions    = upto(4);
-  if (upto(8) == 0) o.spare_blocks = 0, o.most_tokens = 1, o.shared = 1, o.prefix_cache = true;  // prompts fill the pool
+  o.schedule.mode            = upto(3) != 0 ? batching::continuous : upto(2) == 0 ? batching::dynamic : batching::fixed;
+  o.schedule.chunked_prefill = upto(4) != 0;
+  o.schedule.decode_first    = upto(4) != 0;
+  o.schedule.itl_target      = upto(2) == 0 ? 0 : 3.2e-3;
+  o.schedule.min_chunk       = 1 + upto(8);
+  o.schedule.order           = upto(2) == 0 ? prompt_order::shortest : prompt_order::arrival;
+  o.schedule.ageing          = upto(3) * 100;
+  o.schedule.fairness        = upto(3) / 2.;
+  o.schedule.max_partial     = 1 + upto(6);
+  o.schedule.max_long_partial = 1 + upto(2);
+  o.schedule.long_prompt      = 5 + upto(30);
+  o.schedule.growth_steps     = upto(3) * 8;
+  o.schedule.max_preemptions  = upto(4);
+  if (upto(8) == 0)
+    o.spare_blocks = 0, o.most_tokens = 1, o.shared = 1, o.prefix_cache = true;  // prompts fill the pool
   return o;
 }
 

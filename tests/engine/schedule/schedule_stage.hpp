@@ -1,6 +1,6 @@
 #pragma once
 //  A scheduler with a small cache, fed by hand: for tests of one rule at a time.
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ struct stage_request {
 };
 
 struct stage {
-  tenon::kv_manager<>         pages;
+  tenon::kv_blocks<>          pages;
   scheduler                   s;
   std::vector<ended_sequence> ended;
 

@@ -1,6 +1,6 @@
 #pragma once
 //  Random requests through a scheduler and the hash model, watched at every step. No GoogleTest: the mutations use it, too.
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -31,13 +31,13 @@ class world {
   explicit world(scenario const& o) : o_(o), random_(o.seed) { make_requests(); }
 
   world_result run() {
-    auto const          row = static_cast<tenon::block_id>((longest_ + o_.block_size - 1) / o_.block_size);
-    tenon::kv_manager<> pages({.blocks                  = row + o_.spare_blocks,
-                               .block_size              = o_.block_size,
-                               .max_sequences           = o_.schedule.max_sequences,
-                               .max_blocks_per_sequence = row + o_.spare_blocks + 9,
-                               .prefix_cache            = o_.prefix_cache});
-    scheduler           s(o_.schedule, pages, o_.cost);
+    auto const         row = static_cast<tenon::block_id>((longest_ + o_.block_size - 1) / o_.block_size);
+    tenon::kv_blocks<> pages({.blocks                  = row + o_.spare_blocks,
+                              .block_size              = o_.block_size,
+                              .max_sequences           = o_.schedule.max_sequences,
+                              .max_blocks_per_sequence = row + o_.spare_blocks + 9,
+                              .prefix_cache            = o_.prefix_cache});
+    scheduler          s(o_.schedule, pages, o_.cost);
     pages_ = &pages, s_ = &s;
     model_ = hash_model(pages.blocks(), o_.block_size);
     refuse_what_never_fits();
@@ -121,7 +121,7 @@ class world {
   }
 
   void refuse_what_never_fits() {
-    auto const                tokens = static_cast<std::size_t>(pages_->blocks()) * static_cast<std::size_t>(o_.block_size);
+    auto const tokens = static_cast<std::size_t>(pages_->blocks()) * static_cast<std::size_t>(o_.block_size);
     std::vector<std::int32_t> text(tokens);
     if (s_->submit({.tag = 1, .prompt = text, .max_tokens = 2}) == refusal::none) blame("what never fits is taken");
   }
@@ -250,8 +250,7 @@ class world {
     model_.copy(pages_->copies());
     std::vector<planned> parts = plan.parts;
     std::shuffle(parts.begin(), parts.end(), random_);  // a pass writes its sequences side by side
-    for (planned const& p : parts)
-      model_.feed(s_->block_table(p.sequence), s_->tokens(p.sequence), p.first, p.count);
+    for (planned const& p : parts) model_.feed(s_->block_table(p.sequence), s_->tokens(p.sequence), p.first, p.count);
     std::vector<std::int32_t> ids;
     std::vector<std::uint8_t> stops;
     for (planned const& p : plan.parts) {
@@ -303,7 +302,7 @@ class world {
   std::unordered_map<std::uint64_t, request*> by_tag_;
   std::unordered_map<std::uint64_t, bool>     cancelled_;
   std::int64_t                                longest_ = 1, all_ = 0, decoding_ = 0;
-  tenon::kv_manager<>*                        pages_ = nullptr;
+  tenon::kv_blocks<>*                         pages_ = nullptr;
   scheduler*                                  s_     = nullptr;
   hash_model                                  model_{1, 1};
   double                                      now_  = 0;

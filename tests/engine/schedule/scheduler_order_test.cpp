@@ -228,9 +228,9 @@ TEST(scheduler_submit, says_why_not) {
 }
 
 TEST(scheduler_submit, never_fits) {
-  tenon::kv_manager<> pages({.blocks = 20, .block_size = 4, .max_sequences = 2, .max_blocks_per_sequence = 100});
-  scheduler           s({.max_sequences = 2}, pages);
-  auto const          text = text_of(78);
+  tenon::kv_blocks<> pages({.blocks = 20, .block_size = 4, .max_sequences = 2, .max_blocks_per_sequence = 100});
+  scheduler          s({.max_sequences = 2}, pages);
+  auto const         text = text_of(78);
   EXPECT_EQ(s.submit({.prompt = text, .max_tokens = 4}), refusal::never_fits);
   EXPECT_EQ(s.submit({.prompt = text, .max_tokens = 3}), refusal::none);
 }

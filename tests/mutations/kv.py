@@ -1,5 +1,5 @@
 """Bugs of KV managers, many of which engines have had. Format: run.py."""
-CHECK = "tests/mutations/check_manager.cpp"
+CHECK = "tests/mutations/check_kv.cpp"
 SOURCES = []
 INCLUDES = ["include", "tests/kv"]
 FOLDERS = ["include"]
@@ -8,7 +8,7 @@ POOL = "include/tenon/kv/block_pool.hpp"
 HASH = "include/tenon/kv/prefix_hash.hpp"
 INDEX = "include/tenon/kv/prefix_index.hpp"
 CACHE = "include/tenon/kv/prefix_cache.hpp"
-MANAGER = "include/tenon/kv/kv_manager.hpp"
+KV = "include/tenon/kv/kv_blocks.hpp"
 LRU = "include/tenon/kv/lru_eviction.hpp"
 CLOCK = "include/tenon/kv/clock_eviction.hpp"
 PRIORITY = "include/tenon/kv/priority_eviction.hpp"
@@ -51,47 +51,47 @@ MUTATIONS = [
     ("count_saturates", "the 64th owner of a shared prompt", POOL, "    else ++n;\n", ""),
     ("idle_count_drifts", "free + idle + used is not all", POOL, "    if ((of(id) & owners) == 0) --idle_;\n", ""),
     # Forks and copies.
-    ("reference_lost_on_fork", "a fork that does not own what it shares", MANAGER,
+    ("reference_lost_on_fork", "a fork that does not own what it shares", KV,
      "    pool_.share({table, static_cast<std::size_t>(child.blocks)});\n",
      "    if (child.blocks > 1) pool_.share({table, static_cast<std::size_t>(child.blocks - 1)});\n"),
-    ("fork_writes_the_shared_tail", "two beams in one block", MANAGER,
+    ("fork_writes_the_shared_tail", "two beams in one block", KV,
      "child.shared_tail = parent.shared_tail = parent.shared_tail || parent.length % options_.block_size != 0;",
      "child.shared_tail = parent.shared_tail || parent.length % options_.block_size != 0;"),
-    ("source_of_a_copy_released_early", "vllm#37076", MANAGER,
+    ("source_of_a_copy_released_early", "vllm#37076", KV,
      "      plan_copy(from, table[tail], filled, s.worth);\n",
      "      plan_copy(from, table[tail], filled, s.worth), give_back(from, s.worth);\n"),
-    ("source_of_a_copy_never_released", "a leak of one block per fork", MANAGER,
+    ("source_of_a_copy_never_released", "a leak of one block per fork", KV,
      "        give_back(copies_[i].from, worths_[i]);\n", ""),
-    ("source_of_a_partial_copy_not_held", "evicted for the copy that reads it", MANAGER,
+    ("source_of_a_partial_copy_not_held", "evicted for the copy that reads it", KV,
      "    take_cached(from);  // so that it is not the one evicted for the copy\n", ""),
-    ("pinned_block_counts_as_shared", "copied once too often", MANAGER,
+    ("pinned_block_counts_as_shared", "copied once too often", KV,
      "return pool_.references(id) - pins_[static_cast<std::size_t>(id)];", "return pool_.references(id);"),
     # Truncation.
-    ("copy_on_write_forgotten_after_truncate", "a cached tail is written over", MANAGER,
+    ("copy_on_write_forgotten_after_truncate", "a cached tail is written over", KV,
      "    s.shared_tail = tokens % options_.block_size != 0;  // perhaps", "    s.shared_tail = s.shared_tail;  // perhaps"),
-    ("cached_tail_stays_in_the_index", "old tokens are found where new ones stand", MANAGER,
+    ("cached_tail_stays_in_the_index", "old tokens are found where new ones stand", KV,
      "      cache_.forget(table[tail]);\n", ""),
-    ("chain_not_reset_by_truncate", "blocks cached behind tokens that were rejected", MANAGER,
+    ("chain_not_reset_by_truncate", "blocks cached behind tokens that were rejected", KV,
      "      s.chain  = full > s.first ? cache_.end_at(row(id)[full - 1]) : full == 0 ? cache_.root(s.salt) : s.chain;\n", ""),
-    ("lost_chain_goes_on", "blocks cached behind a window under a wrong chain", MANAGER,
+    ("lost_chain_goes_on", "blocks cached behind a window under a wrong chain", KV,
      "s.unhashed = true;  // what stood", "s.unhashed = false;  // what stood"),
     # Order, all or nothing, windows.
-    ("released_first_to_last", "the start of a shared prefix is evicted before its ends: vLLM frees in reverse", MANAGER,
+    ("released_first_to_last", "the start of a shared prefix is evicted before its ends: vLLM frees in reverse", KV,
      "    for (std::int32_t i = s.blocks; i-- > end;) {\n", "    for (std::int32_t i = end; i < s.blocks; ++i) {\n"),
-    ("reserve_takes_what_there_is", "half an allocation", MANAGER,
+    ("reserve_takes_what_there_is", "half an allocation", KV,
      "    if (more > available()) return", "    if (more > available() + 1) return"),
-    ("copy_not_counted_by_reserve", "all or nothing without the copy", MANAGER,
+    ("copy_not_counted_by_reserve", "all or nothing without the copy", KV,
      "want - s.blocks + (copy ? 1 : 0);", "want - s.blocks;"),
-    ("window_releases_one_too_many", "a key that is still looked at", MANAGER,
+    ("window_releases_one_too_many", "a key that is still looked at", KV,
      "token / options_.block_size, 0, s.length", "(token + options_.block_size - 1) / options_.block_size, 0, s.length"),
-    ("last_token_attached", "nothing left to compute: no logits", MANAGER, "std::min(tokens.size() - 1, ",
+    ("last_token_attached", "nothing left to compute: no logits", KV, "std::min(tokens.size() - 1, ",
      "std::min(tokens.size(), "),
-    ("duplicate_keeps_both", "a block that nobody counts", MANAGER, "      take_cached(there);  // the same", "      // the same"),
+    ("duplicate_keeps_both", "a block that nobody counts", KV, "      take_cached(there);  // the same", "      // the same"),
     # Metrics.
-    ("fragmentation_drifts", "VeloxQuant#462", MANAGER,
+    ("fragmentation_drifts", "VeloxQuant#462", KV,
      "    metrics_.slots -= std::int64_t{s.blocks - end} * options_.block_size;\n",
      "    metrics_.slots -= std::int64_t{s.blocks - end - (blocks > 0)} * options_.block_size;\n"),
-    ("window_keeps_its_tokens_in_the_metrics", "a counter that only grows", MANAGER,
+    ("window_keeps_its_tokens_in_the_metrics", "a counter that only grows", KV,
      "metrics_.slots -= options_.block_size, metrics_.tokens -= options_.block_size;",
      "metrics_.slots -= options_.block_size;"),
     # Policies.

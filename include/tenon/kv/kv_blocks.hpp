@@ -2,7 +2,7 @@
 //  The blocks of many sequences: block tables, sharing, copy on write, prefix reuse and eviction. Plain C++ and no storage: it
 //  says which pages, and which copies between them; who owns the device's memory executes those.
 //
-//    kv_manager<> kv({.blocks = 4096, .block_size = 16, .max_sequences = 64, .max_blocks_per_sequence = 512});
+//    kv_blocks<> kv({.blocks = 4096, .block_size = 16, .max_sequences = 64, .max_blocks_per_sequence = 512});
 //    sequence_id s = kv.open();
 //    std::int64_t known = kv.attach(s, prompt);           // tokens whose keys are in the cache
 //    kv.reserve(s, prompt.size());                        // blocks for the rest: all or nothing
@@ -35,7 +35,7 @@ using sequence_id = std::int32_t;
 
 inline constexpr sequence_id no_sequence = -1;
 
-struct kv_manager_options {
+struct kv_blocks_options {
   block_id   blocks                  = 0;   // of the pool
   int        block_size              = 16;  // tokens per block
   int        max_sequences           = 0;   // open at once
@@ -47,10 +47,10 @@ struct kv_manager_options {
 
 /// Eviction: lru_eviction, clock_eviction, priority_eviction, or a class with their three functions.
 template <class Eviction = lru_eviction>
-class kv_manager {
+class kv_blocks {
  public:
   /// Sizes below zero count as zero, a block holds one token at least.
-  explicit kv_manager(kv_manager_options const& options)
+  explicit kv_blocks(kv_blocks_options const& options)
       : options_(sane(options)),
         pool_(options_.blocks),
         cache_(pool_, options_.block_size, options_.key, metrics_),
@@ -62,8 +62,8 @@ class kv_manager {
     worths_.reserve(copies_.capacity());
   }
 
-  kv_manager(kv_manager const&)            = delete;  // the cache refers to the pool
-  kv_manager& operator=(kv_manager const&) = delete;
+  kv_blocks(kv_blocks const&)            = delete;  // the cache refers to the pool
+  kv_blocks& operator=(kv_blocks const&) = delete;
 
   int      block_size() const { return options_.block_size; }
   int      max_blocks_per_sequence() const { return options_.max_blocks_per_sequence; }
@@ -189,7 +189,7 @@ class kv_manager {
     if (!is_open(id)) return not_open("truncate", id);
     sequence& s = of(id);
     if (tokens < std::int64_t{s.first} * options_.block_size || tokens > s.length)
-      return {errc::out_of_range, "kv_manager", "truncate", tokens, s.length};
+      return {errc::out_of_range, "kv_blocks", "truncate", tokens, s.length};
     metrics_.tokens -= s.length - tokens;
     shrink(id, s, blocks_for(tokens));
     s.length        = tokens;
@@ -307,7 +307,7 @@ class kv_manager {
     bool          unhashed = false;                   // the chain was lost: full blocks stay private
   };
 
-  static kv_manager_options sane(kv_manager_options o) {
+  static kv_blocks_options sane(kv_blocks_options o) {
     o.blocks                  = std::max(o.blocks, 0);
     o.block_size              = std::max(o.block_size, 1);
     o.max_sequences           = std::max(o.max_sequences, 0);
@@ -315,10 +315,10 @@ class kv_manager {
     return o;
   }
   status not_open(char const* call, sequence_id id) const {
-    return {errc::out_of_range, "kv_manager", call, id, options_.max_sequences};
+    return {errc::out_of_range, "kv_blocks", call, id, options_.max_sequences};
   }
   static status fault(char const* what, std::int64_t got, std::int64_t want) {
-    return {errc::out_of_range, "kv_manager", what, got, want};
+    return {errc::out_of_range, "kv_blocks", what, got, want};
   }
 
   sequence&       of(sequence_id id) { return sequences_[static_cast<std::size_t>(id)]; }
@@ -390,7 +390,7 @@ class kv_manager {
 
   status reserve_blocks(sequence_id id, sequence& s, std::int64_t tokens) {
     if (tokens > std::int64_t{options_.max_blocks_per_sequence} * options_.block_size)
-      return {errc::out_of_range, "kv_manager", "max_blocks_per_sequence", (tokens - 1) / options_.block_size + 1,
+      return {errc::out_of_range, "kv_blocks", "max_blocks_per_sequence", (tokens - 1) / options_.block_size + 1,
               options_.max_blocks_per_sequence};
     std::int32_t const want   = std::max(blocks_for(std::max<std::int64_t>(tokens, 0)), s.blocks);
     block_id* const    table  = row(id);
@@ -398,7 +398,7 @@ class kv_manager {
     auto const         filled = static_cast<std::int32_t>(s.length % options_.block_size);
     bool const         copy   = s.shared_tail && filled != 0 && owners(table[tail]) > 1;
     std::int32_t const more   = want - s.blocks + (copy ? 1 : 0);
-    if (more > available()) return {errc::out_of_memory, "kv_manager", "blocks", available(), more};
+    if (more > available()) return {errc::out_of_memory, "kv_blocks", "blocks", available(), more};
     if (copy) {
       block_id const from = table[tail];  // its count passes to the copy, until that is made
       table[tail]         = take();
@@ -432,7 +432,7 @@ class kv_manager {
     }
   }
 
-  kv_manager_options         options_;
+  kv_blocks_options          options_;
   kv_metrics                 metrics_;
   block_pool                 pool_;
   prefix_cache<Eviction>     cache_;

@@ -4,7 +4,7 @@
 //  neighbours follow each other. `shuffled`: both are random permutations, as after hours of traffic, and every call meets other
 //  cache lines than the one before. Counters: ns per item, and which item.
 #include <tenon/kv/clock_eviction.hpp>
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 #include <tenon/kv/priority_eviction.hpp>
 
 #include <benchmark/benchmark.h>
@@ -146,12 +146,12 @@ BENCHMARK(hash)->ArgName("block_size")->Arg(8)->Arg(16)->Arg(32)->Arg(128);
 // ---- Sequences
 
 template <class Eviction>
-using kv_of = tenon::kv_manager<Eviction>;
+using kv_of = tenon::kv_blocks<Eviction>;
 
 /// A manager with its free blocks in that order.
 template <class Eviction = tenon::lru_eviction>
 std::unique_ptr<kv_of<Eviction>> kv_with(block_id blocks, order o) {
-  auto kv = std::make_unique<kv_of<Eviction>>(tenon::kv_manager_options{
+  auto kv = std::make_unique<kv_of<Eviction>>(tenon::kv_blocks_options{
       .blocks = blocks, .block_size = block_size, .max_sequences = 512, .max_blocks_per_sequence = 4096});
   if (o == hot) return kv;
   // Sequences grow by turns in a random order and then leave: a block's neighbours in the stack lie anywhere.

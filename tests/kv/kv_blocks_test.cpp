@@ -1,5 +1,5 @@
 #include <tenon/kv/clock_eviction.hpp>
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 #include <tenon/kv/priority_eviction.hpp>
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 
 namespace {
 
-using tenon::block_copy, tenon::block_id, tenon::errc, tenon::kv_manager, tenon::kv_manager_options, tenon::no_block,
+using tenon::block_copy, tenon::block_id, tenon::errc, tenon::kv_blocks, tenon::kv_blocks_options, tenon::no_block,
     tenon::no_sequence, tenon::sequence_id;
 using tokens = std::vector<std::int32_t>;
 using table  = std::vector<block_id>;
@@ -30,17 +30,17 @@ tokens operator+(tokens a, tokens const& b) {
 }
 std::span<std::int32_t const> first(tokens const& t, std::size_t n) { return std::span(t).first(n); }
 
-kv_manager_options const eight{.blocks = 8, .block_size = 4, .max_sequences = 4, .max_blocks_per_sequence = 6};
+kv_blocks_options const eight{.blocks = 8, .block_size = 4, .max_sequences = 4, .max_blocks_per_sequence = 6};
 
 template <class Eviction>
-table table_of(kv_manager<Eviction> const& kv, sequence_id s) {
+table table_of(kv_blocks<Eviction> const& kv, sequence_id s) {
   return {kv.block_table(s).begin(), kv.block_table(s).end()};
 }
-std::vector<block_copy> copies_of(kv_manager<> const& kv) { return {kv.copies().begin(), kv.copies().end()}; }
+std::vector<block_copy> copies_of(kv_blocks<> const& kv) { return {kv.copies().begin(), kv.copies().end()}; }
 
 /// The whole life of a text: its full blocks are in the cache then.
 template <class Eviction>
-void keep(kv_manager<Eviction>& kv, tokens const& t, std::uint64_t salt = 0, tenon::retention worth = {}) {
+void keep(kv_blocks<Eviction>& kv, tokens const& t, std::uint64_t salt = 0, tenon::retention worth = {}) {
   sequence_id const s = kv.open(salt, worth);
   kv.attach(s, t);
   ASSERT_TRUE(kv.reserve(s, static_cast<std::int64_t>(t.size())).ok());
@@ -50,9 +50,9 @@ void keep(kv_manager<Eviction>& kv, tokens const& t, std::uint64_t salt = 0, ten
 }
 
 template <class Eviction = tenon::lru_eviction>
-class audited : public kv_manager<Eviction> {
+class audited : public kv_blocks<Eviction> {
  public:
-  explicit audited(kv_manager_options const& o) : kv_manager<Eviction>(o) {}
+  explicit audited(kv_blocks_options const& o) : kv_blocks<Eviction>(o) {}
   ~audited() {
     auto const s = this->audit();
     EXPECT_TRUE(s.ok()) << s.subject << " " << s.got << " " << s.want;
@@ -61,7 +61,7 @@ class audited : public kv_manager<Eviction> {
 
 // ---- Sequences
 
-TEST(kv_manager, opens_as_many_sequences_as_it_has_rows) {
+TEST(kv_blocks, opens_as_many_sequences_as_it_has_rows) {
   audited<> kv(eight);
   for (sequence_id s = 0; s < 4; ++s) EXPECT_EQ(kv.open(), s);
   EXPECT_EQ(kv.open(), no_sequence);
@@ -71,7 +71,7 @@ TEST(kv_manager, opens_as_many_sequences_as_it_has_rows) {
   EXPECT_EQ(kv.open(), 2);
 }
 
-TEST(kv_manager, grows_block_by_block) {
+TEST(kv_blocks, grows_block_by_block) {
   audited<>         kv(eight);
   sequence_id const s = kv.open();
   EXPECT_EQ(kv.capacity(s), 0);
@@ -89,7 +89,7 @@ TEST(kv_manager, grows_block_by_block) {
   EXPECT_EQ(kv.length(s), 6);
 }
 
-TEST(kv_manager, reserves_all_or_nothing) {
+TEST(kv_blocks, reserves_all_or_nothing) {
   audited<>         kv(eight);
   sequence_id const a = kv.open(), b = kv.open();
   ASSERT_TRUE(kv.reserve(a, 5 * 4).ok());
@@ -102,7 +102,7 @@ TEST(kv_manager, reserves_all_or_nothing) {
   EXPECT_TRUE(kv.reserve(b, 3 * 4).ok());
 }
 
-TEST(kv_manager, refuses_more_than_a_row) {
+TEST(kv_blocks, refuses_more_than_a_row) {
   audited<>         kv(eight);
   sequence_id const s = kv.open();
   for (std::int64_t const n : {std::int64_t{25}, std::int64_t{1} << 33, std::int64_t{1} << 62}) {
@@ -114,7 +114,7 @@ TEST(kv_manager, refuses_more_than_a_row) {
   EXPECT_EQ(kv.capacity(s), 0);
 }
 
-TEST(kv_manager, calls_for_what_is_not_open_change_nothing) {
+TEST(kv_blocks, calls_for_what_is_not_open_change_nothing) {
   audited<> kv(eight);
   for (sequence_id const s : {-1, 0, 4, 1 << 30}) {
     kv.close(s), kv.release_before(s, 1), kv.commit(s, count_from(0, 9));
@@ -126,7 +126,7 @@ TEST(kv_manager, calls_for_what_is_not_open_change_nothing) {
   EXPECT_EQ(kv.available(), 8);
 }
 
-TEST(kv_manager, of_nothing_refuses_everything) {
+TEST(kv_blocks, of_nothing_refuses_everything) {
   audited<> none({});
   EXPECT_EQ(none.open(), no_sequence);
   EXPECT_EQ(none.match(count_from(0, 100)), 0);
@@ -138,7 +138,7 @@ TEST(kv_manager, of_nothing_refuses_everything) {
 
 // ---- Forks
 
-TEST(kv_manager, fork_shares_and_copies_on_write) {
+TEST(kv_blocks, fork_shares_and_copies_on_write) {
   audited<>         kv(eight);
   tokens const      t = count_from(0, 6);
   sequence_id const a = kv.open();
@@ -162,7 +162,7 @@ TEST(kv_manager, fork_shares_and_copies_on_write) {
   EXPECT_EQ(kv.metrics().copies, 1);
 }
 
-TEST(kv_manager, fork_at_a_block_boundary_copies_nothing) {
+TEST(kv_blocks, fork_at_a_block_boundary_copies_nothing) {
   audited<>         kv(eight);
   sequence_id const a = kv.open();
   ASSERT_TRUE(kv.reserve(a, 12).ok());  // one block more than is full
@@ -176,7 +176,7 @@ TEST(kv_manager, fork_at_a_block_boundary_copies_nothing) {
   EXPECT_TRUE(kv.copies().empty());
 }
 
-TEST(kv_manager, many_forks_copy_once_less_than_they_are) {
+TEST(kv_blocks, many_forks_copy_once_less_than_they_are) {
   audited<>         kv(eight);
   sequence_id const a = kv.open();
   ASSERT_TRUE(kv.reserve(a, 2).ok());
@@ -188,7 +188,7 @@ TEST(kv_manager, many_forks_copy_once_less_than_they_are) {
 }
 
 // vllm#37076: the source of a copy that has not been made yet is somebody's, even when its last sequence has gone.
-TEST(kv_manager, source_of_a_copy_is_not_given_out_before_it_is_made) {
+TEST(kv_blocks, source_of_a_copy_is_not_given_out_before_it_is_made) {
   audited<>         kv({.blocks = 3, .block_size = 4, .max_sequences = 3, .max_blocks_per_sequence = 3});
   sequence_id const a = kv.open();
   ASSERT_TRUE(kv.reserve(a, 2).ok());
@@ -205,7 +205,7 @@ TEST(kv_manager, source_of_a_copy_is_not_given_out_before_it_is_made) {
   EXPECT_EQ(kv.available(), 1);
 }
 
-TEST(kv_manager, copy_on_write_without_a_free_block_is_refused_as_a_whole) {
+TEST(kv_blocks, copy_on_write_without_a_free_block_is_refused_as_a_whole) {
   audited<>         kv({.blocks = 2, .block_size = 4, .max_sequences = 3, .max_blocks_per_sequence = 3});
   sequence_id const a = kv.open();
   ASSERT_TRUE(kv.reserve(a, 2).ok());
@@ -219,7 +219,7 @@ TEST(kv_manager, copy_on_write_without_a_free_block_is_refused_as_a_whole) {
 
 // ---- Prefixes
 
-TEST(kv_manager, attaches_full_blocks_that_were_written_before) {
+TEST(kv_blocks, attaches_full_blocks_that_were_written_before) {
   audited<>    kv(eight);
   tokens const prompt = count_from(0, 10);
   keep(kv, prompt);
@@ -236,7 +236,7 @@ TEST(kv_manager, attaches_full_blocks_that_were_written_before) {
 }
 
 // The last token's logits are wanted, so it is computed again, into a block of its own.
-TEST(kv_manager, never_attaches_the_last_token) {
+TEST(kv_blocks, never_attaches_the_last_token) {
   audited<>    kv(eight);
   tokens const prompt = count_from(0, 8);
   keep(kv, prompt);
@@ -253,7 +253,7 @@ TEST(kv_manager, never_attaches_the_last_token) {
   EXPECT_EQ(kv.attach(kv.open(), first(prompt, 1)), 0);
 }
 
-TEST(kv_manager, reuses_a_part_of_a_block_by_copy) {
+TEST(kv_blocks, reuses_a_part_of_a_block_by_copy) {
   audited<> kv(eight);
   keep(kv, count_from(0, 8));
   tokens const      prompt = count_from(0, 6) + tokens{100, 101, 102};
@@ -270,7 +270,7 @@ TEST(kv_manager, reuses_a_part_of_a_block_by_copy) {
   EXPECT_EQ(kv.match(count_from(0, 8)), 8);  // the source is what it was
 }
 
-TEST(kv_manager, of_several_continuations_the_longest_is_reused) {
+TEST(kv_blocks, of_several_continuations_the_longest_is_reused) {
   audited<> kv(eight);
   keep(kv, tokens{1, 2, 3, 4});
   keep(kv, tokens{1, 2, 9, 9});
@@ -280,7 +280,7 @@ TEST(kv_manager, of_several_continuations_the_longest_is_reused) {
   EXPECT_EQ(kv.attach(kv.open(), tokens{7, 2, 9, 5, 5}), 0);
 }
 
-TEST(kv_manager, partial_reuse_needs_a_block_and_does_without) {
+TEST(kv_blocks, partial_reuse_needs_a_block_and_does_without) {
   audited<> kv({.blocks = 2, .block_size = 4, .max_sequences = 3, .max_blocks_per_sequence = 3});
   keep(kv, count_from(0, 4));
   ASSERT_TRUE(kv.reserve(kv.open(), 4).ok());
@@ -290,7 +290,7 @@ TEST(kv_manager, partial_reuse_needs_a_block_and_does_without) {
   EXPECT_EQ(kv.metrics().idle_before_reuse[0], 0);
 }
 
-TEST(kv_manager, prefix_means_everything_before) {
+TEST(kv_blocks, prefix_means_everything_before) {
   audited<> kv(eight);
   keep(kv, count_from(0, 4) + count_from(50, 4));
   EXPECT_EQ(kv.match(count_from(50, 4)), 0);
@@ -299,7 +299,7 @@ TEST(kv_manager, prefix_means_everything_before) {
   EXPECT_EQ(kv.match(count_from(0, 3)), 0);
 }
 
-TEST(kv_manager, salts_share_nothing) {
+TEST(kv_blocks, salts_share_nothing) {
   audited<>    kv(eight);
   tokens const t = count_from(0, 9);
   keep(kv, t, 1);
@@ -315,7 +315,7 @@ TEST(kv_manager, salts_share_nothing) {
 }
 
 // Not in part, either, and however many there are.
-TEST(kv_manager, many_salts_share_nothing) {
+TEST(kv_blocks, many_salts_share_nothing) {
   audited<> kv({.blocks = 600, .block_size = 4, .max_sequences = 2, .max_blocks_per_sequence = 3});
   for (std::uint64_t salt = 0; salt < 500; ++salt) {
     sequence_id const s = kv.open(salt);
@@ -325,7 +325,7 @@ TEST(kv_manager, many_salts_share_nothing) {
   }
 }
 
-TEST(kv_manager, sequences_that_write_the_same_end_with_one_block) {
+TEST(kv_blocks, sequences_that_write_the_same_end_with_one_block) {
   audited<>         kv(eight);
   tokens const      t = count_from(0, 8);
   sequence_id const a = kv.open(), b = kv.open();
@@ -337,9 +337,9 @@ TEST(kv_manager, sequences_that_write_the_same_end_with_one_block) {
   EXPECT_EQ(kv.available(), 6);
 }
 
-TEST(kv_manager, without_a_cache_nothing_is_found_or_kept) {
-  kv_manager_options o = eight;
-  o.prefix_cache       = false;
+TEST(kv_blocks, without_a_cache_nothing_is_found_or_kept) {
+  kv_blocks_options o = eight;
+  o.prefix_cache      = false;
   audited<> kv(o);
   keep(kv, count_from(0, 8));
   EXPECT_EQ(kv.match(count_from(0, 8)), 0);
@@ -349,10 +349,10 @@ TEST(kv_manager, without_a_cache_nothing_is_found_or_kept) {
 
 // A digest only finds a candidate. Whoever knows the key can make two blocks of one digest: they are told apart, alone and as
 // what stands in front of equal blocks.
-TEST(kv_manager, equal_digests_are_no_hit) {
-  kv_manager_options const o{.blocks = 12, .block_size = 8, .max_sequences = 4, .max_blocks_per_sequence = 4};
-  auto const               blocks = test::colliding_blocks(tenon::prefix_hash(o.key, 8), 8);
-  tokens const             x = blocks.first, y = blocks.second, z = count_from(0, 8);
+TEST(kv_blocks, equal_digests_are_no_hit) {
+  kv_blocks_options const o{.blocks = 12, .block_size = 8, .max_sequences = 4, .max_blocks_per_sequence = 4};
+  auto const              blocks = test::colliding_blocks(tenon::prefix_hash(o.key, 8), 8);
+  tokens const            x = blocks.first, y = blocks.second, z = count_from(0, 8);
   {
     audited<> kv(o);
     keep(kv, x);
@@ -383,7 +383,7 @@ TEST(kv_manager, equal_digests_are_no_hit) {
 
 // ---- Eviction
 
-TEST(kv_manager, evicts_the_ends_of_the_longest_idle_first) {
+TEST(kv_blocks, evicts_the_ends_of_the_longest_idle_first) {
   audited<>    kv(eight);
   tokens const old = count_from(0, 16), recent = count_from(100, 16);
   keep(kv, old), keep(kv, recent);
@@ -396,7 +396,7 @@ TEST(kv_manager, evicts_the_ends_of_the_longest_idle_first) {
   EXPECT_EQ(kv.metrics().evictions, 4);
 }
 
-TEST(kv_manager, shared_start_outlives_the_ends) {
+TEST(kv_blocks, shared_start_outlives_the_ends) {
   audited<>    kv(eight);
   tokens const system = count_from(0, 8);
   keep(kv, system + count_from(100, 8)), keep(kv, system + count_from(200, 8));  // 2 + 2 + 2 blocks
@@ -405,7 +405,7 @@ TEST(kv_manager, shared_start_outlives_the_ends) {
   EXPECT_EQ(kv.match(system), 8);
 }
 
-TEST(kv_manager, never_evicts_what_is_owned) {
+TEST(kv_blocks, never_evicts_what_is_owned) {
   audited<>         kv(eight);
   sequence_id const a = kv.open();
   ASSERT_TRUE(kv.reserve(a, 16).ok());
@@ -417,7 +417,7 @@ TEST(kv_manager, never_evicts_what_is_owned) {
   EXPECT_EQ(kv.metrics().evictions, 0);
 }
 
-TEST(kv_manager, evicted_blocks_are_not_found) {
+TEST(kv_blocks, evicted_blocks_are_not_found) {
   audited<> kv(eight);
   keep(kv, count_from(0, 16));
   kv.flush();
@@ -426,7 +426,7 @@ TEST(kv_manager, evicted_blocks_are_not_found) {
   EXPECT_EQ(kv.metrics().evictions, 4);
 }
 
-TEST(kv_manager, priority_decides_before_age) {
+TEST(kv_blocks, priority_decides_before_age) {
   audited<tenon::priority_eviction> kv(eight);
   tokens const                      dear = count_from(0, 16), cheap = count_from(100, 16);
   keep(kv, dear, 0, {.priority = 90, .time_to_live = 10});
@@ -447,7 +447,7 @@ TEST(kv_manager, priority_decides_before_age) {
 }
 
 // What reads a block only to copy from it does not make it cheap.
-TEST(kv_manager, copied_block_keeps_the_worth_that_its_reader_gives_it) {
+TEST(kv_blocks, copied_block_keeps_the_worth_that_its_reader_gives_it) {
   audited<tenon::priority_eviction> kv(eight);
   tenon::retention const            dear{.priority = 90};
   keep(kv, count_from(0, 4), 0, dear);
@@ -459,7 +459,7 @@ TEST(kv_manager, copied_block_keeps_the_worth_that_its_reader_gives_it) {
   EXPECT_EQ(kv.match(count_from(0, 4)), 4);
 }
 
-TEST(kv_manager, clock_spares_what_was_used_again) {
+TEST(kv_blocks, clock_spares_what_was_used_again) {
   audited<tenon::clock_eviction> kv(eight);
   tokens const                   again = count_from(0, 8), once = count_from(100, 24);
   keep(kv, again), keep(kv, once);
@@ -470,7 +470,7 @@ TEST(kv_manager, clock_spares_what_was_used_again) {
 
 // ---- Truncation and windows
 
-TEST(kv_manager, truncate_forgets_tokens_and_the_blocks_behind_them) {
+TEST(kv_blocks, truncate_forgets_tokens_and_the_blocks_behind_them) {
   audited<>         kv(eight);
   sequence_id const s = kv.open();
   ASSERT_TRUE(kv.reserve(s, 20).ok());
@@ -488,7 +488,7 @@ TEST(kv_manager, truncate_forgets_tokens_and_the_blocks_behind_them) {
 }
 
 // A full block that is in the cache is cut and written again: others must not find the old tokens there.
-TEST(kv_manager, truncating_into_a_cached_block_takes_it_out_of_the_cache) {
+TEST(kv_blocks, truncating_into_a_cached_block_takes_it_out_of_the_cache) {
   audited<>         kv(eight);
   tokens const      t = count_from(0, 8);
   sequence_id const s = kv.open();
@@ -507,7 +507,7 @@ TEST(kv_manager, truncating_into_a_cached_block_takes_it_out_of_the_cache) {
   EXPECT_EQ(kv.match(t), 4);
 }
 
-TEST(kv_manager, truncating_into_a_cached_block_that_others_use_copies_it) {
+TEST(kv_blocks, truncating_into_a_cached_block_that_others_use_copies_it) {
   audited<>         kv(eight);
   tokens const      t = count_from(0, 8);
   sequence_id const a = kv.open();
@@ -522,7 +522,7 @@ TEST(kv_manager, truncating_into_a_cached_block_that_others_use_copies_it) {
   EXPECT_EQ(table_of(kv, b), (table{0, 1}));
 }
 
-TEST(kv_manager, window_gives_back_what_lies_wholly_in_front) {
+TEST(kv_blocks, window_gives_back_what_lies_wholly_in_front) {
   audited<>         kv(eight);
   sequence_id const s = kv.open();
   ASSERT_TRUE(kv.reserve(s, 16).ok());
@@ -550,7 +550,7 @@ TEST(kv_manager, window_gives_back_what_lies_wholly_in_front) {
 }
 
 // Cut back to the window's edge, a sequence no longer knows the chain of its blocks: it goes on, but offers them to nobody.
-TEST(kv_manager, blocks_behind_a_lost_chain_stay_private) {
+TEST(kv_blocks, blocks_behind_a_lost_chain_stay_private) {
   audited<>         kv(eight);
   sequence_id const s = kv.open();
   ASSERT_TRUE(kv.reserve(s, 12).ok());
@@ -565,7 +565,7 @@ TEST(kv_manager, blocks_behind_a_lost_chain_stay_private) {
 
 // ---- Metrics
 
-TEST(kv_manager, counts_waste_and_sharing) {
+TEST(kv_blocks, counts_waste_and_sharing) {
   audited<>         kv(eight);
   sequence_id const a = kv.open();
   EXPECT_EQ(kv.metrics().internal_fragmentation(), 0);
@@ -588,7 +588,7 @@ TEST(kv_manager, counts_waste_and_sharing) {
   EXPECT_EQ(kv.metrics().peak_blocks, 4);
 }
 
-TEST(kv_manager, counts_how_long_blocks_were_idle) {
+TEST(kv_blocks, counts_how_long_blocks_were_idle) {
   audited<> kv(eight);
   keep(kv, count_from(0, 8));
   kv.advance(5);

@@ -1,6 +1,6 @@
 //  A manager has one writer; managers share nothing, so each thread may have its own. For the thread sanitizer.
 #include <tenon/kv/clock_eviction.hpp>
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 #include <tenon/kv/priority_eviction.hpp>
 
 #include <gtest/gtest.h>
@@ -25,7 +25,7 @@ std::string run(std::uint64_t seed) {
   return "";
 }
 
-TEST(kv_manager_threads, managers_share_nothing) {
+TEST(kv_blocks_threads, pools_share_nothing) {
   std::vector<std::string> faults(6);
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < faults.size(); ++i)
@@ -40,8 +40,8 @@ TEST(kv_manager_threads, managers_share_nothing) {
 }
 
 // Between writes anybody may look.
-TEST(kv_manager_threads, readers_share_a_manager_that_nobody_writes) {
-  tenon::kv_manager<> kv({.blocks = 64, .block_size = 4, .max_sequences = 4, .max_blocks_per_sequence = 16});
+TEST(kv_blocks_threads, readers_share_one_that_nobody_writes) {
+  tenon::kv_blocks<> kv({.blocks = 64, .block_size = 4, .max_sequences = 4, .max_blocks_per_sequence = 16});
   std::vector<std::int32_t> const tokens(40, 7);
   tenon::sequence_id const        s = kv.open();
   ASSERT_TRUE(kv.reserve(s, 40).ok());

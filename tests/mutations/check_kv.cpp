@@ -2,7 +2,7 @@
 //
 //  The shadow model under random calls, and what no text made without the key would show: prefixes of one digest.
 #include <tenon/kv/clock_eviction.hpp>
-#include <tenon/kv/kv_manager.hpp>
+#include <tenon/kv/kv_blocks.hpp>
 #include <tenon/kv/priority_eviction.hpp>
 
 #include <cstdint>
@@ -25,7 +25,7 @@ void must(bool good, char const* what) {
 }
 
 template <class Eviction>
-void random_calls(tenon::kv_manager_options const& kv, std::int64_t steps) {
+void random_calls(tenon::kv_blocks_options const& kv, std::int64_t steps) {
   for (std::uint64_t seed = 1; seed <= 3; ++seed) test::kv_shadow<Eviction>({kv, steps, seed, 32}).run();
 }
 
@@ -57,7 +57,7 @@ void hash() {
   }
 }
 
-void write(tenon::kv_manager<>& kv, tokens const& t, std::uint64_t salt = 0) {
+void write(tenon::kv_blocks<>& kv, tokens const& t, std::uint64_t salt = 0) {
   tenon::sequence_id const s = kv.open(salt);
   kv.attach(s, t);
   must(kv.reserve(s, static_cast<std::int64_t>(t.size())).ok(), "reserve");
@@ -67,13 +67,13 @@ void write(tenon::kv_manager<>& kv, tokens const& t, std::uint64_t salt = 0) {
 }
 
 void equal_digests() {
-  tenon::kv_manager_options const o{.blocks = 12, .block_size = 8, .max_sequences = 4, .max_blocks_per_sequence = 4};
+  tenon::kv_blocks_options const o{.blocks = 12, .block_size = 8, .max_sequences = 4, .max_blocks_per_sequence = 4};
   auto const [x, y] = test::colliding_blocks(tenon::prefix_hash(o.key, 8), 8);
   auto const behind = [](tokens a) {
     a.insert(a.end(), 8, 5);
     return a;
   };
-  tenon::kv_manager<> kv(o);
+  tenon::kv_blocks<> kv(o);
   write(kv, x);
   must(kv.match(y) == 0, "another block of the same digest is found");
   write(kv, behind(y));
@@ -84,7 +84,7 @@ void equal_digests() {
 
 /// Many tenants: more than there are lists of first blocks.
 void salts() {
-  tenon::kv_manager<> kv({.blocks = 600, .block_size = 4, .max_sequences = 4, .max_blocks_per_sequence = 4});
+  tenon::kv_blocks<> kv({.blocks = 600, .block_size = 4, .max_sequences = 4, .max_blocks_per_sequence = 4});
   for (std::uint64_t salt = 0; salt < 500; ++salt) {
     tenon::sequence_id const s = kv.open(salt);
     must(kv.attach(s, tokens{1, 2, 3, 4, 5}) == 0, "tokens of another tenant");
@@ -96,7 +96,7 @@ void salts() {
 
 /// Ends of chains go before what they hang on, whatever their times to live.
 void ends_first() {
-  tenon::kv_manager<tenon::priority_eviction> kv(
+  tenon::kv_blocks<tenon::priority_eviction> kv(
       {.blocks = 8, .block_size = 1, .max_sequences = 2, .max_blocks_per_sequence = 8});
   tokens const             t{1, 2, 3, 4, 5, 6, 7, 8};
   tenon::sequence_id const s = kv.open(0, {.priority = 90, .time_to_live = 3});
@@ -113,7 +113,7 @@ void ends_first() {
 
 /// More owners than a pool's byte counts.
 void many_owners() {
-  tenon::kv_manager<>      kv({.blocks = 4, .block_size = 4, .max_sequences = 200, .max_blocks_per_sequence = 2});
+  tenon::kv_blocks<>       kv({.blocks = 4, .block_size = 4, .max_sequences = 200, .max_blocks_per_sequence = 2});
   tenon::sequence_id const s = kv.open();
   must(kv.reserve(s, 4).ok(), "reserve");
   kv.commit(s, tokens{1, 2, 3, 4});
@@ -136,15 +136,15 @@ void worth() {
     kv.commit(s, tokens{token});
     kv.close(s);
   };
-  tenon::kv_manager_options const o{.blocks = 4, .block_size = 1, .max_sequences = 4, .max_blocks_per_sequence = 4};
+  tenon::kv_blocks_options const o{.blocks = 4, .block_size = 1, .max_sequences = 4, .max_blocks_per_sequence = 4};
   for (std::uint32_t const now : {2u, 3u}) {
-    tenon::kv_manager<tenon::priority_eviction> kv(o);
+    tenon::kv_blocks<tenon::priority_eviction> kv(o);
     put(kv, 1, {.priority = 90, .time_to_live = 3});
     kv.advance(now);
     put(kv, 2, {});
     must(left(kv, now) == (now < 3 ? 1 : 2), "a high priority lasts for its time");
   }
-  tenon::kv_manager<tenon::clock_eviction> kv(o);
+  tenon::kv_blocks<tenon::clock_eviction> kv(o);
   put(kv, 1, {}), put(kv, 2, {}), put(kv, 1, {});
   must(left(kv, 1) == 1, "the clock spares what was used again");
 }
