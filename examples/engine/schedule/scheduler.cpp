@@ -33,7 +33,7 @@ scheduler::state::state(schedule_options const& o, kv_blocks<>& p, cost_model co
       waiting(o.order == prompt_order::arrival ? 0 : o.fairness) {
   auto const n = static_cast<std::size_t>(options.max_sequences);
   running.reserve(n), index_of.resize(n, -1);
-  plan.parts.reserve(n), part_index.reserve(n), order.reserve(n), ended.reserve(n);
+  plan.parts.reserve(n), part_index.reserve(n), full.reserve(n), order.reserve(n), ended.reserve(n);
 }
 
 scheduler::scheduler(schedule_options const& options, kv_blocks<>& pages, cost_model const& cost)
@@ -129,24 +129,35 @@ void scheduler::state::place_at(std::size_t index) {
 
 void scheduler::commit(std::span<std::int32_t const> drawn, std::span<std::uint8_t const> stops) {
   state& s = *state_;
-  if (drawn.size() != static_cast<std::size_t>(s.plan.draws) || stops.size() != drawn.size())
+  if (drawn.size() != static_cast<std::size_t>(s.pending ? s.plan.draws : 0) || stops.size() != drawn.size())
     throw std::invalid_argument("scheduler: a step's ids are as many as its plan draws");
-  if (s.plan.empty()) return;
+  if (!std::exchange(s.pending, false) || s.plan.empty()) return;
   s.pages.clear_copies();  // they were made before the pass
-  constexpr std::size_t ahead   = 8;
-  auto const            decodes = static_cast<std::size_t>(s.plan.decodes);
-  std::int32_t          tenant  = -1;
-  std::int64_t          served  = 0;  // of that tenant, not yet charged
+  constexpr std::size_t      ahead   = 8;
+  auto const                 decodes = static_cast<std::size_t>(s.plan.decodes);
+  std::int32_t               tenant  = -1;
+  std::int64_t               served  = 0;  // of that tenant, not yet charged
+  step_load                  next;         // of the next step, if nobody comes or goes
+  running_sequence* const    running = s.running.data();
+  std::uint32_t const* const index   = s.part_index.data();
+  planned* const             parts   = s.plan.parts.data();
   for (std::size_t i = 0; i < decodes; ++i) {
+    if (i + 2 * ahead < decodes) prefetch(&running[index[i + 2 * ahead]]);
     if (i + ahead < decodes) {
-      running_sequence const& soon = s.running[s.part_index[i + ahead]];
+      running_sequence const& soon = running[index[i + ahead]];
       prefetch(soon.tokens + soon.length);
-      s.pages.foresee(soon.sequence, {soon.tokens, static_cast<std::size_t>(soon.computed) + 1});
+      if (soon.computed + 1 == soon.capacity)
+        if (soon.computed + 1 == soon.capacity)
+          s.pages.foresee(soon.sequence, {soon.tokens, static_cast<std::size_t>(soon.capacity)});
     }
-    running_sequence& r = s.running[s.part_index[i]];
+    running_sequence& r = running[index[i]];
     r.computed += 1;
-    s.pages.commit(r.sequence, {r.tokens, static_cast<std::size_t>(r.computed)});
+    if (r.computed == r.capacity)  // a page is full: until then there is nothing that others could find
+      s.pages.commit(r.sequence, {r.tokens, static_cast<std::size_t>(r.computed)});
     s.draw(r, drawn[i], stops[i] != 0);
+    parts[i].first = r.computed;
+    next.add(r.computed, 1, 1);
+    if (r.computed == r.capacity) s.full.push_back(static_cast<std::uint32_t>(i));
     if (r.tenant != tenant) {
       if (served > 0) s.waiting.charge(tenant, served);
       tenant = r.tenant, served = 0;
@@ -174,9 +185,10 @@ void scheduler::commit(std::span<std::int32_t const> drawn, std::span<std::uint8
   ++s.counts.steps;
   s.counts.decode_tokens += s.plan.decodes;
   s.counts.padding_tokens += s.plan.padding;
+  s.steady = decodes == s.running.size() && !s.any_doomed && s.options.decode_first;
   if (s.any_doomed) s.remove_doomed();
-  s.plan.parts.clear(), s.part_index.clear();
-  s.plan.draws     = 0;
+  if (s.steady) s.steady_load = next;
+  else s.full.clear(), s.plan.parts.clear(), s.part_index.clear();
   s.counts.running = static_cast<int>(s.running.size());
 }
 

@@ -66,6 +66,7 @@ struct scheduler::state {
   void drop_ended(double now);
   void sort_running();
   void plan_decodes();
+  bool get_pages();
   void plan_prompts();
   void plan_batch(double now);
   bool batch_may_start(double now) const;
@@ -140,8 +141,12 @@ struct scheduler::state {
     std::uint64_t age;
   };
   step_plan                   plan;
-  std::vector<std::uint32_t>  part_index;  // (parts) into running
-  std::vector<ranked>         order;       // prompts in flight
+  std::vector<std::uint32_t>  part_index;       // (parts) into running
+  bool                        pending = false;  // the plan waits for its commit
+  bool                        steady  = false;  // all run and decode: the plan is the next step's, but for pages,
+  std::vector<std::uint32_t>  full;             // which these parts want first
+  step_load                   steady_load;
+  std::vector<ranked>         order;  // prompts in flight
   std::vector<ended_sequence> ended;
   schedule_counts             counts;
   std::uint32_t               step        = 0;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 #include <tuple>
+#include <utility>
 
 #include "engine/schedule/scheduler_state.hpp"
 
@@ -19,6 +20,7 @@ step_plan const& scheduler::schedule(double now) {
     s.plan_prompts();
     if (s.plan.empty()) s.plan_decodes();
   }
+  s.pending        = true;
   s.counts.running = static_cast<int>(s.running.size());
   s.counts.waiting = static_cast<int>(s.waiting.size() + s.parked.size());
   return s.plan;
@@ -26,13 +28,13 @@ step_plan const& scheduler::schedule(double now) {
 
 void scheduler::state::begin_step(double now) {
   ++step;
-  preempted = false;
-  plan.parts.clear(), part_index.clear();
+  preempted    = false;
   plan.decodes = plan.padding = plan.draws = 0;
   plan.load                                = {};
   if (!cancelled.empty() || now >= next_deadline) drop_ended(now);
   sort_running();
   if (!parked.empty()) unpark();
+  if (!steady) plan.parts.clear(), part_index.clear(), full.clear();
 }
 
 /// Ends what was cancelled or came too late, wherever it is.
@@ -58,6 +60,7 @@ void scheduler::state::drop_ended(double now) {
   }
   cancelled.clear();
   if (!any) return;
+  steady = false;
   waiting.remove_if([&](waiting_sequence const& w) { return of(w.record).doomed; });
   std::erase_if(parked, [&](parked_sequence const& p) { return of(p.what.record).doomed; });
   remove_doomed();
@@ -99,6 +102,14 @@ void scheduler::state::add_part(std::size_t index, std::int32_t count) {
 /// induction all do, for any victims, max_preemptions included: that limit only chooses among victims, and where it leaves
 /// none it does not count.
 void scheduler::state::plan_decodes() {
+  if (std::exchange(steady, false)) {
+    if (get_pages()) {
+      plan.load    = steady_load;
+      plan.decodes = plan.draws = static_cast<int>(plan.parts.size());
+      return;
+    }
+    plan.parts.clear(), part_index.clear();
+  }
   step_load load;  // in registers
   for (std::size_t i = 0; i < running.size(); ++i) {
     running_sequence& r = running[i];
@@ -120,6 +131,18 @@ void scheduler::state::plan_decodes() {
   }
   plan.load    = load;
   plan.decodes = plan.draws = static_cast<int>(plan.parts.size());
+}
+
+/// A page for each that wants one before the step that the last commit foresaw; false where they are short.
+bool scheduler::state::get_pages() {
+  bool enough = true;
+  for (std::size_t k = 0; k < full.size() && enough; ++k) {
+    running_sequence& r = running[full[k]];
+    enough              = pages.reserve(r.sequence, r.computed + 1).ok();
+    if (enough) r.capacity = static_cast<std::int32_t>(pages.capacity(r.sequence));
+  }
+  full.clear();
+  return enough;
 }
 
 /// Prompt tokens that the step has room for, of a prompt that has `first` already.

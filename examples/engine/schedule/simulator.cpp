@@ -93,6 +93,15 @@ simulation_result simulate(std::span<arriving_request const> requests, simulatio
     double const seconds = o.cost.seconds(plan.load);
     now += seconds, r.busy += seconds;
 
+    // Pages while the step runs. Decodes tell the cache of their tokens a page at a time.
+    kv_metrics const& m      = pages.metrics();
+    std::int64_t      tokens = m.tokens;
+    for (planned const& part : plan.parts) tokens += part.first + part.count - pages.length(part.sequence);
+    double const used   = static_cast<double>(m.owned_blocks) / blocks;
+    double const wasted = static_cast<double>(m.slots - tokens) / slots;
+    r.used += used * seconds, r.wasted += wasted * seconds, r.peak = std::max(r.peak, used);
+    if (samples.due(now)) samples.take({now, scheduler.counts().running, scheduler.counts().waiting, used, wasted});
+
     drawn.clear();
     for (planned const& part : plan.parts)
       for (int i = 0; i < part.draws; ++i) {
@@ -103,12 +112,6 @@ simulation_result simulate(std::span<arriving_request const> requests, simulatio
     stops.assign(drawn.size(), 0);
     scheduler.commit(drawn, stops);
     scheduler.clear_ended();
-
-    kv_metrics const& m      = pages.metrics();
-    double const      used   = static_cast<double>(m.owned_blocks) / blocks;
-    double const      wasted = static_cast<double>(m.slots - m.tokens) / slots;
-    r.used += used * seconds, r.wasted += wasted * seconds, r.peak = std::max(r.peak, used);
-    if (samples.due(now)) samples.take({now, scheduler.counts().running, scheduler.counts().waiting, used, wasted});
   }
   if (!scheduler.idle())
     throw error("simulate: the scheduler stands still: found " + std::to_string(scheduler.counts().waiting) +
