@@ -147,17 +147,17 @@ void scheduler::commit(std::span<std::int32_t const> drawn, std::span<std::uint8
       running_sequence const& soon = running[index[i + ahead]];
       prefetch(soon.tokens + soon.length);
       if (soon.computed + 1 == soon.capacity)
-        if (soon.computed + 1 == soon.capacity)
-          s.pages.foresee(soon.sequence, {soon.tokens, static_cast<std::size_t>(soon.capacity)});
+        s.pages.foresee(soon.sequence, {soon.tokens, static_cast<std::size_t>(soon.capacity)});
     }
     running_sequence& r = running[index[i]];
     r.computed += 1;
-    if (r.computed == r.capacity)  // a page is full: until then there is nothing that others could find
+    if (r.computed == r.capacity) {  // a page is full: until then there is nothing that others could find
       s.pages.commit(r.sequence, {r.tokens, static_cast<std::size_t>(r.computed)});
+      s.full.push_back(static_cast<std::uint32_t>(i));
+    }
     s.draw(r, drawn[i], stops[i] != 0);
     parts[i].first = r.computed;
     next.add(r.computed, 1, 1);
-    if (r.computed == r.capacity) s.full.push_back(static_cast<std::uint32_t>(i));
     if (r.tenant != tenant) {
       if (served > 0) s.waiting.charge(tenant, served);
       tenant = r.tenant, served = 0;

@@ -1,7 +1,7 @@
 #pragma once
 //  Blocks by the digest of the prefix that they end: open addressing, linear probing, no tombstones.
 //
-//  A slot holds 32 bits of the digest and a block id; the caller has the digests. At most half of the slots are taken.
+//  A slot holds 32 bits of the digest and a block id; the caller has the digests. At most a quarter of the slots is taken.
 #include <tenon/core/prefetch.hpp>
 #include <tenon/kv/block_pool.hpp>
 #include <tenon/kv/prefix_hash.hpp>
@@ -16,7 +16,7 @@ namespace tenon {
 class prefix_index {
  public:
   explicit prefix_index(block_id blocks)
-      : slots_(std::bit_ceil(2 * static_cast<std::size_t>(blocks) + 2)), mask_(slots_.size() - 1) {}
+      : slots_(std::bit_ceil(4 * static_cast<std::size_t>(blocks) + 2)), mask_(slots_.size() - 1) {}
 
   /// The first block under these 32 bits for which equal(id) holds; `no_block` where there is none.
   template <class Equal>
