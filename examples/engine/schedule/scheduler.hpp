@@ -86,7 +86,8 @@ class scheduler {
   /// Every completion of the request ends (`cancelled`) at the next schedule(). Unknown tags are ignored.
   void cancel(std::uint64_t tag);
 
-  /// The next step, valid until the next call. Empty where nothing can run now. Allocates nothing while sequences decode.
+  /// The next step, valid until commit() or the next call. Empty where nobody is here, or a dynamic batch waits for more.
+  /// Allocates nothing while sequences decode.
   [[nodiscard]] step_plan const& schedule(double now);
 
   /// Ids drawn by the step, one for each draw of the plan, in its order; `stops`, as long, says where the caller ends the
