@@ -10,11 +10,12 @@ void add_bench(option_set& set, options& o) {
   auto const     list = [&](char const* names, char const* help, std::vector<std::int64_t>& to, std::int64_t low) {
     std::string shown;
     for (std::int64_t const v : to) shown += (shown.empty() ? "" : ",") + std::to_string(v);
-    set.value(names, "N,N...", help,
-                  [&to, low](std::string const& name, std::string const& given) {
-                to = parse_integers(name, given, low, 1 << 24);
-              })
-        ->default_str(shown);
+    set.value(
+            names, "N,N...", help,
+            [&to, low](std::string const& name, std::string const& given) {
+          to = parse_integers(name, given, low, 1 << 24);
+        },
+            shown);
   };
   list("--n-prompt,-p", "tokens of a prompt; 0 leaves the test out", b.prompts, 0);
   list("--n-gen,-n", "tokens that each sequence decodes; 0 leaves the test out", b.decodes, 0);

@@ -88,11 +88,12 @@ void add_sampling(option_set& set, options& o) {
     set.integer(names, f.help, s.*f.value, f.low, f.high, std::to_string(s.*f.value));
   }
   for (auto const& f : number_fields)
-    set.value(option_name(f.name), "X", f.help,
-              [&s, &f](std::string const& name, std::string const& given) {
-                s.*f.value = parse_number(name, given, f.low, f.high, f.above);
-              })
-        ->default_str(plain(s.*f.value));
+    set.value(
+        option_name(f.name), "X", f.help,
+        [&s, &f](std::string const& name, std::string const& given) {
+          s.*f.value = parse_number(name, given, f.low, f.high, f.above);
+        },
+        plain(s.*f.value));
   set.values("--logit-bias", "ID:VALUE", "adds VALUE to the token's logit; repeat it for more",
              [&s](std::string const& name, std::string const& given) {
                auto const   colon = given.find(':');

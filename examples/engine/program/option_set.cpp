@@ -1,6 +1,26 @@
 #include "engine/program/option_set.hpp"
 
+#include <CLI/CLI.hpp>
+
 namespace tenon::engine {
+
+namespace {
+
+CLI::Option* add(CLI::App& app, std::string const& names, std::string const& type, std::string const& help,
+                 option_set::taker take) {
+  std::string const name = names.substr(0, names.find(','));
+  auto* const       o    = app.add_option(
+               names,
+               [name, take = std::move(take)](CLI::results_t const& given) {
+        for (auto const& text : given) take(name, text);
+        return true;
+      },
+               help);
+  return o->type_name(type)->allow_extra_args(false);
+}
+
+}  // namespace
+
 void misuse(std::string_view subject, std::string_view what, std::string_view found, std::string_view expected) {
   throw usage_error(wrong(subject, what, found, expected).what());
 }
@@ -38,16 +58,19 @@ std::vector<std::int64_t> parse_integers(std::string const& name, std::string co
   return list;
 }
 
-CLI::Option* option_set::value(std::string const& names, char const* type, std::string const& help, taker take) {
-  std::string const name = names.substr(0, names.find(','));
-  auto* const       o    = app_->add_option(
-               names,
-               [name, take = std::move(take)](CLI::results_t const& given) {
-        for (auto const& text : given) take(name, text);
-        return true;
-      },
-               help);
-  return o->type_name(type)->allow_extra_args(false);
+void option_set::value(std::string const& names, std::string const& type, std::string const& help, taker take,
+                       std::string const& shown) {
+  add(*app_, names, type, help, std::move(take))->default_str(shown);
+}
+
+void option_set::values(std::string const& names, std::string const& type, std::string const& help, taker take) {
+  add(*app_, names, type, help, std::move(take))->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void option_set::flag(std::string const& names, std::string const& help, bool& to) { app_->add_flag(names, to, help); }
+
+void option_set::toggle(std::string const& name, std::string const& help, bool& to) {
+  app_->add_flag("--enable-" + name + ",!--no-enable-" + name, to, help);
 }
 
 }  // namespace tenon::engine

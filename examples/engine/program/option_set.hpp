@@ -1,6 +1,5 @@
 #pragma once
 //  One subcommand's options. Values are parsed here, not by CLI11, so that messages have one form and texts stay as given.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
@@ -12,6 +11,10 @@
 #include <vector>
 
 #include "engine/error.hpp"
+
+namespace CLI {
+class App;  // CLI11 is included where its functions are called: it takes seconds to compile
+}
 
 namespace tenon::engine {
 
@@ -52,13 +55,11 @@ class option_set {
 
   explicit option_set(CLI::App* app) : app_(app) {}
 
-  /// `names`: "--long,-s". `take` gets the first name and each value.
-  CLI::Option* value(std::string const& names, char const* type, std::string const& help, taker take);
-
+  /// `names`: "--long,-s". `take` gets the first name and each value; `shown` is the default in --help.
+  void value(std::string const& names, std::string const& type, std::string const& help, taker take,
+             std::string const& shown = "");
   /// As value, for an option that may be given again.
-  void values(std::string const& names, char const* type, std::string const& help, taker take) {
-    value(names, type, help, std::move(take))->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  }
+  void values(std::string const& names, std::string const& type, std::string const& help, taker take);
   void text(std::string const& names, char const* type, std::string const& help, std::string& to) {
     value(names, type, help, [&to](std::string const& name, std::string const& given) {
       if (given.empty()) misuse(name, "is empty", "\"\"", "a value");
@@ -68,35 +69,38 @@ class option_set {
   template <class T>
   void integer(std::string const& names, std::string const& help, T& to, std::int64_t low, std::int64_t high,
                std::string const& shown = "") {
-    value(names, "N", help, [&to, low, high](std::string const& name, std::string const& given) {
-      to = static_cast<T>(parse_integer(name, given, low, high));
-    })->default_str(shown);
+    value(
+        names, "N", help,
+        [&to, low, high](std::string const& name, std::string const& given) {
+          to = static_cast<T>(parse_integer(name, given, low, high));
+        },
+        shown);
   }
   /// `to` takes the number given times `unit`.
   template <class T>
   void number(std::string const& names, std::string const& help, T& to, double low, double high,
               std::string const& shown = "", bool above = false, double unit = 1) {
-    value(names, "X", help, [&to, low, high, above, unit](std::string const& name, std::string const& given) {
-      to = parse_number(name, given, low, high, above) * unit;
-    })->default_str(shown);
+    value(
+        names, "X", help,
+        [&to, low, high, above, unit](std::string const& name, std::string const& given) {
+          to = parse_number(name, given, low, high, above) * unit;
+        },
+        shown);
   }
   template <class To, class T, std::size_t N>
   void one_of(std::string const& names, std::string const& help, To& to, choice<T> const (&choices)[N]) {
     std::string words;
     for (auto const& c : choices) words.append(words.empty() ? "" : "|").append(c.word);
-    value(names, "", help, [&to, &choices, words](std::string const& name, std::string const& given) {
+    value(names, words, help, [&to, &choices, words](std::string const& name, std::string const& given) {
       auto const at =
           std::find_if(std::begin(choices), std::end(choices), [&](auto const& c) { return given == c.word; });
       if (at == std::end(choices)) misuse(name, "unknown choice", in_quotes(given), words);
       to = at->value;
-    })->type_name(words);
+    });
   }
-  void flag(std::string const& names, std::string const& help, bool& to) { app_->add_flag(names, to, help); }
-
+  void flag(std::string const& names, std::string const& help, bool& to);
   /// --enable-NAME and --no-enable-NAME.
-  void toggle(std::string const& name, std::string const& help, bool& to) {
-    app_->add_flag("--enable-" + name + ",!--no-enable-" + name, to, help);
-  }
+  void toggle(std::string const& name, std::string const& help, bool& to);
 
  private:
   CLI::App* app_;
