@@ -66,6 +66,7 @@ class kv_blocks {
   kv_blocks& operator=(kv_blocks const&) = delete;
 
   int      block_size() const { return options_.block_size; }
+  bool     prefix_cache() const { return options_.prefix_cache; }
   int      max_blocks_per_sequence() const { return options_.max_blocks_per_sequence; }
   block_id blocks() const { return pool_.blocks(); }
   /// Blocks that an allocation can get: free ones and idle ones.
@@ -123,6 +124,14 @@ class kv_blocks {
     if (!options_.prefix_cache) return 0;
     prefix_chain chain = cache_.root(salt);
     return cache_.follow(chain, tokens, [](block_id) {}) * options_.block_size;
+  }
+  /// Blocks among those of match() that no sequence owns: attach() would take so many of available().
+  block_id idle_match(std::span<std::int32_t const> tokens, std::uint64_t salt = 0) const {
+    if (!options_.prefix_cache) return 0;
+    prefix_chain chain = cache_.root(salt);
+    block_id     idle  = 0;
+    cache_.follow(chain, tokens, [&](block_id b) { idle += pool_.references(b) == 0; });
+    return idle;
   }
 
   /// Gives an empty sequence the cached blocks of `tokens`, but for the last token, whose logits are wanted. A block of which
