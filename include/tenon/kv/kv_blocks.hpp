@@ -66,7 +66,7 @@ class kv_blocks {
   kv_blocks& operator=(kv_blocks const&) = delete;
 
   int      block_size() const { return options_.block_size; }
-  bool     prefix_cache() const { return options_.prefix_cache; }
+  bool     shares_prefixes() const { return options_.prefix_cache; }
   int      max_blocks_per_sequence() const { return options_.max_blocks_per_sequence; }
   block_id blocks() const { return pool_.blocks(); }
   /// Blocks that an allocation can get: free ones and idle ones.
