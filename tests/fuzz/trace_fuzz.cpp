@@ -1,26 +1,18 @@
 //  Any bytes as a trace of requests, and as a model of costs; what is read keeps its promises.
-#include <engine/error.hpp>
 #include <engine/schedule/cost_model_file.hpp>
 #include <engine/schedule/traces.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <string>
 #include <string_view>
+
+#include "attempt.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
   using namespace tenon::engine;
   std::string_view const text(reinterpret_cast<char const*>(data), size);
-  auto const             attempt = [](auto const& read) {
-    try {
-      read();
-    } catch (error const& e) {
-      std::string const message = e.what();
-      if (message.find("expected") == std::string::npos || message.size() > 4096) std::abort();
-    }
-  };
-  attempt([&] {
+  fuzz::attempt([&] {
     trace const t    = parse_trace(text, "input");
     double      last = 0;
     for (arriving_request const& r : t.requests) {
@@ -30,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
       last = r.arrival;
     }
   });
-  attempt([&] {
+  fuzz::attempt([&] {
     cost_model const m = cost_model_of(parse_json(text, "input"), "input");
     for (double const seconds : {m.step, m.weights, m.token, m.sequence, m.row, m.key, m.pair})
       if (!(seconds >= 0) || std::isinf(seconds)) std::abort();
