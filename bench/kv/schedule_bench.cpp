@@ -9,26 +9,11 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <random>
 #include <vector>
 
+#include "../../tests/support/counted_new.hpp"
 #include "engine/schedule/scheduler.hpp"
-
-namespace {
-
-std::int64_t allocations = 0;
-
-}  // namespace
-
-// Counts what the whole program allocates.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-  ++allocations;
-  if (void* const p = std::malloc(bytes == 0 ? 1 : bytes)) return p;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 namespace {
 
@@ -79,11 +64,11 @@ void schedule_and_commit(benchmark::State& state) {
       batch = std::make_unique<decoding>(n);
       state.ResumeTiming();
     }
-    std::int64_t const before = allocations;
+    std::int64_t const before = test::allocations;
     step_plan const&   plan   = batch->schedule.schedule(0);
     if (plan.decodes != n) state.SkipWithError("not all decode");
     batch->schedule.commit(batch->ids, batch->stops);
-    counted += allocations - before;
+    counted += test::allocations - before;
     batch->steps++;
   }
   state.SetItemsProcessed(state.iterations() * n);
