@@ -4,8 +4,9 @@
 LIST.py has:
   MUTATIONS  a list of (name, bug of a peer that it stands for, file, text, replacement). `file` is relative to ROOT and
              below one of FOLDERS; `text` occurs in it once, at line breaks and all.
-  CHECK      the program that must fail, a source without GoogleTest; default tests/mutations/check.cpp
+  CHECK      the program that must fail, its main() in it; default tests/mutations/check.cpp
   SOURCES    what it is linked with; default the scheduler
+  TESTS      tests of GoogleTest that it runs, too; default none
   INCLUDES   folders that CHECK includes from; default include, examples and tests/engine/schedule
   FOLDERS    what is copied and may be changed; default include and examples/engine/schedule
 
@@ -45,7 +46,9 @@ class Program:
     def __init__(self, root, module):
         self.root = root
         self.check = getattr(module, "CHECK", "tests/mutations/check.cpp")
-        self.sources = getattr(module, "SOURCES", SCHEDULER) + [self.check]
+        tests = getattr(module, "TESTS", [])
+        self.sources = getattr(module, "SOURCES", SCHEDULER) + [self.check] + tests
+        self.libraries = ["-lgtest"] if tests else []
         self.includes = getattr(module, "INCLUDES", ["include", "examples", "tests/engine/schedule"])
         self.folders = getattr(module, "FOLDERS", ["include", "examples/engine/schedule"])
         self.objects = {}
@@ -79,15 +82,16 @@ class Program:
         return self.link(where, objects)
 
     def link(self, where, objects):
-        run = subprocess.run(COMPILER + [str(o) for o in objects.values()] + ["-o", f"{where}/check"], capture_output=True,
-                             text=True)
+        run = subprocess.run(COMPILER + [str(o) for o in objects.values()] + self.libraries + ["-o", f"{where}/check"],
+                             capture_output=True, text=True)
         return (f"{where}/check", None) if run.returncode == 0 else (None, run.stderr)
 
 
 def judge(check):
     """(verdict, last line of output): passed, caught, crashed or hung."""
     try:
-        run = subprocess.run([check], capture_output=True, text=True, timeout=SECONDS)
+        own = {name: value for name, value in os.environ.items() if not name.startswith("GTEST_")}
+        run = subprocess.run([check], capture_output=True, text=True, timeout=SECONDS, env=own)
     except subprocess.TimeoutExpired:
         return "hung", ""
     said = (run.stdout.strip().splitlines() or [""])[-1]

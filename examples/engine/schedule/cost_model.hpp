@@ -23,6 +23,7 @@ struct step_load {
     tokens += count, sequences += 1, rows += draws, keys += first + count;
     pairs += count * first + count * (count + 1) / 2;
   }
+  friend constexpr bool operator==(step_load const&, step_load const&) = default;
 };
 
 /// Seconds for each unit of a load. All >= 0.

@@ -30,7 +30,7 @@ struct schedule_options {
   int          max_partial      = 8;  // prompts in flight
   int          max_long_partial = 1;  // of them longer than long_prompt
   int          long_prompt      = 4096;
-  int          growth_steps     = 16;  // steps of growth of the running sequences that admission leaves pages for
+  int          growth_steps     = 32;  // steps of growth of the running sequences that admission leaves pages for
   int          max_preemptions  = 3;   // a sequence that was taken off so often is left alone
   int          max_waiting      = std::numeric_limits<int>::max();
 };

@@ -57,22 +57,22 @@ refusal scheduler::submit(schedule_request const& request) {
 
   std::int32_t const index = s.new_record();
   sequence_record&   r     = s.of(index);
-  r.length = r.prompt = static_cast<std::int32_t>(prompt);
-  r.limit             = r.prompt + request.max_tokens;
-  r.rows              = request.n;
-  r.priority          = request.priority;
-  r.tag               = request.tag;
-  r.salt              = request.salt;
-  r.age               = s.next_age++ << 16U;
-  r.arrival           = std::isfinite(request.arrival) ? request.arrival : 0;
-  r.deadline          = request.deadline;
-  r.tenant            = s.waiting.enter(request.tenant);
-  r.tokens            = std::make_unique_for_overwrite<std::int32_t[]>(request.prompt.size());
-  r.room              = r.length;
+  r.length                 = static_cast<std::int32_t>(prompt);
+  r.limit                  = r.length + request.max_tokens;
+  r.rows                   = request.n;
+  r.priority               = request.priority;
+  r.tag                    = request.tag;
+  r.salt                   = request.salt;
+  r.age                    = s.next_age++ << 16U;
+  r.arrival                = std::isfinite(request.arrival) ? request.arrival : 0;
+  r.deadline               = request.deadline;
+  r.tenant                 = s.waiting.enter(request.tenant);
+  r.tokens                 = std::make_unique_for_overwrite<std::int32_t[]>(request.prompt.size());
+  r.room                   = r.length;
   std::copy(request.prompt.begin(), request.prompt.end(), r.tokens.get());
   if (r.deadline < s.next_deadline) s.next_deadline = r.deadline;
 
-  auto const left = static_cast<std::int32_t>(prompt - s.pages.match(r.known().first(r.known().size() - 1), r.salt));
+  std::int32_t const left = r.length - s.cached_of(r);
   s.queue_up(index, s.key_of(left, r.arrival), left);
   ++s.counts.waiting;
   return refusal::none;
@@ -94,7 +94,7 @@ std::int32_t scheduler::state::new_record() {
 /// Forgets a sequence that neither runs nor waits any more.
 void scheduler::state::end(std::int32_t record, sequence_end reason) {
   sequence_record& r = of(record);
-  for (int i = 0; i < r.rows; ++i) ended.push_back({r.sequence, r.tag, r.completion + i, reason});
+  for (int i = 0; i < r.rows; ++i) ended.push_back({r.tag, r.completion + i, reason});
   waiting.leave(r.tenant);
   r = {};
   free_records.push_back(record);
@@ -132,7 +132,7 @@ void scheduler::commit(std::span<std::int32_t const> drawn, std::span<std::uint8
   if (drawn.size() != static_cast<std::size_t>(s.pending ? s.plan.draws : 0) || stops.size() != drawn.size())
     throw std::invalid_argument("scheduler: a step's ids are as many as its plan draws");
   if (!std::exchange(s.pending, false) || s.plan.empty()) return;
-  s.pages.clear_copies();  // they were made before the pass
+  s.pages.clear_copies();  // the caller made them before the pass
   constexpr std::size_t      ahead   = 8;
   auto const                 decodes = static_cast<std::size_t>(s.plan.decodes);
   std::int32_t               tenant  = -1;
@@ -176,7 +176,6 @@ void scheduler::commit(std::span<std::int32_t const> drawn, std::span<std::uint8
     sequence_record const& record = s.of(r.record);
     s.counts.prompt_tokens += part.count;
     s.counts.recomputed_tokens += std::clamp(record.reached - part.first, 0, part.count);
-    if (r.computed >= s.block_size) s.shares = s.pages.recoverable_tokens(r.sequence) > 0;
     if (part.draws == 0) continue;
     auto const n = static_cast<std::size_t>(part.draws);
     s.finish_prompt(s.part_index[i], drawn.subspan(draws, n), stops.subspan(draws, n));
@@ -221,9 +220,9 @@ void scheduler::state::finish_prompt(std::size_t index, std::span<std::int32_t c
     record.tag = parent.tag, record.salt = parent.salt, record.age = parent.age + i;
     record.arrival = parent.arrival, record.deadline = parent.deadline;
     record.tenant = parent.tenant, record.priority = parent.priority;
-    record.length = record.prompt = r.length;
-    record.limit                  = r.limit;
-    record.began                  = true;
+    record.length = r.length;
+    record.limit  = r.limit;
+    record.began  = true;
     std::copy_n(r.tokens, r.length, record.tokens.get());
     waiting.enter_again(record.tenant);
 
@@ -251,6 +250,12 @@ void scheduler::state::finish_prompt(std::size_t index, std::span<std::int32_t c
 std::span<ended_sequence const> scheduler::ended() const { return state_->ended; }
 void                            scheduler::clear_ended() { state_->ended.clear(); }
 
+std::int64_t scheduler::tokens_in_cache() const {
+  std::int64_t tokens = 0;
+  for (running_sequence const& r : state_->running) tokens += r.computed;
+  return tokens;
+}
+
 bool scheduler::idle() const {
   state const& s = *state_;
   return s.running.empty() && s.waiting.size() == 0 && s.parked.empty();
@@ -270,7 +275,6 @@ std::span<std::int32_t const> scheduler::tokens(std::int32_t sequence) const {
   running_sequence const& r = state_->at(sequence);
   return {r.tokens, static_cast<std::size_t>(r.length)};
 }
-int scheduler::prompt_length(std::int32_t sequence) const { return state_->of(state_->at(sequence).record).prompt; }
 std::span<block_id const> scheduler::block_table(std::int32_t sequence) const {
   return state_->pages.block_table(sequence);
 }

@@ -58,7 +58,6 @@ struct step_plan {
 
 /// A sequence that ended, named by its request's tag and which of the n completions it is.
 struct ended_sequence {
-  std::int32_t  sequence   = 0;
   std::uint64_t tag        = 0;
   int           completion = 0;
   sequence_end  reason     = sequence_end::stop;
@@ -66,10 +65,21 @@ struct ended_sequence {
 
 struct schedule_counts {
   std::int64_t steps = 0, prompt_tokens = 0, decode_tokens = 0, padding_tokens = 0;
-  std::int64_t cached_tokens     = 0;  // of prompts, found in the prefix cache
-  std::int64_t preemptions       = 0;
+  std::int64_t queried_tokens = 0;  // of prompts that began; what comes back after a preemption counts no second time
+  std::int64_t cached_tokens  = 0;  // of them, found in the prefix cache
+  std::int64_t preemptions    = 0;
   std::int64_t recomputed_tokens = 0;  // fed again after a preemption
   int          running = 0, waiting = 0;
+
+  double hit_rate() const { return share(cached_tokens, queried_tokens); }
+  /// Of the tokens that were fed: those fed again, and those fed for nobody.
+  double recomputed() const { return share(recomputed_tokens, prompt_tokens + decode_tokens); }
+  double padding() const { return share(padding_tokens, prompt_tokens + decode_tokens + padding_tokens); }
+
+ private:
+  static double share(std::int64_t part, std::int64_t whole) {
+    return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+  }
 };
 
 class scheduler {
@@ -79,8 +89,9 @@ class scheduler {
   scheduler(schedule_options const& options, kv_blocks<>& pages, cost_model const& cost = {});
   ~scheduler();
 
-  /// Takes the request, or says why not. A request that is taken ends sooner or later: its prompt and max_tokens fit the
-  /// pool with nobody else there.
+  /// Takes the request, or says why not. What is taken fits the pool with nobody else there, so the first in rank (class, then
+  /// age) always gets on. A request waits for ever only behind higher classes whose load never lets up, or, with the
+  /// shortest first and `ageing` 0, behind shorter prompts that never do.
   [[nodiscard]] refusal submit(schedule_request const& request);
 
   /// Every completion of the request ends (`cancelled`) at the next schedule(). Unknown tags are ignored.
@@ -94,12 +105,15 @@ class scheduler {
   /// completion (the id is then not kept). The keys of the plan's tokens are in the cache now.
   void commit(std::span<std::int32_t const> drawn, std::span<std::uint8_t const> stops);
 
-  /// Sequences that ended since the last call of take_ended(); their tokens and pages are gone, their index may be given out
-  /// again by the next schedule().
+  /// Sequences that ended since clear_ended(). Their tokens and pages are gone; the next schedule() may give out their places.
   [[nodiscard]] std::span<ended_sequence const> ended() const;
   void                                          clear_ended();
 
   bool idle() const;  // nothing runs or waits
+
+  /// Of all that run, as of the last commit(). kv_blocks hears of decoded tokens a page at a time, so its length() and
+  /// metrics().tokens are up to a page for each sequence behind.
+  [[nodiscard]] std::int64_t tokens_in_cache() const;
 
   /// Earliest time at which schedule() could do more than at `now` with no new request: the end of a dynamic wait or a
   /// deadline; infinity where there is none.
@@ -109,7 +123,6 @@ class scheduler {
   [[nodiscard]] std::uint64_t                 tag(std::int32_t sequence) const;
   [[nodiscard]] int                           completion(std::int32_t sequence) const;  // which of the n
   [[nodiscard]] std::span<std::int32_t const> tokens(std::int32_t sequence) const;      // prompt and what was drawn
-  [[nodiscard]] int                           prompt_length(std::int32_t sequence) const;
   [[nodiscard]] std::span<block_id const>     block_table(std::int32_t sequence) const;
 
   [[nodiscard]] schedule_counts const& counts() const;

@@ -2,12 +2,17 @@
 #include <algorithm>
 #include <limits>
 #include <memory>
+#include <stdexcept>
 #include <tuple>
 #include <utility>
 
 #include "engine/schedule/scheduler_state.hpp"
 
 namespace tenon::engine {
+
+std::int32_t scheduler::state::cached_of(sequence_record const& r) const {
+  return static_cast<std::int32_t>(pages.match(r.known().first(static_cast<std::size_t>(r.length - 1)), r.salt));
+}
 
 void sequence_record::make_room(std::int32_t tokens_in_all) {
   if (room >= tokens_in_all) return;
@@ -23,8 +28,7 @@ scheduler::state::verdict scheduler::state::admit(waiting_sequence const& w) {
   sequence_record const& r = of(w.record);
   if (rows + r.rows > options.max_sequences) return verdict::later;
   if (!running.empty() && w.age == blocked_age && pages.available() <= blocked_available) return verdict::later;
-  auto const cached =
-      static_cast<std::int32_t>(pages.match(r.known().first(static_cast<std::size_t>(r.length - 1)), r.salt));
+  std::int32_t const cached = cached_of(r);
   if (room_for(cached) <= 0 || !fits_whole(r.length - cached)) return verdict::later;
   if (park_behind_twin(w, cached)) return verdict::parked;
   std::int64_t const growing = running.empty() ? 0 : rows + r.rows - 1;
@@ -33,23 +37,26 @@ scheduler::state::verdict scheduler::state::admit(waiting_sequence const& w) {
   return verdict::later;
 }
 
-/// Moves it from the queue to the running, with pages for what it knows; `growth` pages must be left.
+/// Moves it from the queue to the running, with pages for what it knows; `growth` pages must be left. Where they are not,
+/// nothing changes: not even a cached page is evicted.
 bool scheduler::state::start(waiting_sequence const& w, std::int32_t cached, std::int32_t growth) {
   sequence_record&   r    = of(w.record);
   std::int32_t const need = pages_for(r.length);
-  if (std::int64_t{need} - cached / block_size + growth > pages.available()) return false;
   // Reuse of a part of a block pins another page until its copy is made: only where there is one to spare, or a request
   // that needs the whole pool would never start.
-  bool const        spare = std::int64_t{need} + 1 + growth <= pages.available();
-  sequence_id const id    = pages.open(r.salt);
+  bool const spare = std::int64_t{need} + 1 + growth <= pages.available();
+  if (!spare) {
+    std::int64_t const fresh = need - cached / block_size;
+    if (fresh + pages.idle_match(r.known().first(static_cast<std::size_t>(cached)), r.salt) + growth >
+        pages.available())
+      return false;
+  }
+  sequence_id const id = pages.open(r.salt);
   if (id == no_sequence) return false;
   auto const found = static_cast<std::int32_t>(
       pages.attach(id, spare ? r.known() : r.known().first(static_cast<std::size_t>(cached) + 1)));
-  if (!pages.reserve(id, r.length).ok() || pages.available() < growth) {
-    pages.close(id);
-    return false;
-  }
-  if (!r.began) counts.cached_tokens += found;
+  if (!pages.reserve(id, r.length).ok()) throw std::logic_error("scheduler: pages that were counted are not there");
+  if (!r.began) counts.cached_tokens += found, counts.queried_tokens += r.length;
   waiting_sequence const taken = w;
   waiting.pop(w);
   r.make_room(r.limit);
@@ -78,7 +85,7 @@ bool scheduler::state::start(waiting_sequence const& w, std::int32_t cached, std
 /// Whether a running prompt computes right now what this one would compute next; then it waits for that one instead. It waits
 /// as long as that one is fed in every step, and never behind a lower class.
 bool scheduler::state::park_behind_twin(waiting_sequence const& w, std::int32_t cached) {
-  if (!shares || prompts == 0) return false;
+  if (!pages.shares_prefixes() || prompts == 0) return false;
   sequence_record& r = of(w.record);
   for (running_sequence const& twin : running) {
     if (twin.decoding || step - twin.fed > 1 || twin.priority < r.priority || of(twin.record).salt != r.salt) continue;

@@ -45,8 +45,16 @@ status scheduler::state::audit() const {
   if (pages.open_sequences() != static_cast<int>(running.size()))
     return fault("open sequences", pages.open_sequences(), static_cast<std::int64_t>(running.size()));
 
-  bool placed = true;
-  waiting.for_each([&](waiting_sequence const& w) { placed = placed && see(w.record, place::waiting); });
+  bool        placed      = true;
+  std::size_t queued      = 0;
+  int         queued_rows = 0;
+  waiting.for_each([&](waiting_sequence const& w) {
+    placed = placed && see(w.record, place::waiting);
+    queued += 1, queued_rows += w.rows;
+  });
+  if (queued != waiting.size())
+    return fault("queue", static_cast<std::int64_t>(waiting.size()), static_cast<std::int64_t>(queued));
+  if (queued_rows != waiting.rows()) return fault("queue's rows", waiting.rows(), queued_rows);
   for (parked_sequence const& p : parked) placed = placed && see(p.what.record, place::parked);
   if (!placed) return fault("waiting record", 0, 1);
   for (std::size_t r = 0; r < records.size(); ++r)
@@ -56,22 +64,38 @@ status scheduler::state::audit() const {
     if (here[t] != waiting.here(static_cast<std::int32_t>(t)))
       return fault("tenant", here[t], static_cast<std::int64_t>(t));
 
-  std::int64_t      fed = plan.padding, draws = 0;
-  std::vector<char> planned_once(index_of.size());
-  for (std::size_t i = 0; pending && i < plan.parts.size(); ++i) {
-    planned const&          p = plan.parts[i];
+  // The plan that waits for its commit, or the one that commit() kept for the next step, but for its pages.
+  if (!pending && !steady) return pages.audit();
+  step_load                  load;
+  int const                  padding = pending ? plan.padding : 0;  // a fixed batch pads what was kept
+  std::int64_t               fed = padding, draws = 0;
+  std::vector<char>          planned_once(index_of.size());
+  std::vector<std::uint32_t> without_page;
+  for (std::size_t i = 0; i < plan.parts.size(); ++i) {
+    planned const& p = plan.parts[i];
+    if (part_index[i] >= running.size())
+      return fault("part's index", part_index[i], static_cast<std::int64_t>(running.size()));
     running_sequence const& r = running[part_index[i]];
     if (r.sequence != p.sequence || planned_once[static_cast<std::size_t>(p.sequence)]++ != 0)
       return fault("part", p.sequence, r.sequence);
-    if (p.first != r.computed || p.count < 1 || p.first + p.count > r.capacity || p.first + p.count > r.length)
-      return fault("part's tokens", p.first + p.count, r.capacity);
+    if (p.first != r.computed || p.count < 1 || p.first + p.count > r.length)
+      return fault("part's tokens", p.first + p.count, r.length);
     if (p.draws != (p.first + p.count == r.length ? r.rows : 0)) return fault("part's draws", p.draws, r.rows);
+    if (p.first + p.count > r.capacity) without_page.push_back(static_cast<std::uint32_t>(i));
+    load.add(p.first, p.count, p.draws);
     fed += p.count, draws += p.draws;
   }
-  if (!pending) return pages.audit();
-  if (fed != plan.load.tokens && !plan.parts.empty()) return fault("plan's tokens", fed, plan.load.tokens);
-  if (!plan.parts.empty() && fed > options.max_batched_tokens) return fault("budget", fed, options.max_batched_tokens);
-  if (draws != plan.draws) return fault("plan's draws", plan.draws, draws);
+  step_load const& counted = pending ? plan.load : steady_load;
+  if (padding == 0 && load != counted)
+    return fault("plan's load", counted.pairs + counted.keys + counted.rows, load.pairs + load.keys + load.rows);
+  if (fed != counted.tokens) return fault("plan's tokens", counted.tokens, fed);
+  if (fed > options.max_batched_tokens) return fault("budget", fed, options.max_batched_tokens);
+  if (pending && draws != plan.draws) return fault("plan's draws", plan.draws, draws);
+  if (without_page != full)
+    return fault("parts without a page", static_cast<std::int64_t>(full.size()),
+                 static_cast<std::int64_t>(without_page.size()));
+  if (!pending && plan.parts.size() != running.size())
+    return fault("kept parts", static_cast<std::int64_t>(plan.parts.size()), static_cast<std::int64_t>(running.size()));
   return pages.audit();
 }
 

@@ -36,7 +36,7 @@ struct sequence_record {
   enum class place : std::uint8_t { nowhere, waiting, parked, running };
 
   std::unique_ptr<std::int32_t[]> tokens;  // prompt and what was drawn; room for `room`
-  std::int32_t                    room = 0, length = 0, prompt = 0, limit = 0;
+  std::int32_t                    room = 0, length = 0, limit = 0;
   std::int32_t                    completion = 0, rows = 1, tenant = 0, priority = 0, preemptions = 0;
   std::int32_t                    reached  = 0;  // tokens that were in the cache before it was taken off
   std::int32_t                    sequence = no_sequence;
@@ -79,13 +79,14 @@ struct scheduler::state {
 
   // scheduler_admission.cpp: who runs
   enum class verdict : std::uint8_t { admitted, parked, later };
-  verdict     admit(waiting_sequence const& w);
-  bool        start(waiting_sequence const& w, std::int32_t cached, std::int32_t growth);
-  bool        park_behind_twin(waiting_sequence const& w, std::int32_t cached);
-  void        unpark();
-  std::size_t victim_for(std::size_t index) const;
-  void        take_off(std::size_t index);
-  void        queue_up(std::int32_t record, double key, std::int32_t left);
+  verdict      admit(waiting_sequence const& w);
+  bool         start(waiting_sequence const& w, std::int32_t cached, std::int32_t growth);
+  bool         park_behind_twin(waiting_sequence const& w, std::int32_t cached);
+  void         unpark();
+  std::size_t  victim_for(std::size_t index) const;
+  void         take_off(std::size_t index);
+  void         queue_up(std::int32_t record, double key, std::int32_t left);
+  std::int32_t cached_of(sequence_record const& r) const;  // tokens that need not be computed: the last one is
 
   // scheduler.cpp: sequences come and go
   std::int32_t new_record();
@@ -153,7 +154,6 @@ struct scheduler::state {
   std::int32_t                prompt_left = 0;  // prompt tokens that this step may take whatever they cost
   bool                        preempted   = false;
   bool                        any_doomed  = false;  // of the running
-  bool                        shares      = true;   // full blocks are found by others: the manager's cache is on
   int                         batch_rows  = 0;  // fixed batches: rows while prompts are fed, and while tokens are drawn
   int                         batch_prompts = 0;
   std::uint64_t               blocked_age = std::numeric_limits<std::uint64_t>::max();  // who found too few pages last,

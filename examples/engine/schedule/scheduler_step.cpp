@@ -243,9 +243,7 @@ void scheduler::state::start_batch() {
     sequence_record const& r = of(w->record);
     full_length += std::int64_t{r.rows} * pages_for(r.limit - 1);
     if (rows + r.rows > options.max_sequences || (!running.empty() && full_length > pages.blocks())) break;
-    auto const cached =
-        static_cast<std::int32_t>(pages.match(r.known().first(static_cast<std::size_t>(r.length - 1)), r.salt));
-    if (!start(*w, cached, 0)) break;
+    if (!start(*w, cached_of(r), 0)) break;
   }
   batch_rows = rows, batch_prompts = static_cast<int>(running.size());
 }

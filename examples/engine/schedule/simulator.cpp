@@ -93,14 +93,13 @@ simulation_result simulate(std::span<arriving_request const> requests, simulatio
     double const seconds = o.cost.seconds(plan.load);
     now += seconds, r.busy += seconds;
 
-    // Pages while the step runs. Decodes tell the cache of their tokens a page at a time.
-    kv_metrics const& m      = pages.metrics();
-    std::int64_t      tokens = m.tokens;
-    for (planned const& part : plan.parts) tokens += part.first + part.count - pages.length(part.sequence);
-    double const used   = static_cast<double>(m.owned_blocks) / blocks;
-    double const wasted = static_cast<double>(m.slots - tokens) / slots;
-    r.used += used * seconds, r.wasted += wasted * seconds, r.peak = std::max(r.peak, used);
-    if (samples.due(now)) samples.take({now, scheduler.counts().running, scheduler.counts().waiting, used, wasted});
+    // Pages while the step runs.
+    kv_metrics const&  m      = pages.metrics();
+    std::int64_t const tokens = scheduler.tokens_in_cache() + plan.load.tokens - plan.padding;
+    double const       used   = static_cast<double>(m.owned_blocks) / blocks;
+    r.used += used * seconds, r.peak = std::max(r.peak, used);
+    r.wasted += static_cast<double>(m.slots - tokens) / slots * seconds;
+    if (samples.due(now)) samples.take({now, used});
 
     drawn.clear();
     for (planned const& part : plan.parts)

@@ -23,12 +23,10 @@ struct simulation_options {
   int              samples = 512;  // of the timeline at most; at least 2
 };
 
-/// How things stood at the end of a step.
+/// How things stood in a step.
 struct simulation_sample {
-  double       seconds = 0;
-  std::int32_t running = 0, waiting = 0;
-  double       used   = 0;  // share of the pool's blocks that sequences hold
-  double       wasted = 0;  // share of the pool's slots that they hold and have no token in
+  double seconds = 0;  // its end
+  double used    = 0;  // share of the pool's blocks that sequences hold
 };
 
 struct simulation_result {
@@ -36,9 +34,10 @@ struct simulation_result {
   schedule_counts                counts;
   kv_metrics                     pages;
   std::int64_t                   refused = 0;
-  double                         busy    = 0;           // seconds in steps
-  double                         used = 0, wasted = 0;  // of the samples, averaged over the time of the steps
-  double                         peak = 0;              // most of `used`
+  double                         busy    = 0;  // seconds in steps
+  double                         used    = 0;  // as in a sample, averaged over the time of the steps
+  double                         wasted  = 0;  // so, share of the pool's slots that sequences hold and have no token in
+  double                         peak    = 0;  // most of `used`
   std::vector<simulation_sample> timeline;
 };
 

@@ -2,8 +2,9 @@
 //  Who waits, and who of them is next: a heap for each tenant, whose order does not change while time passes.
 //
 //  Next is the highest class, in it the least key + fairness * service of its tenant, then the oldest. A key holds the arrival
-//  instead of the time waited, so it is fixed; a tenant's service is the same for all of its own. A tenant that comes back
-//  starts at the least service of those that are here (Sheng et al., OSDI 2024), so that nobody saves up turns.
+//  instead of the time waited, so it is fixed; a tenant's service is the same for all of its own. A tenant that comes starts
+//  at the least service of those that are here, or, where nobody is, at that of the one who left last: so nobody saves up
+//  turns, and nobody is made to wait for what he had while he was alone. (VTC: Sheng et al., OSDI 2024)
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -38,7 +39,10 @@ class waiting_queue {
     return found->second;
   }
   void enter_again(std::int32_t slot) { ++tenants_[static_cast<std::size_t>(slot)].here; }
-  void leave(std::int32_t slot) { --tenants_[static_cast<std::size_t>(slot)].here; }
+  void leave(std::int32_t slot) {
+    tenant_queue& t = tenants_[static_cast<std::size_t>(slot)];
+    if (--t.here == 0) left_ = t.service;
+  }
   void charge(std::int32_t slot, std::int64_t tokens) {
     tenants_[static_cast<std::size_t>(slot)].service += static_cast<double>(tokens);
   }
@@ -131,7 +135,7 @@ class waiting_queue {
     double least = std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < tenants_.size(); ++i)
       if (tenants_[i].here > 0 && static_cast<std::int32_t>(i) != but) least = std::min(least, tenants_[i].service);
-    return least < std::numeric_limits<double>::infinity() ? least : 0;
+    return least < std::numeric_limits<double>::infinity() ? least : left_;
   }
 
   /// A new slot, or that of somebody who left: the table does not grow with everybody who ever came.
@@ -150,6 +154,7 @@ class waiting_queue {
   }
 
   double                                          fairness_;
+  double                                          left_ = 0;  // service of the tenant that left last
   std::vector<tenant_queue>                       tenants_;
   std::unordered_map<std::uint32_t, std::int32_t> slots_;  // read when a request is submitted, never in a step
   std::size_t                                     size_ = 0;

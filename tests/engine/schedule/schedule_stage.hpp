@@ -31,10 +31,15 @@ struct stage_request {
   int           text = -1;  // its first token; -1: a text that no other has
 };
 
+using tags = std::vector<std::uint64_t>;
+
 struct stage {
   tenon::kv_blocks<>          pages;
   scheduler                   s;
   std::vector<ended_sequence> ended;
+  test::tags                  taken_off;  // in the order in which they were
+
+  int sequences;
 
   explicit stage(schedule_options const& o, int blocks = 1000, int block_size = 4, cost_model const& cost = {},
                  bool prefix_cache = true)
@@ -43,7 +48,8 @@ struct stage {
                .max_sequences           = o.max_sequences,
                .max_blocks_per_sequence = blocks,
                .prefix_cache            = prefix_cache}),
-        s(o, pages, cost) {}
+        s(o, pages, cost),
+        sequences(o.max_sequences) {}
 
   refusal submit(stage_request const& r) {
     auto const text = text_of(r.prompt, r.text >= 0 ? r.text : static_cast<int>(r.tag) * 100000);
@@ -61,9 +67,15 @@ struct stage {
   }
 
   step_plan const& schedule(double now = 0) {
-    step_plan const& plan = s.schedule(now);
+    test::tags const  before = running();
+    std::size_t const ends   = ended.size();
+    step_plan const&  plan   = s.schedule(now);
     expect_sound();
     take_ended();
+    test::tags gone = before;
+    for (std::uint64_t const tag : running()) std::erase(gone, tag);
+    for (std::size_t i = ends; i < ended.size(); ++i) std::erase(gone, ended[i].tag);
+    taken_off.insert(taken_off.end(), gone.begin(), gone.end());
     return plan;
   }
   void commit(step_plan const& plan, bool stop = false) {
@@ -79,6 +91,11 @@ struct stage {
     commit(plan);
     return plan;
   }
+  /// Steps until `done()`.
+  void step_until(auto const& done, int most = 10000) {
+    for (int i = 0; !done() && i < most; ++i) step();
+    ASSERT_TRUE(done());
+  }
   /// Steps until nobody is left.
   int finish(double now = 0, int most = 10000) {
     int steps = 0;
@@ -87,17 +104,29 @@ struct stage {
     return steps;
   }
 
+  /// Tags of those that run, each once, in order.
+  test::tags running() const {
+    test::tags all;
+    for (std::int32_t q = 0; pages.open_sequences() > 0 && q < sequences; ++q)
+      if (pages.is_open(q)) all.push_back(s.tag(q));
+    std::sort(all.begin(), all.end());
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+    return all;
+  }
   /// Tags in the order in which the plan feeds them.
-  std::vector<std::uint64_t> tags(step_plan const& plan) const {
-    std::vector<std::uint64_t> all;
+  test::tags tags(step_plan const& plan) const {
+    test::tags all;
     for (planned const& p : plan.parts) all.push_back(s.tag(p.sequence));
     return all;
   }
   /// Tags in the order in which they ended.
-  std::vector<std::uint64_t> ended_tags() const {
-    std::vector<std::uint64_t> all;
+  test::tags ended_tags() const {
+    test::tags all;
     for (ended_sequence const& e : ended) all.push_back(e.tag);
     return all;
+  }
+  bool has_ended(std::uint64_t tag) const {
+    return std::any_of(ended.begin(), ended.end(), [&](ended_sequence const& e) { return e.tag == tag; });
   }
 
  private:
@@ -110,7 +139,5 @@ struct stage {
     s.clear_ended();
   }
 };
-
-using tags = std::vector<std::uint64_t>;
 
 }  // namespace test

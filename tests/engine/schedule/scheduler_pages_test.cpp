@@ -42,19 +42,70 @@ TEST(scheduler_admission, counts_cached_pages_as_there) {
   EXPECT_EQ(t.s.counts().cached_tokens, 60);
 }
 
-// The pool holds one to its end: the others are taken off, in the order of waste, and come back.
-TEST(scheduler_preemption, takes_off_the_lowest_class) {
-  stage t({.max_sequences = 4, .max_batched_tokens = 64, .growth_steps = 0}, 12, 4, {}, false);
-  t.submit_all({{.tag = 1, .prompt = 8, .max_tokens = 24, .priority = 1},
-                {.tag = 2, .prompt = 8, .max_tokens = 24, .priority = 0},
-                {.tag = 3, .prompt = 8, .max_tokens = 24, .priority = 2}});
-  for (int i = 0; t.s.counts().preemptions == 0 && i < 50; ++i) t.step();
-  ASSERT_EQ(t.s.counts().preemptions, 1);
+// A refused admission changes nothing: what is cached stays so, although the idle pages would do for the prompt alone.
+TEST(scheduler_admission, a_refusal_evicts_nothing) {
+  stage t({.max_sequences = 8, .max_batched_tokens = 256, .order = prompt_order::arrival, .growth_steps = 8}, 20);
+  t.submit_all(
+      {{.tag = 1, .prompt = 36, .max_tokens = 1, .text = 5}, {.tag = 2, .prompt = 24, .max_tokens = 1, .text = 900}});
+  t.finish();  // 15 pages are cached, 5 are free
+  t.submit_all({{.tag = 3, .prompt = 5, .max_tokens = 30}});
+  t.step();
+  auto const cached    = [&](int tokens, int text) { return t.pages.match(text_of(tokens, text)); };
+  auto const evictions = t.pages.metrics().evictions;
+  auto const queried   = t.pages.metrics().queried_tokens;
+  // 18 pages are there. It needs 17 and finds 9 of them, which are among the 18; 2 must be left for who runs.
+  t.submit_all({{.tag = 4, .prompt = 68, .max_tokens = 2, .text = 5}});
   step_plan const& plan = t.schedule();
-  tags             left = t.tags(plan);
-  std::sort(left.begin(), left.end());
-  EXPECT_EQ(left, (tags{1, 3}));
+  EXPECT_EQ(t.tags(plan), (tags{3}));
+  EXPECT_EQ(cached(36, 5), 36);
+  EXPECT_EQ(cached(24, 900), 24);
+  EXPECT_EQ(t.pages.metrics().evictions, evictions);
+  EXPECT_EQ(t.pages.metrics().queried_tokens, queried);
+  EXPECT_EQ(t.pages.available(), 18);
   t.commit(plan);
+  t.finish();
+  EXPECT_EQ(t.ended_tags().back(), 4U);
+}
+
+// Pages that somebody else owns are not taken twice: with a common beginning two fit where they would not side by side.
+TEST(scheduler_admission, shared_pages_count_once) {
+  stage t({.max_sequences = 8, .max_batched_tokens = 256, .growth_steps = 0}, 20);
+  t.submit_all({{.tag = 1, .prompt = 60, .max_tokens = 9, .text = 5}});
+  t.step();  // 15 pages
+  t.submit_all({{.tag = 2, .prompt = 76, .max_tokens = 1, .text = 5}});
+  EXPECT_EQ(t.step().parts.size(), 2U);  // 4 more
+  t.finish();
+}
+
+// Who was refused is asked again when there are more pages, not only when nobody runs any more.
+TEST(scheduler_admission, is_tried_again_with_every_page_that_comes_free) {
+  stage t({.max_sequences = 8, .max_batched_tokens = 256, .order = prompt_order::arrival, .growth_steps = 0}, 20);
+  t.submit_all({{.tag = 1, .prompt = 4, .max_tokens = 30},
+                {.tag = 2, .prompt = 24, .max_tokens = 5},
+                {.tag = 3, .prompt = 48, .max_tokens = 2}});
+  t.step_until([&] { return t.has_ended(2); });
+  EXPECT_EQ(t.running(), (tags{1}));
+  EXPECT_EQ(t.tags(t.schedule()), (tags{1, 3}));
+  t.finish();
+}
+
+/// Three that decode; the first of 1 to `run` in rank will want a page of a full pool.
+schedule_options decoding(int max_preemptions = 3) {
+  return {.max_sequences      = 4,
+          .max_batched_tokens = 64,
+          .order              = prompt_order::arrival,
+          .growth_steps       = 0,
+          .max_preemptions    = max_preemptions};
+}
+
+// The lowest class, although it is the oldest and 2 would lose less: 2 has 9 tokens in 3 pages when 3 needs one, 1 has 12.
+TEST(scheduler_preemption, takes_off_the_lowest_class) {
+  stage t(decoding(), 9, 4, {}, false);
+  t.submit_all({{.tag = 1, .prompt = 11, .max_tokens = 20, .priority = 0},
+                {.tag = 2, .prompt = 8, .max_tokens = 20, .priority = 1},
+                {.tag = 3, .prompt = 11, .max_tokens = 20, .priority = 2}});
+  t.step_until([&] { return t.s.counts().preemptions > 0; });
+  EXPECT_EQ(t.taken_off, (tags{1}));
   t.finish();
   EXPECT_EQ(t.ended_tags().front(), 3U);
 }
@@ -67,7 +118,7 @@ TEST(scheduler_preemption, takes_off_who_loses_least) {
                 {.tag = 2, .prompt = 9, .max_tokens = 20},
                 {.tag = 3, .prompt = 11, .max_tokens = 20}});
   // When 1 needs a page, 2 has 17 tokens in 5 pages and 3 has 19: 2 goes although 3 is younger.
-  while (t.s.counts().preemptions == 0) t.step();
+  t.step_until([&] { return t.s.counts().preemptions > 0; });
   step_plan const& plan = t.schedule();
   EXPECT_EQ(t.tags(plan), (tags{1, 3}));
   t.commit(plan);
@@ -75,14 +126,17 @@ TEST(scheduler_preemption, takes_off_who_loses_least) {
 }
 
 TEST(scheduler_preemption, cached_tokens_are_not_lost) {
+  std::int64_t again[2];
   for (bool const cache : {false, true}) {
     stage t({.max_sequences = 4, .max_batched_tokens = 64, .growth_steps = 0}, 14, 4, {}, cache);
     for (std::uint64_t tag = 1; tag <= 3; ++tag) t.submit_all({{.tag = tag, .prompt = 8, .max_tokens = 24}});
     t.finish();
     EXPECT_GT(t.s.counts().preemptions, 0);
-    EXPECT_GT(t.s.counts().recomputed_tokens, 0);
     EXPECT_EQ(t.ended.size(), 3U);
+    again[cache] = t.s.counts().recomputed_tokens;
   }
+  EXPECT_GT(again[1], 0);  // the page that was not full, and what was evicted
+  EXPECT_LT(again[1], again[0]);
 }
 
 TEST(scheduler_preemption, the_oldest_of_the_highest_class_never_stops) {
@@ -109,23 +163,35 @@ TEST(scheduler_preemption, the_oldest_of_the_highest_class_never_stops) {
   EXPECT_GT(t.s.counts().preemptions, 0);
 }
 
+// 3 is of the lowest class, so it is taken off at the first shortage, and at the second, too, unless once was enough.
 TEST(scheduler_preemption, max_preemptions_spares) {
-  int most[2];
   for (int const limit : {1, 1000}) {
-    stage t({.max_sequences = 6, .max_batched_tokens = 64, .growth_steps = 0, .max_preemptions = limit}, 24, 4, {},
-            false);
-    for (std::uint64_t tag = 1; tag <= 6; ++tag) t.submit_all({{.tag = tag, .prompt = 8, .max_tokens = 40}});
+    stage t(decoding(limit), 15, 4, {}, false);
+    t.submit_all({{.tag = 1, .max_tokens = 28, .priority = 2},
+                  {.tag = 2, .max_tokens = 20, .priority = 1},
+                  {.tag = 3, .max_tokens = 20},
+                  {.tag = 4, .max_tokens = 9, .priority = 2}});
     t.finish();
-    most[limit == 1] = static_cast<int>(t.s.counts().preemptions);
+    EXPECT_EQ(t.taken_off, (limit == 1 ? tags{3, 2} : tags{3, 3}));
   }
-  EXPECT_LE(most[1], most[0]);
+}
+
+// Nobody of a higher class goes for 3, although 3 was taken off often enough: then it is off itself.
+TEST(scheduler_preemption, never_takes_off_a_higher_class) {
+  stage t(decoding(1), 13, 4, {}, false);
+  t.submit_all({{.tag = 1, .max_tokens = 28, .priority = 1},
+                {.tag = 2, .prompt = 5, .max_tokens = 20, .priority = 1},
+                {.tag = 3, .prompt = 5, .max_tokens = 20},
+                {.tag = 4, .max_tokens = 9, .priority = 1}});
+  t.finish();
+  EXPECT_EQ(t.taken_off, (tags{3, 3, 3}));
 }
 
 // vLLM#54644's measure, in small: pages for half of what the rows would need at full length. The estimate of growth is what
 // keeps work from being lost.
 TEST(scheduler_preemption, an_estimate_of_growth_saves_work) {
   double lost[2];
-  for (int const growth : {0, 64}) {
+  for (int const growth : {0, schedule_options{}.growth_steps}) {
     stage t({.max_sequences = 16, .max_batched_tokens = 128, .growth_steps = growth}, 16 * 20 / 2, 16);
     for (int i = 1; i <= 200; ++i)
       t.submit_all(
@@ -135,7 +201,7 @@ TEST(scheduler_preemption, an_estimate_of_growth_saves_work) {
     lost[growth > 0] =
         static_cast<double>(c.recomputed_tokens) / static_cast<double>(c.prompt_tokens + c.decode_tokens);
   }
-  EXPECT_LE(lost[1], 0.08);
+  EXPECT_LE(lost[1], 0.06);
   EXPECT_GT(lost[0], 2 * lost[1]);
 }
 
@@ -155,7 +221,6 @@ TEST(scheduler_fork, completions_share_their_prompt) {
   std::vector<int> which;
   for (planned const& p : plan.parts) {
     which.push_back(t.s.completion(p.sequence));
-    EXPECT_EQ(t.s.prompt_length(p.sequence), 10);
     EXPECT_EQ(t.s.tokens(p.sequence).size(), 11U);
     EXPECT_EQ(t.s.block_table(p.sequence).size(), 3U);
   }
@@ -247,6 +312,18 @@ TEST(scheduler_shared, salts_do_not_share) {
   EXPECT_EQ(t.step().parts.size(), 4U);
   t.finish();
   EXPECT_EQ(t.s.counts().cached_tokens, 0);
+}
+
+// Somebody of a lower class computes the same beginning: whoever is above him does not wait for him.
+TEST(scheduler_shared, nobody_waits_for_a_lower_class) {
+  for (int const priority : {0, 1}) {
+    stage t({.max_sequences = 8, .max_batched_tokens = 16}, 4000, 4);
+    t.submit_all({{.tag = 1, .prompt = 200, .max_tokens = 2, .text = 3}});
+    t.step();
+    t.submit_all({{.tag = 2, .prompt = 200, .max_tokens = 2, .priority = priority, .text = 3}});
+    EXPECT_EQ(t.tags(t.schedule()), (priority == 0 ? tags{1} : tags{2}));
+    t.finish();
+  }
 }
 
 // The one whose prompt the others wait for is cancelled: another computes it.

@@ -104,13 +104,28 @@ TEST(scheduler_step, no_prompt_starves) {
   t.submit_all({{.tag = 1, .prompt = 64, .max_tokens = 1}});
   t.step();
   int steps = 0;
-  for (std::uint64_t tag = 2; steps < 2000 && t.ended_tags() != tags{1}; ++steps) {
+  for (std::uint64_t tag = 2; steps < 2000 && !t.has_ended(1); ++steps) {
     t.submit_all({{.tag = tag++, .prompt = 16, .max_tokens = 1}});
-    t.ended.erase(std::remove_if(t.ended.begin(), t.ended.end(), [](auto const& e) { return e.tag != 1; }),
-                  t.ended.end());
     t.step();
   }
   EXPECT_LT(steps, 17 * 64);
+}
+
+// And a long prompt that waits, where waiting counts: in front of what comes 48 / ageing seconds after it. Where it does not
+// count, it waits as long as the shorter ones keep coming.
+TEST(scheduler_step, no_prompt_waits_for_ever_where_waiting_counts) {
+  for (double const ageing : {100., 0.}) {
+    stage t({.max_sequences = 4, .max_batched_tokens = 16, .ageing = ageing, .max_partial = 1});
+    t.submit_all({{.tag = 2, .prompt = 16, .max_tokens = 1}, {.tag = 1, .prompt = 64, .max_tokens = 1}});
+    int    steps = 0;
+    double now   = 0;
+    for (std::uint64_t tag = 3; steps < 200 && !t.has_ended(1); ++steps, now += .05) {
+      t.submit_all({{.tag = tag++, .prompt = 16, .max_tokens = 1, .arrival = now}});
+      t.step(now);
+    }
+    if (ageing > 0) EXPECT_LE(steps, 48 / ageing / .05 + 4 + 2);
+    else EXPECT_EQ(steps, 200);
+  }
 }
 
 TEST(scheduler_step, a_plan_without_a_commit_is_made_again) {
