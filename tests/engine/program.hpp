@@ -1,56 +1,26 @@
 #pragma once
 //  Runs the program as a stranger would: a command line in, stdout, stderr and the exit status out.
+#include <sys/wait.h>
+
 #include <nlohmann/json.hpp>
 
-#include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "../support/shared_data.hpp"
+#include "scratch_folder.hpp"
 
 namespace test {
 
-namespace fs = std::filesystem;
-
-/// A folder of this test's own, removed with it.
-class scratch_folder {
- public:
-  scratch_folder() {
-    std::string name = (fs::temp_directory_path() / "tenon-test-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("cannot make a temporary folder");
-    path_ = name;
-  }
-  scratch_folder(scratch_folder const&)            = delete;
-  scratch_folder& operator=(scratch_folder const&) = delete;
-  ~scratch_folder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  fs::path const& path() const { return path_; }
-  fs::path        operator/(std::string const& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
-
-inline std::string read_text(fs::path const& file) {
-  std::ifstream      in(file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-inline void write_text(fs::path const& file, std::string_view text) {
-  std::ofstream(file, std::ios::binary).write(text.data(), static_cast<std::streamsize>(text.size()));
+/// What stands between blanks.
+inline std::vector<std::string> words(std::string const& text) {
+  std::istringstream       in(text);
+  std::vector<std::string> list;
+  for (std::string one; in >> one;) list.push_back(one);
+  return list;
 }
 
 inline std::string shell_quoted(std::string_view argument) {
@@ -86,6 +56,13 @@ inline run_result run_program(std::vector<std::string> const& arguments, std::st
   r.out    = read_text(folder / "out");
   r.err    = read_text(folder / "err");
   return r;
+}
+
+/// The same with more arguments behind them.
+inline run_result run_program(std::vector<std::string> arguments, std::vector<std::string> const& more,
+                              std::string const& input = {}) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return run_program(arguments, input);
 }
 
 }  // namespace test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "../program.hpp"
+#include "../scratch_folder.hpp"
 
 namespace {
 
