@@ -30,14 +30,12 @@ distribution distribution_of_sorted(std::span<double const> sorted) {
           sorted.back()};
 }
 
-double tpot_of(request_times const& r) {
-  return (r.tokens.back() - r.tokens.front()) / static_cast<double>(r.tokens.size() - 1);
-}
+bool is_complete(request_times const& r) { return !r.failed && !r.tokens.empty(); }
 
 bool is_good(request_times const& r, latency_limits const& limits, std::vector<double>& gaps) {
   if (r.tokens.front() - r.arrival > limits.ttft || r.tokens.back() - r.arrival > limits.e2e) return false;
   if (r.tokens.size() < 2) return true;
-  if (tpot_of(r) > limits.tpot) return false;
+  if (tpot_of(r.tokens) > limits.tpot) return false;
   if (std::isinf(limits.itl)) return true;
   gaps.clear();
   for (std::size_t i = 1; i < r.tokens.size(); ++i) gaps.push_back(r.tokens[i] - r.tokens[i - 1]);
@@ -47,17 +45,16 @@ bool is_good(request_times const& r, latency_limits const& limits, std::vector<d
 
 }  // namespace
 
-distribution distribution_of(std::vector<double>& values) {
-  std::sort(values.begin(), values.end());
-  return distribution_of_sorted(values);
+double tpot_of(std::span<double const> tokens) {
+  return (tokens.back() - tokens.front()) / static_cast<double>(tokens.size() - 1);
 }
 
 latency_samples samples_of(std::span<request_times const> requests) {
   latency_samples s;
   for (request_times const& r : requests) {
-    if (r.tokens.empty()) continue;
+    if (!is_complete(r)) continue;
     s.ttft.push_back(r.tokens.front() - r.arrival), s.e2e.push_back(r.tokens.back() - r.arrival);
-    if (r.tokens.size() > 1) s.tpot.push_back(tpot_of(r));
+    if (r.tokens.size() > 1) s.tpot.push_back(tpot_of(r.tokens));
     for (std::size_t i = 1; i < r.tokens.size(); ++i) s.itl.push_back(r.tokens[i] - r.tokens[i - 1]);
   }
   for (auto* v : {&s.ttft, &s.tpot, &s.itl, &s.e2e}) std::sort(v->begin(), v->end());
@@ -71,10 +68,8 @@ latency_summary summarize(std::span<request_times const> requests, latency_limit
   s.limited = limits.any();
   for (request_times const& r : requests) {
     first = std::min(first, r.arrival);
-    if (r.tokens.empty()) {
-      ++s.failed;
-      continue;
-    }
+    s.failed += r.failed;
+    if (!is_complete(r)) continue;
     ++s.completed, s.prompt_tokens += r.prompt_tokens, s.output_tokens += static_cast<std::int64_t>(r.tokens.size());
     s.good += is_good(r, limits, gaps);
     last = std::max(last, r.tokens.back());

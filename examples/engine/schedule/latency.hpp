@@ -20,8 +20,12 @@ namespace tenon::engine {
 struct request_times {
   double              arrival       = 0;
   std::int64_t        prompt_tokens = 0;
-  std::vector<double> tokens;  // when each came out, in order
+  std::vector<double> tokens;          // when each came out, in order
+  bool                failed = false;  // it could not be made, or not to its end
 };
+
+/// Of two tokens or more.
+[[nodiscard]] double tpot_of(std::span<double const> tokens);
 
 struct distribution {
   std::int64_t count = 0;
@@ -31,9 +35,6 @@ struct distribution {
 /// The value below which `fraction` of `sorted` lies: linear between the two nearest, as numpy.percentile. 0 for none.
 [[nodiscard]] double percentile(std::span<double const> sorted, double fraction);
 
-/// Sorts `values`.
-[[nodiscard]] distribution distribution_of(std::vector<double>& values);
-
 /// What a request must keep to count as good; seconds. itl: the 99th percentile of its own gaps.
 struct latency_limits {
   static constexpr double none = std::numeric_limits<double>::infinity();
@@ -41,7 +42,7 @@ struct latency_limits {
   bool                    any() const { return ttft < none || tpot < none || itl < none || e2e < none; }
 };
 
-/// Seconds of every request and gap, sorted: what a plot of a distribution needs.
+/// Seconds of every completed request and its gaps, sorted: what a plot of a distribution needs.
 struct latency_samples {
   std::vector<double> ttft, tpot, itl, e2e;
 };
@@ -49,7 +50,7 @@ struct latency_samples {
 
 struct latency_summary {
   std::int64_t completed     = 0;                     // with at least one token
-  std::int64_t failed        = 0;                     // without any
+  std::int64_t failed        = 0;                     // those that say so; who ended without a token is neither
   std::int64_t prompt_tokens = 0, output_tokens = 0;  // of those completed
   double       duration = 0;                          // from the first arrival to the last token
   distribution ttft, tpot, itl, e2e;

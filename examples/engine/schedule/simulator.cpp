@@ -77,10 +77,10 @@ simulation_result simulate(std::span<arriving_request const> requests, simulatio
       prompt_tokens_of(a, prompt);
       schedule_request s;
       s.tag = arrived, s.prompt = prompt, s.max_tokens = a.output_tokens, s.priority = a.priority, s.tenant = a.tenant;
-      s.arrival = a.arrival;
-      if (scheduler.submit(s) != refusal::none) ++r.refused;
+      s.arrival               = a.arrival;
+      r.times[arrived].failed = scheduler.submit(s) != refusal::none;
+      r.refused += r.times[arrived].failed;
     }
-    pages.advance(static_cast<std::uint32_t>(static_cast<std::uint64_t>(now * 1e3)));  // milliseconds
     step_plan const& plan = scheduler.schedule(now);
     if (plan.empty()) {
       double next = scheduler.next_event(now);

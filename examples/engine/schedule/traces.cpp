@@ -150,7 +150,7 @@ trace parse_trace(std::string_view text, std::string const& name, trace_limits c
 }
 
 trace read_trace(std::string const& path, trace_limits const& limits) {
-  return parse_trace(read_bytes(path, limits.bytes), path, limits);
+  return parse_trace(read_bytes(path, limits.bytes), path == "-" ? "standard input" : path, limits);
 }
 
 }  // namespace tenon::engine

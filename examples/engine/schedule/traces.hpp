@@ -20,8 +20,8 @@ struct trace {
 
 struct trace_limits {
   std::int64_t requests = std::int64_t{1} << 24;
-  std::int32_t tokens   = std::int32_t{1} << 24;  // of one prompt or output
-  std::size_t  bytes    = std::size_t{1} << 30;   // of the file
+  std::int32_t tokens   = most_tokens;           // of one prompt or output
+  std::size_t  bytes    = std::size_t{1} << 30;  // of the file
 };
 
 /// Requests by arrival; the first arrives at 0. A row that is not as above is an error `NAME:LINE: what is wrong: found X,

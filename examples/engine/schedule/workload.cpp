@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <string>
+
+#include "engine/error.hpp"
 
 namespace tenon::engine {
 
@@ -55,12 +58,19 @@ void rescale_arrivals(workload& requests, double rate) {
 }
 
 void scale_lengths(workload& requests, double factor) {
-  auto const scaled = [&](std::int32_t n) {
-    return static_cast<std::int32_t>(std::clamp(std::round(n * factor), 1., 1e9));
+  auto const scaled  = [&](std::int32_t n) { return std::llround(std::clamp(n * factor, 1., 1e12)); };
+  auto const checked = [](std::int64_t tokens) {
+    if (tokens > most_tokens)
+      throw wrong("--scale-lengths", "makes a request too long", std::to_string(tokens) + " tokens",
+                  "at most " + std::to_string(most_tokens));
+    return static_cast<std::int32_t>(tokens);
   };
   for (arriving_request& r : requests) {
-    r.output_tokens = scaled(r.output_tokens), r.prompt_tokens = 0;
-    for (prompt_piece& p : r.prompt) p.tokens = scaled(p.tokens), r.prompt_tokens += p.tokens;
+    r.output_tokens     = checked(scaled(r.output_tokens));
+    std::int64_t prompt = 0;
+    for (prompt_piece const& p : r.prompt) prompt += scaled(p.tokens);
+    r.prompt_tokens = checked(prompt);
+    for (prompt_piece& p : r.prompt) p.tokens = static_cast<std::int32_t>(scaled(p.tokens));
   }
 }
 

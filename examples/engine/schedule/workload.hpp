@@ -24,6 +24,8 @@ struct arriving_request {
 
 using workload = std::vector<arriving_request>;  // by arrival
 
+inline constexpr std::int32_t most_tokens = 1 << 24;  // of a prompt or an output, in traces
+
 /// Ids of pieces that only one request has; traces name theirs below.
 constexpr std::uint64_t unique_piece(std::uint64_t request) { return request | (std::uint64_t{1} << 63); }
 
@@ -45,7 +47,8 @@ void draw_arrivals(workload& requests, arrival_process const& process);
 /// Stretches time so that requests arrive at `rate` per second on average.
 void rescale_arrivals(workload& requests, double rate);
 
-/// Multiplies the tokens of every piece and output, rounded, at least 1.
+/// Multiplies the tokens of every piece and output, rounded, at least 1. Throws `error` where a prompt or an output gets
+/// more than most_tokens.
 void scale_lengths(workload& requests, double factor);
 
 /// Normally distributed, rounded, at least 1.

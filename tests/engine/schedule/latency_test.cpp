@@ -26,10 +26,10 @@ TEST(percentile, is_numpys_linear) {
   EXPECT_EQ(percentile(std::vector<double>{3}, .99), 3);
 }
 
-// Two requests: tokens at 1, 2, 4 and at 3, 3.5; the third has none.
+// Two requests: tokens at 1, 2, 4 and at 3, 3.5; the third could not be made.
 std::vector<request_times> const three{{.arrival = .5, .prompt_tokens = 5, .tokens = {1, 2, 4}},
                                        {.arrival = 1, .prompt_tokens = 7, .tokens = {3, 3.5}},
-                                       {.arrival = 2, .prompt_tokens = 100, .tokens = {}}};
+                                       {.arrival = 2, .prompt_tokens = 100, .tokens = {}, .failed = true}};
 
 TEST(latency, of_three_requests) {
   latency_summary const s = summarize(three);
@@ -56,6 +56,19 @@ TEST(latency, one_token_has_no_tpot) {
   EXPECT_EQ(s.itl.count, 0);
   EXPECT_EQ(s.itl.p99, 0);
   EXPECT_EQ(s.ttft.count, 1);
+}
+
+// Neither completed nor failed: a deadline came first. What failed on its way counts with no token.
+TEST(latency, without_a_token_or_failed) {
+  latency_summary const s =
+      summarize(std::vector<request_times>{{.arrival = 0, .prompt_tokens = 3, .tokens = {}},
+                                           {.arrival = 1, .prompt_tokens = 3, .tokens = {2, 3}, .failed = true},
+                                           {.arrival = 2, .prompt_tokens = 3, .tokens = {4, 6}}});
+  EXPECT_EQ(s.completed, 1);
+  EXPECT_EQ(s.failed, 1);
+  EXPECT_EQ(s.output_tokens, 2);
+  EXPECT_EQ(s.ttft.count, 1);
+  EXPECT_EQ(s.itl.max, 2);
 }
 
 TEST(latency, of_nothing) {

@@ -184,4 +184,36 @@ TEST(drawn_requests, scaled_lengths) {
   EXPECT_EQ(requests[0].output_tokens, 1);
 }
 
+// The sum of the pieces is what must not be too long, and must not wrap around on the way there.
+TEST(drawn_requests, lengths_are_not_scaled_without_end) {
+  auto const scaled = [](std::vector<std::int32_t> const& pieces, std::int32_t output, double factor) {
+    arriving_request r;
+    for (std::int32_t const p : pieces) r.prompt.push_back({r.prompt.size(), p}), r.prompt_tokens += p;
+    r.output_tokens = output;
+    workload requests{r};
+    scale_lengths(requests, factor);
+    return requests[0].prompt_tokens;
+  };
+  std::int32_t const half = most_tokens / 2;
+  EXPECT_EQ(scaled({1, 1}, 1, half), most_tokens);
+  struct bad {
+    std::vector<std::int32_t> pieces;
+    std::int32_t              output;
+    double                    factor;
+    char const*               found;
+  };
+  for (auto const& [pieces, output, factor, found] :
+       {bad{{1, 1, 1}, 1, 1. * half, "25165824"}, bad{{512, 512, 512, 476}, 1, 3e6, "6036000000"},
+        bad{{1 << 30, 1 << 30}, 1, 2, "4294967296"}, bad{{1}, 3, 1e7, "30000000"}}) {
+    std::string message = "no error";
+    try {
+      (void)scaled(pieces, output, factor);
+    } catch (error const& e) {
+      message = e.what();
+    }
+    EXPECT_EQ(message, std::string("--scale-lengths: makes a request too long: found ") + found +
+                           " tokens, expected at most 16777216");
+  }
+}
+
 }  // namespace
