@@ -11,14 +11,12 @@ using nlohmann::json;
 
 std::string const demo = std::string(TENON_SOURCE_DIR) + "/examples/models/tenon-demo";
 
-test::run_result bench(std::vector<std::string> const& more) {
-  std::vector<std::string> args = {"bench", "--model", demo};
-  args.insert(args.end(), more.begin(), more.end());
-  return test::run_program(args);
+test::run_result bench(std::string const& flags) {
+  return test::run_program({"bench", "--model", demo}, test::words(flags));
 }
 
 TEST(bench, table) {
-  auto const r = bench({"-p", "32", "-n", "4", "-b", "1,3", "-d", "0,16", "-r", "2"});
+  auto const r = bench("-p 32 -n 4 -b 1,3 -d 0,16 -r 2");
   ASSERT_EQ(r.status, 0) << r.err;
   EXPECT_EQ(std::count(r.out.begin(), r.out.end(), '\n'), 2 + 2 * 3) << r.out;
   EXPECT_EQ(r.out.rfind("| model | size | params | dtype | device | test | t/s | GB/s |\n", 0), 0u) << r.out;
@@ -27,7 +25,7 @@ TEST(bench, table) {
 }
 
 TEST(bench, json_has_the_steps_and_the_model_of_their_cost) {
-  auto const r = bench({"-p", "64", "-n", "2", "-b", "1,2", "-r", "1", "--output", "json"});
+  auto const r = bench("-p 64 -n 2 -b 1,2 -r 1 --output json");
   ASSERT_EQ(r.status, 0) << r.err;
   json const j = r.lines().at(0);
   ASSERT_EQ(j["results"].size(), 3u);
@@ -48,16 +46,53 @@ TEST(bench, json_has_the_steps_and_the_model_of_their_cost) {
 }
 
 TEST(bench, dummy_weights) {
-  auto const r = test::run_program({"bench", "--load-format", "dummy", "--config", demo + "/config.json", "-p", "8",
-                                    "-n", "0", "-r", "1", "--output", "json", "--no-steps"});
+  auto const r = test::run_program({"bench", "--load-format", "dummy", "--config", demo + "/config.json"},
+                                   test::words("-p 8 -n 0 -r 1 --output json --no-steps"));
   ASSERT_EQ(r.status, 0) << r.err;
   json const j = r.lines().at(0);
   EXPECT_EQ(j["results"].size(), 1u);
   EXPECT_FALSE(j.contains("steps") || j.contains("cost_model"));
 }
 
+TEST(bench, names_the_folder_of_the_model) {
+  for (std::string const where : {"/", "/.", "/../tenon-demo"}) {
+    auto const r = test::run_program({"bench", "--model", demo + where}, test::words("-p 8 -n 0 -r 1"));
+    EXPECT_NE(r.out.find("\n| tenon-demo | 7.51 MiB |"), std::string::npos) << r.out << r.err;
+  }
+  auto const r = test::run_program({"bench", "--load-format", "dummy", "--config", demo + "/config.json"},
+                                   test::words("-p 8 -n 0 -r 1"));
+  EXPECT_NE(r.out.find("\n| tenon-demo | 7.51 MiB |"), std::string::npos) << r.out << r.err;
+}
+
+// A step reads all weights but the embedding, where the head is a matrix of its own.
+TEST(bench, size_of_the_model_and_of_what_a_step_reads) {
+  test::scratch_folder const folder;
+  json                       config = json::parse(test::read_text(demo + "/config.json"));
+  int const                  embedding =
+      config["vocab_size"].get<int>() * config["hidden_size"].get<int>();  // one matrix where it is tied
+  auto const measured = [&](bool tied, std::string const& flags) {
+    config["tie_word_embeddings"] = tied;
+    test::write_text(folder / "config.json", config.dump());
+    auto const r = test::run_program({"bench", "--load-format", "dummy", "--config", (folder / "config.json").string()},
+                                     test::words("-p 8 -n 0 -r 1 --no-steps --output json " + flags));
+    EXPECT_EQ(r.status, 0) << r.err;
+    return r.lines().at(0);
+  };
+  json const tied = measured(true, ""), own = measured(false, "");
+  EXPECT_EQ(tied["weight_bytes"], 4 * 1967808);
+  EXPECT_EQ(tied["step_bytes"], 4 * 1967808);
+  EXPECT_TRUE(tied["quantize"].is_null());
+  EXPECT_EQ(own["weight_bytes"], 4 * (1967808 + embedding));
+  EXPECT_EQ(own["step_bytes"], 4 * 1967808);
+  json const quantised = measured(false, "--quantize w8a8");
+  EXPECT_EQ(quantised["quantize"], "w8a8");
+  EXPECT_LT(quantised["weight_bytes"], own["weight_bytes"]);
+  EXPECT_EQ(quantised["weight_bytes"].get<int>() - quantised["step_bytes"].get<int>(), 4 * embedding);
+  EXPECT_NE(bench("-p 8 -n 0 -r 1 --quantize w8a8").out.find("| f32 w8a8 | host |"), std::string::npos);
+}
+
 TEST(bench, what_is_longer_than_the_model_is_refused) {
-  auto const r = bench({"-p", "2000"});
+  auto const r = bench("-p 2000");
   EXPECT_EQ(r.status, 1);
   EXPECT_EQ(r.err,
             "tenon: --n-prompt: is longer than the model: found pp2000, expected at most 1024 tokens, --depth "

@@ -11,11 +11,13 @@
 namespace {
 
 using namespace tenon::engine;
-using arguments = std::vector<char const*>;
+using test::words;
+using arguments = std::vector<std::string>;
 
-options parse_all(arguments args) {
-  args.insert(args.begin(), "tenon");
-  return parse(static_cast<int>(args.size()), args.data());
+options parse_all(arguments const& args) {
+  std::vector<char const*> all{"tenon"};
+  for (std::string const& a : args) all.push_back(a.c_str());
+  return parse(static_cast<int>(all.size()), all.data());
 }
 
 options generate(arguments args) {
@@ -43,63 +45,14 @@ TEST(command_line, defaults) {
 }
 
 TEST(command_line, every_option) {
-  auto const o = generate({"--tokenizer",
-                           "t",
-                           "--device",
-                           "host",
-                           "--dtype",
-                           "bf16",
-                           "--allow-tf32",
-                           "--quantize",
-                           "w4a16",
-                           "--kv-cache-dtype",
-                           "fp8",
-                           "--page-size",
-                           "64",
-                           "--max-model-len",
-                           "5",
-                           "--max-num-seqs",
-                           "6",
-                           "--max-num-batched-tokens",
-                           "7",
-                           "--threads",
-                           "2",
-                           "--batch-invariant",
-                           "off",
-                           "--output",
-                           "json",
-                           "--quiet",
-                           "--prompts",
-                           "-",
-                           "--max-new-tokens",
-                           "9",
-                           "--temperature",
-                           "0",
-                           "--top-k",
-                           "3",
-                           "--top-p",
-                           "0.5",
-                           "--min-p",
-                           "0.1",
-                           "--repetition-penalty",
-                           "1.1",
-                           "--presence-penalty",
-                           "-0.5",
-                           "--frequency-penalty",
-                           "0.25",
-                           "--logit-bias",
-                           "5:-3.5",
-                           "--logit-bias",
-                           "6:2",
-                           "--seed",
-                           "42",
-                           "--stop",
-                           "x",
-                           "--stop",
-                           "y z",
-                           "--ignore-eos",
-                           "--logprobs",
-                           "4"});
+  arguments given = words(
+      "--tokenizer t --device host --dtype bf16 --allow-tf32 --quantize w4a16 --kv-cache-dtype fp8 --page-size 64 "
+      "--max-model-len 5 --max-num-seqs 6 --max-num-batched-tokens 7 --threads 2 --batch-invariant off "
+      "--output json --quiet --prompts - --max-new-tokens 9 --temperature 0 --top-k 3 --top-p 0.5 --min-p 0.1 "
+      "--repetition-penalty 1.1 --presence-penalty -0.5 --frequency-penalty 0.25 --logit-bias 5:-3.5 "
+      "--logit-bias 6:2 --seed 42 --stop x --ignore-eos --logprobs 4");
+  given.insert(given.end(), {"--stop", "y z"});
+  auto const o = generate(given);
   EXPECT_EQ(o.tokenizer, "t");
   EXPECT_TRUE(o.device == device_choice::host && o.dtype == dtype_choice::bf16 && o.allow_tf32 &&
               o.kv_cache_dtype == kv_dtype_choice::fp8);
@@ -155,26 +108,9 @@ TEST(command_line, help_has_an_example) {
 }
 
 TEST(command_line, scheduling) {
-  auto const  o = parse_all({"run",
-                             "--model",
-                             "m",
-                             "--requests",
-                             "-",
-                             "--batching",
-                             "static",
-                             "--itl-target-ms",
-                             "20",
-                             "--cost-model",
-                             "c",
-                             "--no-enable-prefix-caching",
-                             "--no-enable-chunked-prefill",
-                             "--prefill-first",
-                             "--scheduling-policy",
-                             "fcfs",
-                             "--kv-cache-blocks",
-                             "9",
-                             "--n",
-                             "2"});
+  auto const o = parse_all(
+      words("run --model m --requests - --batching static --itl-target-ms 20 --cost-model c --no-enable-prefix-caching "
+            "--no-enable-chunked-prefill --prefill-first --scheduling-policy fcfs --kv-cache-blocks 9 --n 2"));
   auto const& s = o.schedule.limits;
   EXPECT_TRUE(s.mode == batching::fixed && s.order == prompt_order::arrival);
   EXPECT_NEAR(s.itl_target, 0.02, 1e-12);
@@ -184,6 +120,25 @@ TEST(command_line, scheduling) {
   auto const defaults = parse_all({"run", "--model", "m", "--trace", "t"});
   EXPECT_TRUE(defaults.schedule.limits.chunked_prefill && defaults.schedule.limits.decode_first &&
               defaults.schedule.prefix_caching);
+}
+
+// Flags take no value, and --help shows none; of --enable-X and --no-enable-X the last one counts.
+TEST(command_line, flags) {
+  for (char const* sub : {"run", "bench", "simulate"})
+    EXPECT_EQ(parse_all({sub, "--help"}).help.find('{'), parse_all({sub, "--help"}).help.find("{\"prompt")) << sub;
+  auto const run = [](std::string const& flags) { return parse_all(words("run --model m --requests - " + flags)); };
+  EXPECT_FALSE(run("--enable-prefix-caching --no-enable-prefix-caching").schedule.prefix_caching);
+  EXPECT_TRUE(run("--no-enable-prefix-caching --enable-prefix-caching").schedule.prefix_caching);
+  EXPECT_TRUE(run("--quiet --quiet -q").quiet);
+  EXPECT_FALSE(parse_all(words("bench --model m --no-steps")).bench.steps);
+  for (std::string const flag :
+       {"--prefill-first", "--quiet", "--enable-prefix-caching", "--no-enable-chunked-prefill"})
+    for (std::string const value : {"7", "false", "off"}) try {
+        (void)run(flag + "=" + value);
+        ADD_FAILURE() << flag << " " << value;
+      } catch (usage_error const& e) {
+        EXPECT_EQ(e.what(), flag + ": takes no value: found \"" + value + "\", expected the option alone");
+      }
 }
 
 TEST(command_line, lists) {
@@ -212,9 +167,24 @@ TEST(command_line, wrong_usage) {
            {{"run", "--model", "m", "--requests", "a", "--itl-target-ms", "5"},
             "--itl-target-ms: needs a model of what a step costs: found nothing, expected --cost-model"},
            {{"bench", "--model", "m", "-b", "1,0"},
-            "--batch-size: is no such number: found \"0\", expected an integer from 1 to 16777216"},
+            "--batch-size: is no such number: found \"0\", expected an integer from 1 to 65535"},
            {{"bench", "--model", "m", "-b", "1,"},
-            "--batch-size: is no such number: found \"\", expected an integer from 1 to 16777216"},
+            "--batch-size: is no such number: found \"\", expected an integer from 1 to 65535"},
+           {words("bench --model m -b 65536"),
+            "--batch-size: is no such number: found \"65536\", expected an integer from 1 to 65535"},
+           {words("bench --model m --max-num-seqs 3"),
+            "--max-num-seqs: unknown argument: found \"--max-num-seqs\", expected an option of `tenon bench --help`"},
+           {words("run --model m"), "--requests: missing: found nothing, expected it or --trace"},
+           {words("run --model m --requests r --rate 3"),
+            "--rate: has no use here: found --requests, expected --trace"},
+           {words("run --model m --requests r --request-rate 3"),
+            "--rate: has no use here: found --requests, expected --trace"},
+           {words("run --model m --requests r --num-prompts 3"),
+            "--num-prompts: has no use here: found --requests, expected --trace"},
+           {words("run --model m --requests r --scale-lengths 1"),
+            "--scale-lengths: has no use here: found --requests, expected --trace"},
+           {words("run --model m --trace t --max-tokens 3"),
+            "--max-tokens: has no use here: found --trace, whose completions have lengths, expected --requests"},
            {{"generate"}, "--model: missing: found nothing, expected a model directory"},
            {{"generate", "--model", "m"}, "--prompt: missing: found nothing, expected it or --prompts"},
            {{"generate", "--model", "m", "--prompt", "a", "--prompts", "f"},
@@ -329,7 +299,9 @@ TEST(prompts, reader) {
   test::scratch_folder const folder;
   std::string const          file = (folder / "p.jsonl").string();
   test::write_text(file, "{\"prompt\":\"a\"}\r\n\n  \n{\"prompt\":\"b\"}\n{\"prompt\"");
-  prompt_reader reader(generate({"--prompts", file.c_str(), "--seed", "3"}));
+  sampling_options defaults;
+  defaults.seed = 3;
+  prompt_reader reader({}, file, defaults);
   auto const    first = reader.next();
   ASSERT_TRUE(first);
   EXPECT_EQ(first->prompt, "a");
@@ -341,13 +313,20 @@ TEST(prompts, reader) {
   } catch (error const& e) {
     EXPECT_TRUE(std::string(e.what()).starts_with(file + ":5: broken JSON at line 1")) << e.what();
   }
-  prompt_reader texts(generate({"--prompt", "x", "--prompt", ""}));
+  prompt_reader texts({"x", ""}, "", {});
   EXPECT_EQ(texts.next()->prompt, "x");
   EXPECT_EQ(texts.next()->prompt, "");
   EXPECT_FALSE(texts.next());
-  auto const absent = (folder / "absent").string();
-  EXPECT_THROW(prompt_reader(generate({"--prompts", absent.c_str()})), error);
-  EXPECT_THROW(prompt_reader(generate({"--prompts", "/tmp"})), error);
+  EXPECT_THROW(prompt_reader({}, (folder / "absent").string(), {}), error);
+  EXPECT_THROW(prompt_reader({}, "/tmp", {}), error);
+
+  test::write_text(file, "{\"prompt\":\"a\",\"priority\":4}\n");  // known where requests have a schedule
+  request_schedule schedule;
+  schedule.n         = 3;
+  auto const planned = prompt_reader({}, file, {}, schedule).next();
+  EXPECT_EQ(planned->schedule.priority, 4);
+  EXPECT_EQ(planned->schedule.n, 3);
+  EXPECT_THROW((void)prompt_reader({}, file, {}).next(), error);
 }
 
 struct piped {
@@ -356,9 +335,7 @@ struct piped {
 };
 
 piped run_piped(arguments args, std::string const& input = {}) {
-  args.push_back("--model");
-  std::string const model = demo();
-  args.push_back(model.c_str());
+  args.insert(args.end(), {"--model", demo()});
   std::istringstream in(input);
   std::ostringstream out;
   auto const         o = parse_all(args);
@@ -406,8 +383,7 @@ TEST(tokenize, unwritable_output) {
   std::istringstream in;
   std::ostringstream out;
   out.setstate(std::ios::badbit);
-  std::string const model = demo();
-  EXPECT_THROW(run_tokenize(parse_all({"tokenize", "--text", "a", "--model", model.c_str()}), in, out), error);
+  EXPECT_THROW(run_tokenize(parse_all({"tokenize", "--text", "a", "--model", demo()}), in, out), error);
 }
 
 }  // namespace

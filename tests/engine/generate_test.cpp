@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
+#include <vector>
 
-#include "program.hpp"
+#include "random_model.hpp"
 
 namespace {
 
@@ -12,10 +14,8 @@ using nlohmann::json;
 
 std::string const demo = std::string(TENON_SOURCE_DIR) + "/examples/models/tenon-demo";
 
-test::run_result generate(std::vector<std::string> more, std::string const& input = {}) {
-  std::vector<std::string> args = {"generate", "--model", demo};
-  args.insert(args.end(), more.begin(), more.end());
-  return test::run_program(args, input);
+test::run_result generate(std::vector<std::string> const& more, std::string const& input = {}) {
+  return test::run_program({"generate", "--model", demo}, more, input);
 }
 
 /// One line on stderr that begins with `tenon: `, and nothing on stdout.
@@ -124,6 +124,27 @@ TEST(generate, refuses_what_it_cannot_do_in_one_line) {
   expect_error(generate({"--prompt", "x", "--max-model-len", "2000"}), 1, "--max-model-len");
 }
 
+TEST(generate, a_model_whose_logits_are_not_finite) {
+  test::scratch_folder const folder;
+  test::save_broken_model(folder);
+  for (std::string const quiet : {"", " --quiet"}) {
+    auto const r = test::run_program({"generate", "--model", folder.path().string()},
+                                     test::words("--prompts - --output json --max-tokens 3" + quiet),
+                                     "{\"prompt_ids\":[1,2]}\n{\"prompt_ids\":[3]}\n");
+    EXPECT_EQ(r.status, 1);
+    ASSERT_EQ(r.lines().size(), 2u) << r.err;
+    for (auto const& line : r.lines()) {
+      EXPECT_EQ(line["finish_reason"], "error");
+      EXPECT_EQ(line["ids"].size(), 0u);
+    }
+    EXPECT_EQ(r.err.find("tokens in ") != std::string::npos, quiet.empty()) << r.err;
+    EXPECT_TRUE(
+        r.err.ends_with("tenon: --model: completions could not be made: found 2 whose logits are not finite, "
+                        "expected none\n"))
+        << r.err;
+  }
+}
+
 TEST(generate, bytes_that_are_no_utf8_are_a_prompt_like_any_other) {
   auto const r = generate({"--prompt", "bad \xff\xfe bytes", "--max-tokens", "3", "--output", "json"});
   ASSERT_EQ(r.status, 0) << r.err;
@@ -194,24 +215,10 @@ TEST(generate, windows_do_not_limit_the_length) {
 }
 
 TEST(generate, dummy_weights_are_fixed_by_their_seed) {
-  std::vector<std::string> const args = {"generate",
-                                         "--load-format",
-                                         "dummy",
-                                         "--config",
-                                         demo + "/config.json",
-                                         "--prompts",
-                                         "-",
-                                         "--temperature",
-                                         "0",
-                                         "--max-tokens",
-                                         "8",
-                                         "--output",
-                                         "json",
-                                         "--seed"};
-  auto const                     with = [&](std::string const& seed) {
-    auto a = args;
-    a.push_back(seed);
-    return test::run_program(a, "{\"prompt_ids\":[1,2,3]}\n");
+  auto const with = [](std::string const& seed) {
+    return test::run_program({"generate", "--load-format", "dummy", "--config", demo + "/config.json"},
+                             test::words("--prompts - --temperature 0 --max-tokens 8 --output json --seed " + seed),
+                             "{\"prompt_ids\":[1,2,3]}\n");
   };
   auto const a = with("1"), b = with("1"), c = with("2");
   ASSERT_EQ(a.status, 0) << a.err;

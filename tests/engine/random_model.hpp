@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
 #include <ostream>
 #include <random>
@@ -142,6 +143,10 @@ class model {
     for (auto const& [name, t] : tensors_)
       if (name.ends_with("_proj.weight")) names.push_back(name.substr(0, name.size() - 7));
     return names;
+  }
+  /// Every element of a tensor.
+  void fill(std::string const& name, float value) {
+    for (float& v : tensors_.at(name).values) v = value;
   }
   std::vector<float> const& weight(std::string const& module) const { return tensors_.at(module + ".weight").values; }
   std::pair<int, int>       extents(std::string const& module) const {
@@ -311,5 +316,21 @@ class model {
   std::map<std::string, tensor> tensors_;
   std::map<std::string, stored> stored_;
 };
+
+/// A model whose logits are no numbers: so is the gain of its last norm.
+inline void save_broken_model(scratch_folder const& folder) {
+  model m({.name           = "broken",
+           .model_type     = "llama",
+           .heads          = 4,
+           .kv_heads       = 2,
+           .head_dim       = 8,
+           .intermediate   = 40,
+           .tied           = false,
+           .attention_bias = false,
+           .mlp_bias       = false,
+           .shards         = 1});
+  m.fill("model.norm.weight", std::numeric_limits<float>::quiet_NaN());
+  m.save(folder);
+}
 
 }  // namespace test

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -94,8 +95,8 @@ bench_result measure(timed_steps& steps, bench_test const& t, int repetitions, d
 }
 
 struct bench_report {
-  std::string               model, dtype, kv_dtype, device;
-  std::uint64_t             parameters = 0, bytes = 0;
+  std::string               model, dtype, quantize, kv_dtype, device;
+  std::uint64_t             parameters = 0, bytes = 0, step_bytes = 0;
   double                    copy_bandwidth = 0;  // bytes read and written per second; 0: not measured
   std::vector<bench_result> results;
 };
@@ -113,8 +114,9 @@ std::string table(bench_report const& b) {
     std::snprintf(rate, sizeof rate, "%.1f ± %.1f", r.mean(), r.deviation());
     std::snprintf(bandwidth, sizeof bandwidth, "%.1f", r.bandwidth() * 1e-9);
     std::snprintf(share, sizeof share, " %.1f |", floor ? percent_of_floor(b, r) : 0.);
-    text += "| " + b.model + " | " + bytes_text(b.bytes) + " | " + params + " | " + b.dtype + " | " + b.device + " | " +
-            r.test.name() + " | " + rate + " | " + (r.test.prefill ? "" : bandwidth) + " |" +
+    text += "| " + b.model + " | " + bytes_text(b.bytes) + " | " + params + " | " + b.dtype +
+            (b.quantize.empty() ? "" : " " + b.quantize) + " | " + b.device + " | " + r.test.name() + " | " + rate +
+            " | " + (r.test.prefill ? "" : bandwidth) + " |" +
             (!floor           ? ""
              : r.test.prefill ? " |"
                               : share) +
@@ -125,8 +127,10 @@ std::string table(bench_report const& b) {
 
 nlohmann::ordered_json to_json(bench_report const& b) {
   nlohmann::ordered_json j;
-  j["model"] = b.model, j["parameters"] = b.parameters, j["weight_bytes"] = b.bytes;
-  j["dtype"] = b.dtype, j["kv_cache_dtype"] = b.kv_dtype, j["device"] = b.device;
+  j["model"] = b.model, j["parameters"] = b.parameters;
+  j["weight_bytes"] = b.bytes, j["step_bytes"] = b.step_bytes, j["dtype"] = b.dtype;
+  j["quantize"]       = b.quantize.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(b.quantize);
+  j["kv_cache_dtype"] = b.kv_dtype, j["device"] = b.device;
   if (b.copy_bandwidth > 0) j["copy_bytes_per_second"] = b.copy_bandwidth;
   auto& list = j["results"] = nlohmann::ordered_json::array();
   for (bench_result const& r : b.results) {
@@ -157,10 +161,12 @@ void add_cost_model(nlohmann::ordered_json& j, std::span<measured_step const> st
   j["cost_model_error"]  = {{"mean", error.mean}, {"worst", error.worst}};
 }
 
+/// Its folder's, however that was written.
 std::string model_name(options const& from) {
-  std::string name = from.config.empty() ? from.model : from.config;
-  while (name.size() > 1 && name.back() == '/') name.pop_back();
-  return name.substr(name.find_last_of('/') + 1);
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  fs::path const  at = fs::weakly_canonical(from.config.empty() ? from.model : from.config, ignored);
+  return (fs::is_directory(at, ignored) ? at : at.parent_path()).filename().string();
 }
 
 /// Sizes that hold every test, and a prompt beside the largest batch.
@@ -200,7 +206,9 @@ int run_bench(options const& from) {
   bench_report          report;
   report.model          = model_name(from);
   report.parameters     = files.weights ? files.weights->parameters() : parameters_of(files.config);
-  report.bytes          = step_bytes_of(from, files.config, dtype);
+  report.bytes          = model_bytes_of(from, files.config, dtype);
+  report.step_bytes     = step_bytes_of(from, files.config, dtype);
+  report.quantize       = from.quantize;
   report.dtype          = name_of(unquantised(dtype));
   report.kv_dtype       = name_of(kv);
   report.device         = device == device_kind::cuda ? "cuda" : "host";
@@ -208,7 +216,7 @@ int run_bench(options const& from) {
   auto const kv_bytes   = static_cast<double>(kv_bytes_of(files.config, kv));
   for (bench_test const& t : tests)
     report.results.push_back(
-        measure(steps, t, static_cast<int>(from.bench.repetitions), static_cast<double>(report.bytes), kv_bytes));
+        measure(steps, t, static_cast<int>(from.bench.repetitions), static_cast<double>(report.step_bytes), kv_bytes));
 
   result_writer out;
   if (from.output == output_format::json) {

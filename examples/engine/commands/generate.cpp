@@ -6,6 +6,7 @@
 
 #include "engine/commands/requests.hpp"
 #include "engine/commands/setup.hpp"
+#include "engine/error.hpp"
 #include "engine/program/output.hpp"
 #include "engine/program/prompts.hpp"
 
@@ -13,19 +14,19 @@ namespace tenon::engine {
 
 namespace {
 
-std::string closing_line(generation_counts const& c) {
+std::string closing_line(generation_counts const& c, std::int64_t prompt_tokens) {
   double const seconds = c.seconds;
   char         line[160];
   std::snprintf(line, sizeof line, "%lld tokens in %.2f s (%.1f tokens/s); prompt %lld tokens in %.2f s",
                 static_cast<long long>(c.tokens), seconds, seconds > 0 ? static_cast<double>(c.decoded) / seconds : 0.0,
-                static_cast<long long>(c.prompt_tokens), c.prompt_seconds);
+                static_cast<long long>(prompt_tokens), c.prompt_seconds);
   return line;
 }
 
 }  // namespace
 
 int run_generate(options const& from) {
-  prompt_reader     prompts(from);
+  prompt_reader     prompts(from.prompts, from.prompts_file, from.sampling);
   model_files const files  = open_model(from, text_use::wanted);
   run_limits const  limits = limits_of(from, files.config, 64);
   auto const        model  = open_decoder(from, files, limits);
@@ -36,7 +37,7 @@ int run_generate(options const& from) {
   bool const    json   = from.output == output_format::json;
   bool const    stream = !json && from.prompts.size() == 1 && from.prompts_file.empty();
 
-  std::size_t                       read = 0, written = 0;
+  std::size_t                       read = 0, written = 0, failed = 0;
   bool                              more = true;
   std::map<std::size_t, completion> finished;  // waiting for earlier ones to be printed
   auto const                        print = [&](completion const& c) {
@@ -64,6 +65,7 @@ int run_generate(options const& from) {
           if (stream) out.write(piece), out.flush();
         },
         [&](completion&& c) {
+          failed += c.reason == finish::invalid;
           finished.emplace(c.asked.index, std::move(c));
           for (auto it = finished.begin(); it != finished.end() && it->first == written; it = finished.erase(it)) {
             print(it->second);
@@ -71,7 +73,11 @@ int run_generate(options const& from) {
           }
         });
   }
-  if (!from.quiet) std::fprintf(stderr, "%s\n", closing_line(engine.counts()).c_str());
+  if (!from.quiet)
+    std::fprintf(stderr, "%s\n", closing_line(engine.counts(), engine.scheduled().prompt_tokens).c_str());
+  if (failed > 0)
+    throw wrong("--model", "completions could not be made", std::to_string(failed) + " whose logits are not finite",
+                "none");
   return 0;
 }
 

@@ -58,14 +58,19 @@ std::uint64_t kv_bytes_of(model_config const& c, kv_cache_format format) {
   return static_cast<std::uint64_t>(2 * c.layers * token_bytes_of(format, c.kv_heads, c.head_dim));
 }
 
-std::uint64_t step_bytes_of(options const& from, model_config const& c, number_format dtype) {
+std::uint64_t model_bytes_of(options const& from, model_config const& c, number_format dtype) {
   auto const          u      = [](std::int64_t v) { return static_cast<std::uint64_t>(v); };
   std::uint64_t const number = dtype == number_format::f32 ? 4 : 2;
   std::uint64_t const linears =
       u(c.layers) * (u(c.hidden) * 2 * u((c.heads + c.kv_heads) * c.head_dim) + 3 * u(c.hidden) * u(c.intermediate));
-  std::uint64_t const all    = parameters_of(c) - (c.tie_word_embeddings ? 0 : u(c.vocab_size) * u(c.hidden));
-  auto const          packed = packed_bytes_of(from, c);
-  return packed ? *packed + (all - linears) * number : all * number;
+  auto const packed = packed_bytes_of(from, c);
+  return packed ? *packed + (parameters_of(c) - linears) * number : parameters_of(c) * number;
+}
+
+std::uint64_t step_bytes_of(options const& from, model_config const& c, number_format dtype) {
+  std::uint64_t const embedding =
+      c.tie_word_embeddings ? 0 : static_cast<std::uint64_t>(c.vocab_size) * static_cast<std::uint64_t>(c.hidden);
+  return model_bytes_of(from, c, dtype) - embedding * (dtype == number_format::f32 ? 4 : 2);
 }
 
 }  // namespace tenon::engine

@@ -23,7 +23,10 @@ namespace tenon::engine {
 /// Keys and values of every layer, scales among them: what one token of context costs.
 [[nodiscard]] std::uint64_t kv_bytes_of(model_config const& c, kv_cache_format format);
 
-/// Weights that a step reads: all but the embedding where the head is another matrix.
+/// Weights in memory, packed where packed_bytes_of says so.
+[[nodiscard]] std::uint64_t model_bytes_of(options const& from, model_config const& c, number_format dtype);
+
+/// Of them, those that a step reads: all but the embedding where the head is another matrix.
 [[nodiscard]] std::uint64_t step_bytes_of(options const& from, model_config const& c, number_format dtype);
 
 }  // namespace tenon::engine

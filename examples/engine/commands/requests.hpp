@@ -9,7 +9,7 @@
 
 namespace tenon::engine {
 
-/// Encodes the prompt and checks ids against the vocabulary. `tenant` is left to the caller.
+/// Encodes the prompt; throws `error` for ids that are not of the vocabulary. `tenant` is left to the caller.
 [[nodiscard]] request to_request(prompt_request const& p, std::size_t index, model_files const& files);
 
 /// The line that `generate` prints.

@@ -9,16 +9,9 @@ namespace tenon::engine {
 
 namespace {
 
-double ratio(std::int64_t part, std::int64_t whole) {
-  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
-}
-
 double share_of_pages(generator const& engine) {
-  return ratio(engine.pages().metrics().owned_blocks, engine.pages().blocks());
+  return static_cast<double>(engine.pages().metrics().owned_blocks) / engine.pages().blocks();
 }
-
-/// Of the tokens of prompts.
-double hit_rate(schedule_counts const& c) { return ratio(c.cached_tokens, c.cached_tokens + c.prompt_tokens); }
 
 struct counted {
   char const*  name;
@@ -31,6 +24,7 @@ std::vector<counted> counts_of(generator const& engine) {
   kv_metrics const&      m = engine.pages().metrics();
   return {{"steps", "Steps", c.steps},
           {"computed_prompt_tokens", "Prompt tokens computed", c.prompt_tokens},
+          {"prefix_cache_queries", "Prompt tokens looked up in the cache", c.queried_tokens},
           {"prefix_cache_hits", "Prompt tokens found in the cache", c.cached_tokens},
           {"computed_decode_tokens", "Tokens decoded", c.decode_tokens},
           {"padding_tokens", "Padding tokens", c.padding_tokens},
@@ -42,8 +36,8 @@ std::vector<counted> counts_of(generator const& engine) {
 
 }  // namespace
 
-progress_line::progress_line(bool wanted, std::size_t requests)
-    : shown_(wanted && isatty(STDERR_FILENO)), requests_(requests) {}
+progress_line::progress_line(bool wanted, std::size_t completions)
+    : shown_(wanted && isatty(STDERR_FILENO)), completions_(completions) {}
 
 void progress_line::clear() {
   if (std::exchange(shown_, false)) std::fputs("\r\033[K", stderr);
@@ -54,12 +48,12 @@ void progress_line::show(generator const& engine, std::size_t done) {
   last_                       = clock::now();
   double const           t    = engine.now();
   schedule_counts const& c    = engine.scheduled();
-  double const           left = done > 0 ? t * static_cast<double>(requests_ - done) / static_cast<double>(done) : 0;
+  double const           left = done > 0 ? t * static_cast<double>(completions_ - done) / static_cast<double>(done) : 0;
   std::fprintf(
       stderr,
-      "\r%zu of %zu requests, %.0f tokens/s, %d running, %d waiting, KV %.0f %%, cached %.0f %%, %.0f s left\033[K",
-      done, requests_, t > 0 ? static_cast<double>(engine.counts().tokens) / t : 0., c.running, c.waiting,
-      100 * share_of_pages(engine), 100 * hit_rate(c), left);
+      "\r%zu of %zu completions, %.0f tokens/s, %d running, %d waiting, KV %.0f %%, cached %.0f %%, %.0f s left\033[K",
+      done, completions_, t > 0 ? static_cast<double>(engine.counts().tokens) / t : 0., c.running, c.waiting,
+      100 * share_of_pages(engine), 100 * c.hit_rate(), left);
   std::fflush(stderr);
 }
 
@@ -68,14 +62,14 @@ void add_times(nlohmann::ordered_json& line, completion const& c) {
   double const arrival = c.asked.arrival;
   line["arrival"]      = arrival;
   line["ttft"]         = t.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(t.front() - arrival);
-  line["tpot"]         = t.size() < 2 ? nlohmann::ordered_json()
-                                      : nlohmann::ordered_json((t.back() - t.front()) / static_cast<double>(t.size() - 1));
+  line["tpot"]         = t.size() < 2 ? nlohmann::ordered_json() : nlohmann::ordered_json(tpot_of(t));
   line["e2e"]          = t.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(t.back() - arrival);
 }
 
 request_times times_of(completion const& c) {
   // Completions of one prompt share it.
-  return {c.asked.arrival, c.number == 0 ? static_cast<std::int64_t>(c.asked.prompt_ids.size()) : 0, c.times};
+  return {c.asked.arrival, c.number == 0 ? static_cast<std::int64_t>(c.asked.prompt_ids.size()) : 0, c.times,
+          c.reason == finish::invalid};
 }
 
 std::string summary_text(latency_summary const& s, generator const& engine) {
@@ -87,7 +81,7 @@ std::string summary_text(latency_summary const& s, generator const& engine) {
   };
   for (auto const& c : counts_of(engine)) line(c.words, std::to_string(c.value));
   char hits[16];
-  std::snprintf(hits, sizeof hits, "%.1f", 100 * hit_rate(engine.scheduled()));
+  std::snprintf(hits, sizeof hits, "%.1f", 100 * engine.scheduled().hit_rate());
   line("Prefix cache hit rate (%)", hits);
   return text;
 }

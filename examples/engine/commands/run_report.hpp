@@ -14,7 +14,7 @@ namespace tenon::engine {
 /// One line on a terminal's stderr, written over ten times a second; nothing where there is no terminal.
 class progress_line {
  public:
-  progress_line(bool wanted, std::size_t requests);
+  progress_line(bool wanted, std::size_t completions);
   ~progress_line() { clear(); }
   void clear();
   void show(generator const& engine, std::size_t done);
@@ -22,7 +22,7 @@ class progress_line {
  private:
   using clock = std::chrono::steady_clock;
   bool              shown_;
-  std::size_t       requests_;
+  std::size_t       completions_;
   clock::time_point last_ = clock::now() - std::chrono::seconds(1);
 };
 

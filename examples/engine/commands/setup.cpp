@@ -44,6 +44,12 @@ bool has_tokenizer(std::string const& model) {
 
 int checked_limit(std::int64_t value) { return static_cast<int>(std::min<std::int64_t>(value, 1 << 30)); }
 
+/// The longest window of the layers; 0 where one of them has none.
+int window_of(model_config const& c) {
+  auto const [least, most] = std::minmax_element(c.windows.begin(), c.windows.end());
+  return least == c.windows.end() || *least == 0 ? 0 : checked_limit(*most);
+}
+
 }  // namespace
 
 model_files open_model(options const& from, text_use use) {
@@ -159,8 +165,15 @@ generator_options generator_options_of(options const& from, run_limits const& li
   if (!from.schedule.cost_model.empty()) o.cost = load_cost_model(from.schedule.cost_model);
   o.prefix_caching = from.schedule.prefix_caching;
   o.block_size     = checked_limit(from.block_size);
+  o.window         = window_of(files.config);
   o.end_ids        = end_ids(files);
   return o;
+}
+
+void make_room(run_limits& limits, generator_options const& o, std::optional<std::int64_t> pages) {
+  padding_need const padding = padding_of(o);
+  limits.padding_sequences   = padding.sequences;
+  if (pages) limits.pages = *pages + padding.pages;
 }
 
 std::set<std::int32_t> end_ids(model_files const& files) {

@@ -52,6 +52,9 @@ enum class run_as { asked, reference };
 [[nodiscard]] generator_options generator_options_of(options const& from, run_limits const& limits,
                                                      model_files const& files);
 
+/// Room in `limits` for what the generator feeds; `pages` of the KV cache for requests, none: as memory allows.
+void make_room(run_limits& limits, generator_options const& o, std::optional<std::int64_t> pages);
+
 /// Ids that end a completion: those of the model's files and those of the tokenizer.
 [[nodiscard]] std::set<std::int32_t> end_ids(model_files const& files);
 

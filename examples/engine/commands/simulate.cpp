@@ -2,49 +2,30 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "engine/commands/requests.hpp"
 #include "engine/commands/setup.hpp"
+#include "engine/commands/workload_of.hpp"
 #include "engine/error.hpp"
+#include "engine/program/option_set.hpp"
 #include "engine/program/output.hpp"
 #include "engine/program/policies.hpp"
 #include "engine/program/svg_plot.hpp"
 #include "engine/schedule/cost_model_file.hpp"
 #include "engine/schedule/simulator.hpp"
-#include "engine/schedule/traces.hpp"
 
 namespace tenon::engine {
 
 namespace {
 
 workload requests_of(simulate_options const& s) {
-  workload requests;
-  bool     arrive = false;
-  if (!s.trace_file.empty()) {
-    trace t  = read_trace(s.trace_file);
-    requests = std::move(t.requests), arrive = t.has_arrivals;
-    if (s.num_prompts && *s.num_prompts < std::ssize(requests))
-      requests.resize(static_cast<std::size_t>(*s.num_prompts));
-    if (s.length_scale != 1) scale_lengths(requests, s.length_scale);
-  } else {
-    random_workload from = s.random;
-    from.requests = s.num_prompts.value_or(from.requests), from.seed = s.seed;
-    requests = draw_requests(from);
-  }
-  if (s.arrivals == arrival_source::trace && !arrive)
-    throw wrong(s.trace_file, "has no arrivals", "lengths only", "--arrivals poisson and --rate");
-  if (arrive && s.arrivals != arrival_source::drawn) {
-    if (s.rate) rescale_arrivals(requests, *s.rate);
-  } else {
-    arrival_process process;
-    process.rate = s.rate.value_or(process.rate), process.burstiness = s.burstiness, process.seed = s.seed;
-    draw_arrivals(requests, process);
-  }
-  for (arriving_request& r : requests) r.arrival *= s.time_scale;
+  random_workload drawn = s.random;
+  drawn.seed            = s.seed;
+  workload requests     = workload_of(s.trace, s.arrivals, {.burstiness = s.burstiness, .seed = s.seed}, drawn);
   if (s.long_share > 0) lengthen_prompts(requests, s.long_share, s.long_tokens, s.seed);
   return requests;
 }
@@ -88,13 +69,6 @@ outcome run_policy(policy const& p, workload const& requests, options const& fro
   }
   return out;
 }
-
-double share(std::int64_t part, std::int64_t whole) {
-  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
-}
-/// Tokens that were computed again after a preemption, of all that were computed.
-double recomputed(schedule_counts const& c) { return share(c.recomputed_tokens, c.prompt_tokens + c.decode_tokens); }
-double hits(kv_metrics const& m) { return m.hit_rate(); }
 
 std::string digits(double v, int after) {
   char text[48];
@@ -157,8 +131,7 @@ std::string table_of(std::vector<outcome> const& outcomes, bool limited, bool ha
     add(digits(l.request_throughput(), 2)), add(digits(l.output_throughput(), 0));
     if (limited) add(digits(l.goodput(), 2));
     add(digits(o.result.used * 100, 1)), add(digits(o.result.peak * 100, 1));
-    add(digits(hits(o.result.pages) * 100, 1)), add(digits(recomputed(c) * 100, 1));
-    add(digits(share(c.padding_tokens, c.prompt_tokens + c.decode_tokens + c.padding_tokens) * 100, 1));
+    add(digits(c.hit_rate() * 100, 1)), add(digits(c.recomputed() * 100, 1)), add(digits(c.padding() * 100, 1));
     t.row(std::move(r));
   }
   return t.str();
@@ -172,8 +145,8 @@ nlohmann::ordered_json to_json(outcome const& o, bool has_long) {
   schedule_counts const& c = o.result.counts;
   j["refused"] = o.result.refused, j["steps"] = c.steps, j["busy"] = o.result.busy;
   j["computed_prompt_tokens"] = c.prompt_tokens, j["computed_decode_tokens"] = c.decode_tokens;
-  j["padding_tokens"] = c.padding_tokens, j["prefix_cache_queries"] = o.result.pages.queried_tokens,
-  j["prefix_cache_hits"] = o.result.pages.hit_tokens, j["num_preemptions"] = c.preemptions;
+  j["padding_tokens"] = c.padding_tokens, j["prefix_cache_queries"] = c.queried_tokens;
+  j["prefix_cache_hits"] = c.cached_tokens, j["num_preemptions"] = c.preemptions;
   j["recomputed_tokens"] = c.recomputed_tokens, j["kv_cache_usage_mean"] = o.result.used,
   j["kv_cache_usage_peak"] = o.result.peak, j["kv_cache_wasted_mean"] = o.result.wasted;
   return j;
@@ -197,16 +170,20 @@ std::string plot_of(std::vector<outcome> const& outcomes) {
   return to_svg(panels);
 }
 
-void write_file(std::string const& path, std::string const& text) {
-  std::ofstream out(path, std::ios::binary);
-  if (!out.write(text.data(), static_cast<std::streamsize>(text.size())).flush())
-    throw wrong(path, "cannot be written", std::strerror(errno), "a writable file");
+/// "3 refused by continuous, 3 refused by fcfs"; empty where all requests fit.
+std::string refusals_of(std::vector<outcome> const& outcomes) {
+  std::string text;
+  for (outcome const& o : outcomes)
+    if (o.result.refused > 0)
+      text += (text.empty() ? "" : ", ") + std::to_string(o.result.refused) + " refused by " + o.name;
+  return text;
 }
 
 }  // namespace
 
 int run_simulate(options const& from) {
-  simulate_options const& s        = from.simulate;
+  simulate_options const& s = from.simulate;
+  result_file             plot(s.plot_file);
   workload const          requests = requests_of(s);
 
   simulation_options o;
@@ -240,7 +217,7 @@ int run_simulate(options const& from) {
     j["kv_blocks"] = o.kv_blocks, j["block_size"] = o.block_size;
     j["cost_model"] = to_json(o.cost), j["seed"] = s.seed;
     for (outcome const& one : outcomes) j["policies"].push_back(to_json(one, s.long_share > 0));
-    out.write(j.dump() + "\n");
+    out.write(to_line(j));
   } else {
     out.write(std::to_string(requests.size()) + " requests in " + digits(span, 1) + " s, " +
               digits(static_cast<double>(prompt) / count, 1) + " prompt and " +
@@ -250,8 +227,11 @@ int run_simulate(options const& from) {
     out.write("\n" + table_of(outcomes, s.limits.any(), s.long_share > 0));
   }
   out.flush();
-  if (!s.plot_file.empty()) write_file(s.plot_file, plot_of(outcomes));
+  if (plot) plot.write(plot_of(outcomes));
   if (!from.quiet) std::fprintf(stderr, "%lld steps simulated in %.2f s\n", static_cast<long long>(steps), wall);
+  if (std::string const refusals = refusals_of(outcomes); !refusals.empty())
+    throw wrong(s.trace.file.empty() ? "--arrivals" : input_name(s.trace.file), "requests do not fit", refusals,
+                "none");
   return 0;
 }
 

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstddef>
 
+#include "engine/schedule/latency.hpp"
+
 namespace tenon::engine {
 
 namespace {
@@ -13,12 +15,6 @@ int pages_of(timed_shape const& s) { return (s.length + s.block_size - 1) / s.bl
 void add_point(timed_steps& steps, grid_point const& p) {
   for (int s = 0; s < p.decodes; ++s) steps.add(s, p.depth, 1, 1);
   for (int s = 0; s < p.prompts; ++s) steps.add(p.decodes + s, p.behind, p.chunk, s + p.draws >= p.prompts ? 1 : 0);
-}
-
-double median(std::vector<double>& values) {
-  std::sort(values.begin(), values.end());
-  std::size_t const n = values.size();
-  return (values[(n - 1) / 2] + values[n / 2]) / 2;
 }
 
 }  // namespace
@@ -101,7 +97,10 @@ std::vector<measured_step> measure(timed_steps& steps, std::span<grid_point cons
       measured[i].load = steps.load();
       seconds[i].push_back(steps.run());
     }
-  for (std::size_t i = 0; i < grid.size(); ++i) measured[i].seconds = median(seconds[i]);
+  for (std::size_t i = 0; i < grid.size(); ++i) {
+    std::sort(seconds[i].begin(), seconds[i].end());
+    measured[i].seconds = percentile(seconds[i], .5);
+  }
   return measured;
 }
 

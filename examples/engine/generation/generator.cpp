@@ -1,7 +1,10 @@
 #include "engine/generation/generator.hpp"
 
+#include <tenon/attention/paged_attention_policy.hpp>
+
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -24,6 +27,14 @@ kv_blocks_options pool_of(generator_options const& o, std::int64_t pages) {
   k.prefix_cache            = o.prefix_caching;
   return k;
 }
+
+/// Attention reads keys in tiles, whole, which start at multiples of their size: of a multiple of all sizes no tile reaches
+/// back over.
+constexpr int tile_of_keys = [] {
+  int all = 1;
+  for (paged_attention_policy const& p : paged_attention_menu) all = std::lcm(all, p.keys);
+  return all;
+}();
 
 finish finish_of(sequence_end e) {
   switch (e) {
@@ -85,7 +96,9 @@ void generator::add(request r) {
       if (no == refusal::bad_count)
         throw error(name + ": n does not fit: found " + std::to_string(r.n) + " completions, expected at most " +
                     std::to_string(options_.schedule.max_sequences) + " (--max-num-seqs)");
-      if (no == refusal::queue_full) throw error(name + ": too many requests wait");
+      if (no == refusal::queue_full)
+        throw error(name + ": too many requests wait: found " + std::to_string(plan_.counts().waiting) +
+                    ", expected fewer than " + std::to_string(options_.schedule.max_waiting));
       throw error(name + ": does not fit the KV cache: found " + std::to_string(prompt) + " tokens and " +
                   std::to_string(r.n) + " x " + std::to_string(r.max_tokens) + " to draw, expected at most " +
                   std::to_string(pages_.blocks()) + " pages of " + std::to_string(options_.block_size));
@@ -107,21 +120,24 @@ void generator::add(request r) {
   ++open_;
 }
 
-void generator::cancel(std::size_t index) {
+void generator::cancel_all() {
   for (std::uint64_t tag = 0; tag < tickets_.size(); ++tag)
-    if (tickets_[tag] && tickets_[tag]->asked.index == index) plan_.cancel(tag);
+    if (tickets_[tag]) tickets_[tag]->cancelled = true, plan_.cancel(tag);
 }
 
 bool generator::step(text_sink const& on_text, done_sink const& on_done) {
   double const began = now();
-  for (std::uint64_t const tag : std::exchange(empty_, {}))
-    for (int k = tickets_[tag]->asked.n; k-- > 0;) {
-      stream& s = tickets_[tag]->streams[static_cast<std::size_t>(tickets_[tag]->asked.n - 1 - k)];
-      end(s, finish::length, on_text);
+  for (std::uint64_t const tag : std::exchange(empty_, {})) {
+    finish const      reason = tickets_[tag]->cancelled ? finish::cancelled : finish::length;
+    std::size_t const n      = tickets_[tag]->streams.size();
+    for (std::size_t k = 0; k < n; ++k) {
+      stream& s = tickets_[tag]->streams[k];
+      end(s, reason, on_text);
       deliver(tag, s, on_done);
     }
+  }
 
-  pages_.advance(static_cast<std::uint32_t>(began * 1e3));
+  pages_.advance(static_cast<std::uint32_t>(static_cast<std::uint64_t>(began * 1e3)));  // milliseconds
   step_plan const& plan = plan_.schedule(began);
   deliver_ended(on_text, on_done);
   if (plan.empty()) return false;
@@ -136,8 +152,6 @@ bool generator::step(text_sink const& on_text, done_sink const& on_done) {
   (prefill ? counts_.prompt_seconds : counts_.seconds) += ended - began;
   counts_.tokens += plan.draws;
   if (!prefill) counts_.decoded += plan.draws;
-  for (auto const& part : std::span(plan.parts).subspan(static_cast<std::size_t>(plan.decodes)))
-    counts_.prompt_tokens += part.count;
 
   stops_.clear();
   bool invalid = false;
@@ -162,16 +176,20 @@ generator::stream& generator::stream_of(planned const& part, int draw) {
 
 /// One forward pass over the plan's tokens.
 void generator::feed(step_plan const& plan) {
-  if (!pages_.copies().empty()) {
-    model_.copy_pages(pages_.copies());
-    pages_.clear_copies();
-  }
+  if (!pages_.copies().empty()) model_.copy_pages(pages_.copies());  // commit() says that they are made
+  if (options_.window > 0) release_passed(plan);
   layout_.clear();
   for (planned const& p : plan.parts)
     layout_.add(plan_.tokens(p.sequence).subspan(static_cast<std::size_t>(p.first), static_cast<std::size_t>(p.count)),
                 p.first, plan_.block_table(p.sequence), p.draws);
   if (plan.padding > 0) pad(plan);
   model_.forward(layout_.step());
+}
+
+/// Gives back the pages that no window of the step's queries, or of later ones, reaches.
+void generator::release_passed(step_plan const& plan) {
+  for (planned const& p : plan.parts)
+    pages_.release_before(p.sequence, (p.first + 1 - options_.window) / tile_of_keys * tile_of_keys);
 }
 
 /// Fixed batches pay for their padding. Beside decodes it is rows as deep as the deepest, which share the pages that they read
@@ -233,7 +251,8 @@ void generator::describe_draw(step_plan const& plan) {
     }
 }
 
-/// Takes the id drawn for `row`; whether the completion ends with it.
+/// Takes the id drawn for `row`; whether the completion ends with it, whatever its length. That it has ended comes from the
+/// scheduler (deliver_ended), but for the reason that only is known here.
 bool generator::accept(stream& s, std::size_t row, text_sink const& on_text) {
   completion&        result = s.result;
   std::int32_t const id     = out_.ids[row];
@@ -241,10 +260,7 @@ bool generator::accept(stream& s, std::size_t row, text_sink const& on_text) {
     end(s, finish::invalid, on_text);
     return true;
   }
-  if (!result.asked.ignore_eos && options_.end_ids.contains(id)) {
-    end(s, finish::stop, on_text);
-    return true;
-  }
+  if (!result.asked.ignore_eos && options_.end_ids.contains(id)) return true;
   result.ids.push_back(id);
   if (result.asked.logprobs > 0) {
     token_logprob t{id, out_.logprobs[row], {}};
@@ -256,10 +272,7 @@ bool generator::accept(stream& s, std::size_t row, text_sink const& on_text) {
   std::string const piece = s.text ? s.text->feed(id) : std::string();
   result.text += piece;
   if (!piece.empty()) on_text(result.asked.index, piece);
-  bool const stopped = s.text && s.text->stopped();
-  if (stopped) end(s, finish::stop, on_text);
-  else if (result.ids.size() == static_cast<std::size_t>(result.asked.max_tokens)) end(s, finish::length, on_text);
-  return stopped;
+  return s.text && s.text->stopped();
 }
 
 void generator::end(stream& s, finish reason, text_sink const& on_text) {

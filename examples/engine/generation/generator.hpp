@@ -27,7 +27,8 @@ struct generator_options {
   cost_model             cost;  // of a step: what schedule.itl_target is kept by
   int                    block_size     = 16;
   bool                   prefix_caching = true;
-  std::set<std::int32_t> end_ids;  // a drawn id of these ends the completion
+  int                    window         = 0;  // tokens that a query of any layer sees at most; 0: all
+  std::set<std::int32_t> end_ids;             // a drawn id of these ends the completion
 };
 
 /// What a decoder has beside max_sequences sequences and the pages for them: fixed batches feed padding.
@@ -38,7 +39,6 @@ struct padding_need {
 [[nodiscard]] padding_need padding_of(generator_options const& o);
 
 struct generation_counts {
-  std::int64_t prompt_tokens  = 0;  // fed
   std::int64_t tokens         = 0;  // drawn
   std::int64_t decoded        = 0;  // drawn by the steps that fed no prompt
   double       prompt_seconds = 0;  // of the steps that fed prompts
@@ -55,8 +55,8 @@ class generator {
 
   /// Throws `error` where the request can never run.
   void add(request r);
-  /// Every completion of the request with this index ends (`cancelled`) in the next step.
-  void cancel(std::size_t index);
+  /// Every request that waits or runs ends (`cancelled`) in the next step.
+  void cancel_all();
 
   bool idle() const { return open_ == 0; }
   bool wants_more() const { return plan_.counts().waiting < options_.schedule.max_sequences; }
@@ -85,10 +85,12 @@ class generator {
   struct ticket {
     request             asked;
     std::vector<stream> streams;  // (n)
-    int                 open = 0;
+    int                 open      = 0;
+    bool                cancelled = false;
   };
 
   void    feed(step_plan const& plan);
+  void    release_passed(step_plan const& plan);
   void    pad(step_plan const& plan);
   void    describe_draw(step_plan const& plan);
   bool    accept(stream& s, std::size_t row, text_sink const& on_text);

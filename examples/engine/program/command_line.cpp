@@ -53,7 +53,6 @@ void add_common(option_set& set, options& o) {
   set.integer("--block-size,--page-size", "tokens per page of the KV cache", o.block_size, 1, 1 << 20, "16");
   set.integer("--max-model-len", "tokens of prompt and completion at most (default: the model's)", o.max_model_len, 1,
               largest_int32);
-  set.integer("--max-num-seqs", "requests that run together at most", o.max_num_seqs, 1, 1 << 20);
   set.integer("--max-num-batched-tokens", "tokens per step at most", o.max_num_batched_tokens, 1, 1 << 24);
   set.one_of("--load-format", "dummy: random weights of the shape in --config", o.load, load_formats);
   set.text("--config", "FILE", "config.json by itself, for --load-format dummy", o.config);
@@ -120,12 +119,7 @@ void check_model(options const& o) {
     misuse("--model", "missing", "nothing", dummy ? "a model directory, or --config FILE" : "a model directory");
 }
 
-void check(options& o) {
-  auto const one_of_two = [](char const* first, bool has_first, char const* second, bool has_second) {
-    if (has_first == has_second)
-      misuse(first, has_first ? "excludes " + std::string(second) : std::string("missing"),
-             has_first ? "both" : "nothing", has_first ? "one of them" : "it or " + std::string(second));
-  };
+void check(option_set const& set, options& o) {
   o.sampling.top_k = std::max<std::int64_t>(o.sampling.top_k, 0);
   switch (o.what) {
     case command::help: break;
@@ -133,9 +127,9 @@ void check(options& o) {
       check_model(o);
       one_of_two("--prompt", !o.prompts.empty(), "--prompts", !o.prompts_file.empty());
       break;
-    case command::run: check_model(o), check_run(o); break;
+    case command::run: check_model(o), check_run(set, o); break;
     case command::bench: check_model(o); break;
-    case command::simulate: check_simulate(o); break;
+    case command::simulate: check_simulate(set, o); break;
     case command::perplexity:
       check_model(o);
       one_of_two("--text", !o.text_file.empty(), "--ids", !o.ids_file.empty());
@@ -174,6 +168,11 @@ std::string names_of(std::span<description const> all) {
   return names;
 }
 
+bool takes_value(CLI::App const& app, std::string const& name) {
+  CLI::Option const* const o = app.get_option_no_throw(name);
+  return o != nullptr && o->get_items_expected_max() > 0;
+}
+
 struct subcommand {
   command    what;
   CLI::App*  app;
@@ -202,8 +201,11 @@ options parse(int argc, char const* const* argv) {
   auto const set_of = [&](command what) -> option_set& {
     return std::find_if(subcommands.begin(), subcommands.end(), [&](auto const& s) { return s.what == what; })->set;
   };
-  for (command const c : {command::generate, command::run, command::bench, command::perplexity, command::info})
+  for (command const c : {command::generate, command::run, command::bench, command::perplexity, command::info}) {
     add_common(set_of(c), o);
+    if (c != command::bench)  // whose batches say it
+      set_of(c).integer("--max-num-seqs", "requests that run together at most", o.max_num_seqs, 1, 1 << 20);
+  }
   add_prompts(set_of(command::generate), o);
   for (command const c : {command::generate, command::run}) add_sampling(set_of(c), o);
   add_run(set_of(command::run), o), add_schedule(set_of(command::run), o.schedule);
@@ -243,7 +245,7 @@ options parse(int argc, char const* const* argv) {
     if (!arguments.empty() && one.app->get_name() == arguments.front()) sub = one.app;
   for (std::size_t i = 1; sub != nullptr && i < arguments.size(); ++i)
     if (arguments[i].starts_with("--") && arguments[i].find('=') + 1 == arguments[i].size() &&
-        sub->get_option_no_throw(arguments[i].substr(0, arguments[i].size() - 1)) != nullptr) {
+        takes_value(*sub, arguments[i].substr(0, arguments[i].size() - 1))) {
       arguments[i].pop_back();
       arguments.emplace(arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1);
     }
@@ -280,7 +282,7 @@ options parse(int argc, char const* const* argv) {
     misuse("SUBCOMMAND", "missing", "none", "one of " + names_of(descriptions) + " (see tenon --help)");
   for (auto const& one : subcommands)
     if (one.app == chosen.front()) o.what = one.what;
-  check(o);
+  check(set_of(o.what), o);
   return o;
 }
 

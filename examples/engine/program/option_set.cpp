@@ -25,6 +25,14 @@ void misuse(std::string_view subject, std::string_view what, std::string_view fo
   throw usage_error(wrong(subject, what, found, expected).what());
 }
 
+void one_of_two(std::string const& first, bool has_first, std::string const& second, bool has_second) {
+  if (has_first != has_second) return;
+  if (has_first) misuse(first, "excludes " + second, "both", "one of them");
+  misuse(first, "missing", "nothing", "it or " + second);
+}
+
+std::string input_name(std::string const& file) { return file == "-" ? "standard input" : file; }
+
 std::string plain(double v) {
   char text[32];
   return {text, std::to_chars(text, text + sizeof text, v).ptr};
@@ -67,10 +75,29 @@ void option_set::values(std::string const& names, std::string const& type, std::
   add(*app_, names, type, help, std::move(take))->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-void option_set::flag(std::string const& names, std::string const& help, bool& to) { app_->add_flag(names, to, help); }
+void option_set::flag(std::string const& names, std::string const& help, bool& to, bool value) {
+  // CLI11 hands over "true" for an option of no values, or what stands behind its "="; at once, so that the last one counts.
+  add(*app_, names, "", help,
+      [&to, value](std::string const& name, std::string const& given) {
+        if (given != "true") misuse(name, "takes no value", in_quotes(given), "the option alone");
+        to = value;
+      })
+      ->expected(0)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->trigger_on_parse();
+}
 
 void option_set::toggle(std::string const& name, std::string const& help, bool& to) {
-  app_->add_flag("--enable-" + name + ",!--no-enable-" + name, to, help);
+  flag("--enable-" + name, help + " (default: " + (to ? "on" : "off") + ")", to);
+  flag("--no-enable-" + name, "do not " + help, to, false);
+}
+
+bool option_set::given(std::string const& name) const { return app_->get_option(name)->count() > 0; }
+
+void option_set::refuse(std::initializer_list<char const*> names, std::string const& found,
+                        std::string const& expected) const {
+  for (char const* name : names)
+    if (given(name)) misuse(name, "has no use here", found, expected);
 }
 
 }  // namespace tenon::engine

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,12 @@ namespace tenon::engine {
 /// Throws usage_error in the standard form.
 [[noreturn]] void misuse(std::string_view subject, std::string_view what, std::string_view found,
                          std::string_view expected);
+
+/// Throws usage_error unless exactly one of two options is there.
+void one_of_two(std::string const& first, bool has_first, std::string const& second, bool has_second);
+
+/// A file that the command line names, as messages do: "-" is standard input.
+[[nodiscard]] std::string input_name(std::string const& file);
 
 /// Whether the whole of `text` is a number, and which.
 template <class T>
@@ -98,9 +105,15 @@ class option_set {
       to = at->value;
     });
   }
-  void flag(std::string const& names, std::string const& help, bool& to);
-  /// --enable-NAME and --no-enable-NAME.
+  /// `to` becomes `value`. The option itself takes none.
+  void flag(std::string const& names, std::string const& help, bool& to, bool value = true);
+  /// --enable-NAME and --no-enable-NAME; the last one counts.
   void toggle(std::string const& name, std::string const& help, bool& to);
+
+  /// Once the command line is parsed: whether it has the option.
+  [[nodiscard]] bool given(std::string const& name) const;
+  /// Throws usage_error where it has one of `names`, for which `found` is there leaves no use; `expected` would.
+  void refuse(std::initializer_list<char const*> names, std::string const& found, std::string const& expected) const;
 
  private:
   CLI::App* app_;

@@ -9,6 +9,7 @@
 
 #include "engine/error.hpp"
 #include "engine/files/json.hpp"
+#include "engine/program/option_set.hpp"
 #include "engine/program/sampling_fields.hpp"
 
 namespace tenon::engine {
@@ -104,12 +105,12 @@ bool read_line(std::istream& in, std::string& line, std::string const& source) {
 }  // namespace
 
 prompt_request parse_prompt_line(std::string_view line, std::string const& source, sampling_options const& defaults,
-                                 request_schedule const* schedule) {
+                                 std::optional<request_schedule> const& schedule) {
   json_value const  tree = parse_json(line, source, {.depth = 8, .bytes = line_limit});
   json_fields const f(tree, source);
   for (auto const& [key, value] : f.object().items())
-    if (!is_known(key, schedule != nullptr))
-      throw wrong(source, "unknown field", in_quotes(key), known_fields(schedule != nullptr));
+    if (!is_known(key, schedule.has_value()))
+      throw wrong(source, "unknown field", in_quotes(key), known_fields(schedule.has_value()));
   prompt_request r;
   r.source   = source;
   r.sampling = defaults;
@@ -132,15 +133,14 @@ prompt_request parse_prompt_line(std::string_view line, std::string const& sourc
   return r;
 }
 
-prompt_reader::prompt_reader(options const& from)
-    : texts_(from.prompts),
-      name_(from.what == command::run ? from.run.requests_file : from.prompts_file),
-      defaults_(from.sampling),
-      scheduled_(from.what == command::run) {
-  schedule_.n = from.run.n;
-  if (name_.empty()) return;
-  if (name_ == "-") {
-    name_  = "standard input";
+prompt_reader::prompt_reader(std::vector<std::string> texts, std::string const& file, sampling_options defaults,
+                             std::optional<request_schedule> schedule)
+    : texts_(std::move(texts)),
+      name_(input_name(file)),
+      defaults_(std::move(defaults)),
+      schedule_(std::move(schedule)) {
+  if (file.empty()) return;
+  if (file == "-") {
     lines_ = &std::cin;
     return;
   }
@@ -166,7 +166,7 @@ std::optional<prompt_request> prompt_reader::next() {
   while (read_line(*lines_, line, name_ + ":" + std::to_string(line_ + 1))) {
     ++line_;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    return parse_prompt_line(line, name_ + ":" + std::to_string(line_), defaults_, scheduled_ ? &schedule_ : nullptr);
+    return parse_prompt_line(line, name_ + ":" + std::to_string(line_), defaults_, schedule_);
   }
   return {};
 }

@@ -1,5 +1,5 @@
 #pragma once
-//  The requests of `generate` and `run`: --prompt texts, or JSON lines read as they arrive.
+//  The requests of `generate` and `run`: texts, or JSON lines read as they arrive.
 #include <cstdint>
 #include <fstream>
 #include <istream>
@@ -34,26 +34,26 @@ struct prompt_request {
 /// One line `{"prompt": "..."}` or `{"prompt_ids": [...]}` with any field of sampling_options over `defaults`.
 /// `source` is FILE:LINE. Unknown fields are refused; those of request_schedule are known where it has defaults.
 [[nodiscard]] prompt_request parse_prompt_line(std::string_view line, std::string const& source,
-                                               sampling_options const& defaults,
-                                               request_schedule const* schedule = nullptr);
+                                               sampling_options const&                defaults,
+                                               std::optional<request_schedule> const& schedule = {});
 
-/// Reads the requests one by one: the --prompt texts, then the lines of --prompts or --requests (blank lines are skipped). A pipe is
-/// read line by line, so the first request can run before the last is written.
+/// Reads the requests one by one: the texts, then the lines of `file` (none: "", standard input: "-"; blank lines are
+/// skipped). A pipe is read line by line, so the first request can run before the last is written.
 class prompt_reader {
  public:
-  explicit prompt_reader(options const& from);
+  prompt_reader(std::vector<std::string> texts, std::string const& file, sampling_options defaults,
+                std::optional<request_schedule> schedule = {});
   [[nodiscard]] std::optional<prompt_request> next();
 
  private:
-  std::vector<std::string>       texts_;
-  std::size_t                    taken_ = 0;
-  std::string                    name_;
-  std::unique_ptr<std::ifstream> file_;
-  std::istream*                  lines_ = nullptr;
-  std::int64_t                   line_  = 0;
-  sampling_options               defaults_;
-  request_schedule               schedule_;
-  bool                           scheduled_ = false;
+  std::vector<std::string>        texts_;
+  std::size_t                     taken_ = 0;
+  std::string                     name_;
+  std::unique_ptr<std::ifstream>  file_;
+  std::istream*                   lines_ = nullptr;
+  std::int64_t                    line_  = 0;
+  sampling_options                defaults_;
+  std::optional<request_schedule> schedule_;
 };
 
 }  // namespace tenon::engine

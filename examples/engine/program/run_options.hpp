@@ -1,8 +1,9 @@
 #pragma once
 //  The options of `run`.
 #include <cstdint>
-#include <optional>
 #include <string>
+
+#include "engine/program/trace_options.hpp"
 
 namespace tenon::engine {
 
@@ -10,16 +11,16 @@ class option_set;
 struct options;
 
 struct run_options {
-  std::string                 requests_file;   // --requests: a file or "-"
-  std::string                 trace_file;      // --trace: lengths and arrivals; tokens of prompts are made up
-  std::string                 result_file;     // --save-result
-  std::int64_t                n          = 1;  // completions of each prompt
-  double                      time_scale = 1, length_scale = 1;  // as of simulate
-  std::optional<double>       rate;
-  std::optional<std::int64_t> num_prompts;
+  std::string   requests_file;  // --requests: a file or "-"
+  trace_options trace;          // in their place; tokens of prompts are made up
+  std::string   result_file;    // --save-result
+  std::int64_t  n = 1;          // completions of each prompt
+
+  /// The file that is served.
+  [[nodiscard]] std::string const& input() const { return requests_file.empty() ? trace.file : requests_file; }
 };
 
 void add_run(option_set& set, options& o);
-void check_run(options const& o);
+void check_run(option_set const& set, options const& o);
 
 }  // namespace tenon::engine

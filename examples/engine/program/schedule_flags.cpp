@@ -22,9 +22,9 @@ void add_schedule(option_set& set, schedule_flags& f) {
   };
   set.one_of("--batching", "who joins a batch when", o.mode, modes);
   number("--dynamic-wait-ms", "longest that a dynamic batch waits for more requests", o.dynamic_wait, 1e-3);
-  set.toggle("prefix-caching", "share pages of equal beginnings (default: on)", f.prefix_caching);
-  set.toggle("chunked-prefill", "cut prompts into pieces that fit a step (default: on)", o.chunked_prefill);
-  set.flag("!--prefill-first", "feed prompts before decodes, and never with them", o.decode_first);
+  set.toggle("prefix-caching", "share pages of equal beginnings", f.prefix_caching);
+  set.toggle("chunked-prefill", "cut prompts into pieces that fit a step", o.chunked_prefill);
+  set.flag("--prefill-first", "feed prompts before decodes, and never with them", o.decode_first, false);
   set.one_of("--scheduling-policy", "which prompt goes first among those of one priority", o.order, orders);
   number("--itl-target-ms", "time that a step with decodes may take (0: no limit)", o.itl_target, 1e-3);
   set.text("--cost-model", "FILE|NAME", "predicts that time: a JSON of `tenon bench`, or a built-in one", f.cost_model);

@@ -8,22 +8,15 @@ namespace tenon::engine {
 
 namespace {
 
-constexpr choice<arrival_source> sources[]   = {{"trace", arrival_source::trace}, {"poisson", arrival_source::drawn}};
-constexpr choice<output_format>  outputs[]   = {{"text", output_format::text}, {"json", output_format::json}};
-constexpr std::int64_t           most_tokens = 1 << 24;
+constexpr choice<arrival_source> sources[] = {{"trace", arrival_source::trace}, {"poisson", arrival_source::drawn}};
+constexpr choice<output_format>  outputs[] = {{"text", output_format::text}, {"json", output_format::json}};
 
 void add_requests(option_set& set, simulate_options& s) {
-  set.text("--trace", "FILE", "Azure csv, Mooncake jsonl or vidur csv; - reads standard input", s.trace_file);
+  add_trace(set, s.trace);
   set.one_of("--arrivals", "the trace's, or drawn at --rate (default: the trace's if it has them)", s.arrivals,
              sources);
-  set.number("--rate,--request-rate", "requests per second: stretches the trace (default for drawn ones: all at once)",
-             s.rate, 0, 1e9, "", true);
   set.number("--burstiness", "of drawn arrivals, shape of the gamma distribution of their gaps; 1: Poisson",
              s.burstiness, 0, 1e6, "1", true);
-  set.number("--time-scale", "multiplies arrivals", s.time_scale, 0, 1e9, "1");
-  set.number("--scale-lengths", "multiplies the lengths of a trace", s.length_scale, 0, 1e9, "1", true);
-  set.integer("--num-prompts", "the first requests of the trace (default: all), or how many to draw", s.num_prompts, 1,
-              most_tokens);
   auto const count = [&](char const* length, char const* deviation, token_count& to, char const* of) {
     set.number(length, std::string("tokens of a drawn ") + of, to.mean, 1, most_tokens, plain(to.mean));
     set.number(deviation, "their standard deviation", to.deviation, 0, most_tokens, "0");
@@ -90,12 +83,18 @@ void add_simulate(option_set& set, options& o) {
   set.flag("--quiet,-q", "print nothing on stderr but errors", o.quiet);
 }
 
-void check_simulate(options const& o) {
+void check_simulate(option_set const& set, options const& o) {
   simulate_options const& s = o.simulate;
-  if (s.trace_file.empty() && s.arrivals == arrival_source::trace)
-    misuse("--arrivals", "needs a trace", "nothing", "--trace FILE beside it");
-  if (s.trace_file.empty() && s.arrivals == arrival_source::automatic)
-    misuse("--trace", "missing", "nothing", "a file, or --arrivals poisson");
+  if (s.trace.file.empty()) {
+    if (s.arrivals == arrival_source::trace) misuse("--arrivals", "needs a trace", "nothing", "--trace FILE beside it");
+    if (s.arrivals == arrival_source::automatic)
+      misuse("--trace", "missing", "nothing", "a file, or --arrivals poisson");
+    set.refuse({"--scale-lengths"}, "no trace", "--trace");
+  } else {
+    set.refuse({"--random-input-len", "--random-input-std", "--random-output-len", "--random-output-std",
+                "--random-prefix-len", "--num-prefixes"},
+               "--trace", "requests that are drawn");
+  }
   if (o.schedule.cost_model.empty())
     misuse("--cost-model", "missing", "nothing",
            "a file of `tenon bench --output json`, or a built-in name such as llama-8b-bf16-h200");

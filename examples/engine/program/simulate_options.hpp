@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/program/trace_options.hpp"
 #include "engine/schedule/latency.hpp"
 #include "engine/schedule/workload.hpp"
 
@@ -12,18 +13,13 @@ namespace tenon::engine {
 class option_set;
 struct options;
 
-/// Where the times of arrivals come from.
-enum class arrival_source { automatic, trace, drawn };
-
 struct simulate_options {
-  std::string                 trace_file;
-  arrival_source              arrivals = arrival_source::automatic;  // the trace's where it has them
-  std::optional<double>       rate;                                  // requests per second
-  double                      burstiness = 1, time_scale = 1, length_scale = 1;
-  std::optional<std::int64_t> num_prompts;  // the first ones of the trace, or how many to draw
-  random_workload             random;
-  double                      long_share  = 0;  // of prompts, replaced by long ones
-  std::int32_t                long_tokens = 32768;
+  trace_options   trace;
+  arrival_source  arrivals   = arrival_source::automatic;
+  double          burstiness = 1;   // of drawn arrivals
+  random_workload random;           // without a trace
+  double          long_share  = 0;  // of prompts, replaced by long ones
+  std::int32_t    long_tokens = 32768;
 
   std::string                 policies = "continuous";
   std::optional<std::int64_t> kv_bytes;            // of the KV cache, where blocks are not given
@@ -34,6 +30,6 @@ struct simulate_options {
 };
 
 void add_simulate(option_set& set, options& o);
-void check_simulate(options const& o);
+void check_simulate(option_set const& set, options const& o);
 
 }  // namespace tenon::engine

@@ -10,6 +10,7 @@
 #include "engine/error.hpp"
 #include "engine/files/json.hpp"
 #include "engine/files/mapped_file.hpp"
+#include "engine/program/option_set.hpp"
 #include "engine/text/tokenizer.hpp"
 #include "engine/text/utf8.hpp"
 
@@ -32,9 +33,7 @@ std::string input_of(options const& from, std::istream& in) {
   return bytes;
 }
 
-std::string input_name(options const& from) {
-  return from.text ? "--text" : from.file && *from.file != "-" ? *from.file : "standard input";
-}
+std::string source_of(options const& from) { return from.text ? "--text" : input_name(from.file.value_or("-")); }
 
 std::unique_ptr<tokenizer> tokenizer_of(options const& from) {
   return load_tokenizer(from.tokenizer.empty() ? find_tokenizer(from.model) : from.tokenizer);
@@ -96,7 +95,7 @@ int run_tokenize(options const& from, std::istream& in, std::ostream& out) {
 
 int run_detokenize(options const& from, std::istream& in, std::ostream& out) {
   auto const                      text = tokenizer_of(from);
-  std::vector<std::int32_t> const all  = parse_ids(input_of(from, in), input_name(from), text->vocabulary());
+  std::vector<std::int32_t> const all  = parse_ids(input_of(from, in), source_of(from), text->vocabulary());
   std::span<std::int32_t const>   ids  = all;
   if (!from.no_special) {  // what `tokenize` adds is taken off again
     auto const before = text->added_before(), after = text->added_after();
