@@ -251,24 +251,32 @@ TEST(run, can_be_interrupted) {
   test::scratch_folder const folder;
   auto const requests = (folder / "requests.jsonl").string(), result = (folder / "result.json").string();
   test::write_text(requests,
-                   "{\"prompt\":\"The\"}\n{\"prompt\":\"A\",\"arrival\":900}\n{\"prompt\":\"A\",\"deadline\":900}\n");
-  test::started_program program({"run", "--model", demo, "--requests", requests, "--save-result", result,
-                                 "--max-tokens", "900", "--ignore-eos", "--output", "json", "--num-gpu-blocks-override",
-                                 "64"});
-  std::string           out = program.read_line();
-  program.signal(SIGINT);
-  out += program.rest();
-  int const status = program.wait();
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) << status;
-  std::istringstream in(out);
-  std::vector<json>  lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
-  ASSERT_EQ(lines.size(), 3u) << out;
-  EXPECT_EQ(lines[0]["finish_reason"], "length");
-  EXPECT_EQ(lines[1]["finish_reason"], "cancelled");
-  EXPECT_EQ(lines[1]["ids"].size(), 0u);
-  EXPECT_GE(json::parse(test::read_text(result))["completed"], 1);
-  EXPECT_NE(program.err().find("Serving Benchmark Result"), std::string::npos) << program.err();
+                   "{\"prompt\":\"The\",\"max_tokens\":2}\n{\"prompt\":\"Never\",\"arrival\":900}\n"
+                   "{\"prompt\":\"Once\"}\n");
+  for (std::string const form : {"json", "text"}) {
+    test::started_program program({"run", "--model", demo, "--requests", requests, "--save-result", result,
+                                   "--max-tokens", "1000", "--ignore-eos", "--output", form});
+    std::string           out = program.read_line();
+    program.signal(SIGINT);
+    out += program.rest();
+    int const status = program.wait();
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) << status;
+    EXPECT_GE(json::parse(test::read_text(result))["completed"], 1);
+    EXPECT_NE(program.err().find("Serving Benchmark Result"), std::string::npos) << program.err();
+    if (form == "text") {
+      EXPECT_TRUE(out.starts_with("The")) << out;
+      EXPECT_EQ(out.find("Never"), std::string::npos) << "of which there is nothing";
+      continue;
+    }
+    std::istringstream in(out);
+    std::vector<json>  lines;
+    for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
+    ASSERT_EQ(lines.size(), 3u) << out;
+    EXPECT_EQ(lines[0]["finish_reason"], "length");
+    EXPECT_EQ(lines[1]["finish_reason"], "cancelled");
+    EXPECT_EQ(lines[1]["ids"].size(), 0u);
+    EXPECT_NE(lines[2]["finish_reason"], "stop");  // cancelled, unless this machine stood still
+  }
 }
 
 TEST(run, errors_are_one_line) {
