@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/commands/model_size.hpp"
+#include "engine/commands/requests.hpp"
 #include "engine/commands/setup.hpp"
 #include "engine/model/kv_cache_format.hpp"
 #include "engine/program/output.hpp"
@@ -36,7 +37,7 @@ int run_info(options const& from) {
 
   result_writer out;
   if (from.output == output_format::json) {
-    out.write(j.dump() + "\n");
+    out.write(to_line(j));
   } else {
     auto const line = [&](std::string name, std::string const& value) {
       name.resize(18, ' ');

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/commands/requests.hpp"
 #include "engine/commands/setup.hpp"
 #include "engine/error.hpp"
 #include "engine/files/json.hpp"
@@ -78,7 +79,7 @@ int run_perplexity(options const& from) {
     if (total.compared)
       j["kl"] = total.mean_kl(), j["kl_stderr"] = total.kl_standard_error(),
       j["top1_agreement"] = total.top1_agreement();
-    out.write(j.dump() + "\n");
+    out.write(to_line(j));
   } else {
     char line[256];
     std::snprintf(line, sizeof line, "tokens %lld  nll %.6f  perplexity %.6f\n", static_cast<long long>(total.tokens),
