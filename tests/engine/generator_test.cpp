@@ -93,9 +93,12 @@ std::unique_ptr<test::scratch_folder> windowed(int first, int second) {
 }
 
 TEST(generator_windows, pages_go_where_every_layer_has_one) {  // 4096: Mistral's where the file says nothing
-  for (auto const& [first, second, window] : {std::tuple{8, 8, 8}, {8, 0, 0}, {0, 0, 4096}}) {
-    auto const folder = windowed(first, second);
-    served_model(folder->path().string()).start([&](generator_options& o) { EXPECT_EQ(o.window, window); });
+  struct layers {
+    int first, second, window;
+  };
+  for (layers const l : {layers{8, 8, 8}, {8, 0, 0}, {0, 0, 4096}}) {
+    auto const folder = windowed(l.first, l.second);
+    served_model(folder->path().string()).start([&](generator_options& o) { EXPECT_EQ(o.window, l.window); });
   }
 }
 

@@ -188,7 +188,7 @@ TEST(drawn_requests, scaled_lengths) {
 TEST(drawn_requests, lengths_are_not_scaled_without_end) {
   auto const scaled = [](std::vector<std::int32_t> const& pieces, std::int32_t output, double factor) {
     arriving_request r;
-    for (std::int32_t const p : pieces) r.prompt.push_back({r.prompt.size(), p}), r.prompt_tokens += p;
+    for (std::int32_t const p : pieces) r.prompt.push_back({r.prompt.size(), p});
     r.output_tokens = output;
     workload requests{r};
     scale_lengths(requests, factor);
