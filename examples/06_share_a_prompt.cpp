@@ -21,9 +21,9 @@ void print_blocks(blocks const& kv, tenon::sequence_id s) {
 }
 
 /// Here a real engine runs copy_pages over the memory of every layer, then the pass that writes keys and values.
-void run_pass(blocks& kv, tenon::sequence_id s, std::vector<std::int32_t> const& tokens) {
+bool run_pass(blocks& kv, tenon::sequence_id s, std::vector<std::int32_t> const& tokens) {
   kv.clear_copies();
-  kv.commit(s, tokens);
+  return kv.commit(s, tokens).ok();
 }
 
 }  // namespace
@@ -39,9 +39,9 @@ int main() {
   if (!kv.reserve(first, 48).ok()) return 1;
   std::printf("first:  %d tokens to compute, ", static_cast<int>(40 - known));
   print_blocks(kv, first);
-  run_pass(kv, first, prompt);
+  if (!run_pass(kv, first, prompt)) return 1;
   for (std::int32_t t = 0; t < 8; ++t) prompt.push_back(t);  // eight tokens of an answer: block 2 is full now
-  run_pass(kv, first, prompt);
+  if (!run_pass(kv, first, prompt)) return 1;
   kv.close(first);
 
   prompt.resize(34), prompt.insert(prompt.end(), {7, 7, 7, 7, 7, 7});  // the same but for the last six
@@ -52,7 +52,7 @@ int main() {
   print_blocks(kv, second);
   tenon::block_copy c = kv.copies().front();
   std::printf("; copy %d tokens of block %d to block %d\n", c.tokens, c.from, c.to);
-  run_pass(kv, second, prompt);
+  if (!run_pass(kv, second, prompt)) return 1;
 
   tenon::sequence_id const other = kv.fork(second);
   std::printf("fork:   ");
@@ -61,9 +61,9 @@ int main() {
   c = kv.copies().front();
   std::printf("; writing copies %d tokens of block %d to block %d\n", c.tokens, c.from, c.to);
   prompt.push_back(8);
-  run_pass(kv, other, prompt);
+  if (!run_pass(kv, other, prompt)) return 1;
 
-  tenon::kv_metrics const& m = kv.metrics();
+  tenon::kv_metrics const m = kv.metrics();
   std::printf("%d table entries are %d blocks, %.0f %% of their slots are empty\n", static_cast<int>(m.table_blocks),
               static_cast<int>(m.owned_blocks), 100 * m.internal_fragmentation());
 }

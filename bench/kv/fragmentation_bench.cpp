@@ -22,15 +22,15 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cstdint>
 #include <deque>
-#include <fstream>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "../../tests/support/shared_data.hpp"
+#include "engine/schedule/traces.hpp"
 
 namespace {
 
@@ -43,29 +43,12 @@ struct request {
   std::int64_t all() const { return prompt + output; }
 };
 
-std::int64_t number_after(std::string const& line, std::size_t from) {
-  std::int64_t n = 0;
-  from           = line.find_first_of("0123456789", from);
-  if (from != std::string::npos) std::from_chars(line.data() + from, line.data() + line.size(), n);
-  return n;
-}
-
-/// Azure's csv (time, prompt, output), Mooncake's jsonl, vidur's csv (prompt, output, ...).
 std::vector<request> read(std::string const& name) {
-  std::vector<request> out;
-  std::ifstream        file(test::shared_data() / "traces" / name);
-  for (std::string line; std::getline(file, line);) {
-    if (line.empty() || (line[0] != '{' && (line[0] < '0' || line[0] > '9'))) continue;  // the names of columns
-    std::size_t prompt = 0, output = 0;
-    if (line[0] == '{') {
-      prompt = line.find("input_length"), output = line.find("output_length");
-    } else {
-      if (name.starts_with("Azure")) prompt = line.find(',');
-      output = line.find(',', prompt + 1);
-    }
-    request const r{number_after(line, prompt), std::max<std::int64_t>(1, number_after(line, output))};
-    if (r.all() <= slots) out.push_back(r);
-  }
+  std::filesystem::path const file = test::shared_data() / "traces" / name;
+  std::vector<request>        out;
+  if (!exists(file)) return out;
+  for (tenon::engine::arriving_request const& r : tenon::engine::read_trace(file.string()).requests)
+    if (request const x{r.prompt_tokens, std::max(r.output_tokens, 1)}; x.all() <= slots) out.push_back(x);
   return out;
 }
 
@@ -182,7 +165,7 @@ void paged(benchmark::State& state, std::string const& name, int block_size) {
     means               mean;
     std::int64_t        preempted = 0;
     auto const          commit    = [&](owner const& o) {
-      kv.commit(o.s, std::span(text).first(static_cast<std::size_t>(o.r.tokens())));
+      static_cast<void>(kv.commit(o.s, std::span(text).first(static_cast<std::size_t>(o.r.tokens()))));
     };
     for (;;) {
       while (!waiting.empty()) {
@@ -197,7 +180,8 @@ void paged(benchmark::State& state, std::string const& name, int block_size) {
         waiting.pop_front();
       }
       if (waiting.empty()) break;
-      mean.step(kv.metrics().tokens, kv.metrics().slots, running.size());
+      tenon::kv_metrics const m = kv.metrics();
+      mean.step(m.tokens, m.slots, running.size());
       for (std::size_t i = 0; i < running.size(); ++i) {
         ++running[i].r.made;
         while (i < running.size() && !kv.reserve(running[i].s, running[i].r.tokens()).ok()) {

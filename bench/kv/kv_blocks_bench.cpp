@@ -173,7 +173,7 @@ template <class Eviction>
 sequence_id write(kv_of<Eviction>& kv, std::span<std::int32_t const> tokens, tenon::retention worth = {}) {
   sequence_id const s = kv.open(0, worth);
   static_cast<void>(kv.reserve(s, static_cast<std::int64_t>(tokens.size())));
-  kv.commit(s, tokens);
+  static_cast<void>(kv.commit(s, tokens));
   return s;
 }
 
@@ -261,10 +261,10 @@ void request(benchmark::State& state) {
     sequence_id const s = kv->open();
     kv->attach(s, std::span(tokens).first(1024));
     static_cast<void>(kv->reserve(s, 1024));
-    kv->commit(s, std::span(tokens).first(1024));
+    static_cast<void>(kv->commit(s, std::span(tokens).first(1024)));
     for (std::size_t n = 1025; n <= tokens.size(); ++n) {
       static_cast<void>(kv->reserve(s, static_cast<std::int64_t>(n)));
-      kv->commit(s, std::span(tokens).first(n));
+      static_cast<void>(kv->commit(s, std::span(tokens).first(n)));
     }
     kv->clear_copies();
     kv->close(s);

@@ -97,7 +97,7 @@ TEST(block_pool, counts_any_number_of_owners) {
     ASSERT_TRUE(pool.retain(id).ok());
   }
   std::vector<block_id> const table{id, tenon::no_block};
-  pool.share(table);
+  ASSERT_TRUE(pool.share(table).ok());
   for (std::uint32_t n = 301; n > 0; --n) {
     ASSERT_EQ(pool.references(id), n);
     ASSERT_TRUE(pool.release(id).ok());
@@ -134,7 +134,7 @@ TEST(block_pool, handle_of_nothing_is_never_valid) {
 TEST(block_pool, keeps_a_block_without_owners_idle) {
   block_pool     pool(3);
   block_id const id = pool.allocate();
-  pool.keep(id);
+  ASSERT_TRUE(pool.keep(id).ok());
   block_handle const h = pool.handle(id);
   ASSERT_TRUE(pool.release(id).ok());
   EXPECT_EQ(pool.idle_blocks(), 1);
@@ -154,10 +154,10 @@ TEST(block_pool, keeps_a_block_without_owners_idle) {
 TEST(block_pool, drop_frees_what_is_idle) {
   block_pool     pool(3);
   block_id const id = pool.allocate();
-  pool.keep(id);
+  ASSERT_TRUE(pool.keep(id).ok());
   block_handle const h = pool.handle(id);
   ASSERT_TRUE(pool.release(id).ok());
-  pool.drop(id);
+  ASSERT_TRUE(pool.drop(id).ok());
   EXPECT_EQ(pool.free_blocks(), 3);
   EXPECT_EQ(pool.idle_blocks(), 0);
   EXPECT_FALSE(pool.is_kept(id));
@@ -168,9 +168,9 @@ TEST(block_pool, drop_frees_what_is_idle) {
 TEST(block_pool, drop_of_an_owned_block_makes_handles_stale) {
   block_pool     pool(3);
   block_id const id = pool.allocate();
-  pool.keep(id);
+  ASSERT_TRUE(pool.keep(id).ok());
   block_handle const h = pool.handle(id);
-  pool.drop(id);
+  ASSERT_TRUE(pool.drop(id).ok());
   EXPECT_EQ(pool.references(id), 1u);
   EXPECT_FALSE(pool.valid(h));
   ASSERT_TRUE(pool.release(id).ok());
@@ -182,7 +182,7 @@ TEST(block_pool, refused_batch_leaves_no_trace) {
   block_pool            pool(8);
   std::vector<block_id> ids(5);
   ASSERT_TRUE(pool.allocate(ids).ok());
-  pool.keep(ids[1]);
+  ASSERT_TRUE(pool.keep(ids[1]).ok());
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(pool.retain(ids[2]).ok());
   std::vector<block_handle> handles;
   for (block_id const id : {ids[0], ids[1], ids[2]}) handles.push_back(pool.handle(id));
@@ -211,9 +211,33 @@ TEST(block_pool, refuses_an_id_that_stands_in_a_batch_too_often) {
   ASSERT_TRUE(pool.allocate(ids).ok());
   EXPECT_EQ(pool.release(std::vector<block_id>{ids[0], ids[1], ids[0]}).code, errc::out_of_range);
   EXPECT_EQ(pool.used_blocks(), 2);
-  pool.share(std::vector<block_id>{ids[0]});
+  ASSERT_TRUE(pool.share(std::vector<block_id>{ids[0]}).ok());
   EXPECT_TRUE(pool.release(std::vector<block_id>{ids[0], ids[1], ids[0]}).ok());
   EXPECT_EQ(pool.free_blocks(), 4);
+}
+
+TEST(block_pool, shares_all_or_nothing) {
+  block_pool            pool(80);
+  std::vector<block_id> ids(3);
+  ASSERT_TRUE(pool.allocate(ids).ok());
+  for (int i = 0; i < 70; ++i) ASSERT_TRUE(pool.retain(ids[1]).ok());
+  for (block_id const wrong : {-2, 3, 79, 80, 1 << 30}) {
+    EXPECT_EQ(pool.share(std::vector<block_id>{ids[0], tenon::no_block, ids[1], wrong, ids[2]}).code,
+              errc::out_of_range);
+    EXPECT_EQ(pool.references(ids[0]) + pool.references(ids[1]) + pool.references(ids[2]), 1u + 71u + 1u);
+  }
+}
+
+TEST(block_pool, keeps_what_is_owned_and_drops_what_is_kept) {
+  block_pool     pool(3);
+  block_id const id = pool.allocate();
+  for (block_id const wrong : {-1, 3, id == 0 ? 1 : 0, 1 << 30}) {
+    EXPECT_EQ(pool.keep(wrong).code, errc::out_of_range);
+    EXPECT_EQ(pool.drop(wrong).code, errc::out_of_range);
+    EXPECT_FALSE(pool.is_kept(wrong));
+  }
+  EXPECT_EQ(pool.drop(id).code, errc::out_of_range) << "owned, but not kept";
+  EXPECT_EQ(pool.free_blocks() + pool.used_blocks(), 3);
 }
 
 TEST(block_pool, of_fewer_than_no_blocks_is_empty) {

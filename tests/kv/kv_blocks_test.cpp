@@ -38,14 +38,20 @@ table table_of(kv_blocks<Eviction> const& kv, sequence_id s) {
 }
 std::vector<block_copy> copies_of(kv_blocks<> const& kv) { return {kv.copies().begin(), kv.copies().end()}; }
 
+/// Room for the tokens and the tokens.
+template <class Eviction>
+void write(kv_blocks<Eviction>& kv, sequence_id s, tokens const& t) {
+  ASSERT_TRUE(kv.reserve(s, static_cast<std::int64_t>(t.size())).ok());
+  kv.clear_copies();
+  ASSERT_TRUE(kv.commit(s, t).ok());
+}
+
 /// The whole life of a text: its full blocks are in the cache then.
 template <class Eviction>
 void keep(kv_blocks<Eviction>& kv, tokens const& t, std::uint64_t salt = 0, tenon::retention worth = {}) {
   sequence_id const s = kv.open(salt, worth);
   kv.attach(s, t);
-  ASSERT_TRUE(kv.reserve(s, static_cast<std::int64_t>(t.size())).ok());
-  kv.clear_copies();
-  kv.commit(s, t);
+  write(kv, s, t);
   kv.close(s);
 }
 
@@ -85,7 +91,7 @@ TEST(kv_blocks, grows_block_by_block) {
   EXPECT_EQ(table_of(kv, s), (table{0, 1}));
   ASSERT_TRUE(kv.reserve(s, 1).ok());  // never less
   EXPECT_EQ(kv.capacity(s), 8);
-  kv.commit(s, count_from(0, 6));
+  ASSERT_TRUE(kv.commit(s, count_from(0, 6)).ok());
   EXPECT_EQ(kv.length(s), 6);
 }
 
@@ -102,22 +108,64 @@ TEST(kv_blocks, reserves_all_or_nothing) {
   EXPECT_TRUE(kv.reserve(b, 3 * 4).ok());
 }
 
+// A watermark: what one request must not take, so that those that run can grow.
+TEST(kv_blocks, reserves_only_above_a_watermark) {
+  audited<>         kv(eight);
+  sequence_id const s      = kv.open();
+  auto const        answer = kv.reserve(s, 4 * 4, 5);
+  EXPECT_EQ(answer.code, errc::out_of_memory);
+  EXPECT_EQ(answer.got, 3);
+  EXPECT_EQ(answer.want, 4);
+  EXPECT_EQ(kv.available(), 8);
+  EXPECT_TRUE(kv.reserve(s, 3 * 4, 5).ok());
+  EXPECT_TRUE(kv.reserve(s, 3 * 4, 1 << 30).ok()) << "there already";
+  EXPECT_EQ(kv.reserve(s, 4 * 4, 1 << 30).code, errc::out_of_memory);
+  EXPECT_TRUE(kv.reserve(s, 4 * 4, -7).ok());
+}
+
 TEST(kv_blocks, refuses_more_than_a_row) {
   audited<>         kv(eight);
   sequence_id const s = kv.open();
   for (std::int64_t const n : {std::int64_t{25}, std::int64_t{1} << 33, std::int64_t{1} << 62}) {
     auto const answer = kv.reserve(s, n);
     EXPECT_EQ(answer.code, errc::out_of_range) << n;
-    EXPECT_EQ(answer.got, (n + 3) / 4);
-    EXPECT_EQ(answer.want, 6);
+    EXPECT_EQ(answer.got, n);
+    EXPECT_EQ(answer.want, 24);
   }
   EXPECT_EQ(kv.capacity(s), 0);
+}
+
+// What was not reserved has been written to somebody else's blocks, or to nobody's.
+TEST(kv_blocks, commits_no_more_than_was_reserved) {
+  audited<>         kv(eight);
+  sequence_id const s = kv.open();
+  EXPECT_EQ(kv.commit(s, count_from(0, 1)).code, errc::out_of_range);
+  ASSERT_TRUE(kv.reserve(s, 6).ok());
+  auto const answer = kv.commit(s, count_from(0, 9));
+  EXPECT_EQ(answer.code, errc::out_of_range);
+  EXPECT_STREQ(answer.subject, "tokens");
+  EXPECT_EQ(answer.got, 9);
+  EXPECT_EQ(answer.want, 8);
+  EXPECT_EQ(kv.length(s), 0);
+  EXPECT_EQ(kv.match(count_from(0, 8)), 0);
+  ASSERT_TRUE(kv.commit(s, count_from(0, 6)).ok());
+
+  sequence_id const child = kv.fork(s);
+  for (sequence_id const either : {s, child}) {  // the block that the next token goes to is both's
+    EXPECT_EQ(kv.commit(either, count_from(0, 7)).want, 6);
+    EXPECT_EQ(kv.length(either), 6);
+  }
+  ASSERT_TRUE(kv.truncate(s, 5).ok());
+  EXPECT_EQ(kv.commit(s, count_from(0, 6)).want, 5);
 }
 
 TEST(kv_blocks, calls_for_what_is_not_open_change_nothing) {
   audited<> kv(eight);
   for (sequence_id const s : {-1, 0, 4, 1 << 30}) {
-    kv.close(s), kv.release_before(s, 1), kv.commit(s, count_from(0, 9));
+    kv.close(s), kv.release_before(s, 1), kv.foresee(s, count_from(0, 9));
+    EXPECT_EQ(kv.commit(s, count_from(0, 9)).code, errc::out_of_range);
+    EXPECT_EQ(kv.length(s) + kv.capacity(s) + kv.recoverable_tokens(s) + kv.exclusive_blocks(s), 0);
+    EXPECT_TRUE(kv.block_table(s).empty());
     EXPECT_EQ(kv.reserve(s, 1).code, errc::out_of_range);
     EXPECT_EQ(kv.truncate(s, 0).code, errc::out_of_range);
     EXPECT_EQ(kv.attach(s, count_from(0, 9)), 0);
@@ -143,7 +191,7 @@ TEST(kv_blocks, fork_shares_and_copies_on_write) {
   tokens const      t = count_from(0, 6);
   sequence_id const a = kv.open();
   ASSERT_TRUE(kv.reserve(a, 6).ok());
-  kv.commit(a, t);
+  ASSERT_TRUE(kv.commit(a, t).ok());
   sequence_id const b = kv.fork(a);
   EXPECT_EQ(table_of(kv, b), table_of(kv, a));
   EXPECT_EQ(kv.length(b), 6);
@@ -158,7 +206,8 @@ TEST(kv_blocks, fork_shares_and_copies_on_write) {
   EXPECT_EQ(table_of(kv, a), (table{0, 1}));
   EXPECT_EQ(kv.copies().size(), 1u);
   kv.clear_copies();
-  kv.commit(a, t + tokens{60}), kv.commit(b, t + tokens{61});
+  ASSERT_TRUE(kv.commit(a, t + tokens{60}).ok());
+  ASSERT_TRUE(kv.commit(b, t + tokens{61}).ok());
   EXPECT_EQ(kv.metrics().copies, 1);
 }
 
@@ -166,7 +215,7 @@ TEST(kv_blocks, fork_at_a_block_boundary_copies_nothing) {
   audited<>         kv(eight);
   sequence_id const a = kv.open();
   ASSERT_TRUE(kv.reserve(a, 12).ok());  // one block more than is full
-  kv.commit(a, count_from(0, 8));
+  ASSERT_TRUE(kv.commit(a, count_from(0, 8)).ok());
   sequence_id const b = kv.fork(a);
   EXPECT_EQ(table_of(kv, b), (table{0, 1}));
   ASSERT_TRUE(kv.reserve(a, 9).ok());
@@ -179,8 +228,7 @@ TEST(kv_blocks, fork_at_a_block_boundary_copies_nothing) {
 TEST(kv_blocks, many_forks_copy_once_less_than_they_are) {
   audited<>         kv(eight);
   sequence_id const a = kv.open();
-  ASSERT_TRUE(kv.reserve(a, 2).ok());
-  kv.commit(a, count_from(0, 2));
+  write(kv, a, count_from(0, 2));
   sequence_id const b = kv.fork(a), c = kv.fork(b), d = kv.fork(a);
   for (sequence_id const s : {c, a, d, b}) ASSERT_TRUE(kv.reserve(s, 3).ok());
   EXPECT_EQ(copies_of(kv), (std::vector<block_copy>{{0, 1, 2}, {0, 2, 2}, {0, 3, 2}}));
@@ -191,8 +239,7 @@ TEST(kv_blocks, many_forks_copy_once_less_than_they_are) {
 TEST(kv_blocks, source_of_a_copy_is_not_given_out_before_it_is_made) {
   audited<>         kv({.blocks = 3, .block_size = 4, .max_sequences = 3, .max_blocks_per_sequence = 3});
   sequence_id const a = kv.open();
-  ASSERT_TRUE(kv.reserve(a, 2).ok());
-  kv.commit(a, count_from(0, 2));
+  write(kv, a, count_from(0, 2));
   sequence_id const b = kv.fork(a);
   ASSERT_TRUE(kv.reserve(b, 3).ok());
   kv.close(a);
@@ -208,8 +255,7 @@ TEST(kv_blocks, source_of_a_copy_is_not_given_out_before_it_is_made) {
 TEST(kv_blocks, copy_on_write_without_a_free_block_is_refused_as_a_whole) {
   audited<>         kv({.blocks = 2, .block_size = 4, .max_sequences = 3, .max_blocks_per_sequence = 3});
   sequence_id const a = kv.open();
-  ASSERT_TRUE(kv.reserve(a, 2).ok());
-  kv.commit(a, count_from(0, 2));
+  write(kv, a, count_from(0, 2));
   sequence_id const b = kv.fork(a);
   EXPECT_EQ(kv.reserve(b, 5).code, errc::out_of_memory);  // a copy and one block more
   EXPECT_EQ(table_of(kv, b), table_of(kv, a));
@@ -247,7 +293,7 @@ TEST(kv_blocks, never_attaches_the_last_token) {
   EXPECT_EQ(table_of(kv, s), (table{0, 2}));
   ASSERT_TRUE(kv.reserve(s, 8).ok());
   kv.clear_copies();
-  kv.commit(s, prompt);
+  ASSERT_TRUE(kv.commit(s, prompt).ok());
   EXPECT_EQ(table_of(kv, s), (table{0, 1})) << "full again, it is the block that was there";
   EXPECT_EQ(kv.metrics().duplicates, 1);
   EXPECT_EQ(kv.attach(kv.open(), first(prompt, 1)), 0);
@@ -265,7 +311,7 @@ TEST(kv_blocks, reuses_a_part_of_a_block_by_copy) {
   kv.clear_copies();
   EXPECT_EQ(kv.pool().references(1), 0u);
   ASSERT_TRUE(kv.reserve(s, 9).ok());
-  kv.commit(s, prompt);
+  ASSERT_TRUE(kv.commit(s, prompt).ok());
   EXPECT_EQ(kv.match(prompt), 8);
   EXPECT_EQ(kv.match(count_from(0, 8)), 8);  // the source is what it was
 }
@@ -278,6 +324,19 @@ TEST(kv_blocks, of_several_continuations_the_longest_is_reused) {
   EXPECT_EQ(kv.attach(kv.open(), tokens{1, 2, 3, 5, 5}), 3);
   EXPECT_EQ(kv.attach(kv.open(), tokens{1, 2, 9, 5, 5}), 3);
   EXPECT_EQ(kv.attach(kv.open(), tokens{7, 2, 9, 5, 5}), 0);
+}
+
+// A child that was evicted, and one that writes other tokens now, hide no older one.
+TEST(kv_blocks, continuations_behind_one_that_is_gone_are_found) {
+  audited<tenon::priority_eviction> kv(
+      {.blocks = 4, .block_size = 4, .max_sequences = 3, .max_blocks_per_sequence = 4});
+  keep(kv, tokens{1, 2, 3, 4});
+  keep(kv, tokens{5, 6, 7, 8}, 0, {.priority = 0});
+  sequence_id const taker = kv.open();
+  ASSERT_TRUE(kv.reserve(taker, 4 * 3).ok());  // two free ones, and that of priority 0
+  ASSERT_EQ(kv.match(tokens{5, 6, 7, 8}), 0);
+  kv.close(taker);
+  EXPECT_EQ(kv.attach(kv.open(), tokens{1, 2, 9, 9}), 2);
 }
 
 TEST(kv_blocks, partial_reuse_needs_a_block_and_does_without) {
@@ -310,7 +369,7 @@ TEST(kv_blocks, salts_share_nothing) {
   sequence_id const s = kv.open(2);
   EXPECT_EQ(kv.attach(s, t), 0) << "not in part, either";
   ASSERT_TRUE(kv.reserve(s, 9).ok());
-  kv.commit(s, t);
+  ASSERT_TRUE(kv.commit(s, t).ok());
   EXPECT_EQ(kv.metrics().duplicates, 0);
 }
 
@@ -331,7 +390,8 @@ TEST(kv_blocks, sequences_that_write_the_same_end_with_one_block) {
   sequence_id const a = kv.open(), b = kv.open();
   ASSERT_TRUE(kv.reserve(a, 8).ok());
   ASSERT_TRUE(kv.reserve(b, 8).ok());
-  kv.commit(a, t), kv.commit(b, t);
+  ASSERT_TRUE(kv.commit(a, t).ok());
+  ASSERT_TRUE(kv.commit(b, t).ok());
   EXPECT_EQ(table_of(kv, a), table_of(kv, b));
   EXPECT_EQ(kv.metrics().duplicates, 2);
   EXPECT_EQ(kv.available(), 6);
@@ -361,7 +421,7 @@ TEST(kv_blocks, equal_digests_are_no_hit) {
     sequence_id const s = kv.open();
     EXPECT_EQ(kv.attach(s, y + z), 0);
     ASSERT_TRUE(kv.reserve(s, 16).ok());
-    kv.commit(s, y + z);
+    ASSERT_TRUE(kv.commit(s, y + z).ok());
     EXPECT_EQ(kv.metrics().duplicates, 0);
     EXPECT_EQ(kv.match(y + z), 16);
     EXPECT_EQ(kv.match(x + z), 8) << "z stands behind y";
@@ -408,8 +468,7 @@ TEST(kv_blocks, shared_start_outlives_the_ends) {
 TEST(kv_blocks, never_evicts_what_is_owned) {
   audited<>         kv(eight);
   sequence_id const a = kv.open();
-  ASSERT_TRUE(kv.reserve(a, 16).ok());
-  kv.commit(a, count_from(0, 16));
+  write(kv, a, count_from(0, 16));
   sequence_id const b = kv.open();
   EXPECT_EQ(kv.reserve(b, 20).code, errc::out_of_memory);
   ASSERT_TRUE(kv.reserve(b, 16).ok());
@@ -474,7 +533,7 @@ TEST(kv_blocks, truncate_forgets_tokens_and_the_blocks_behind_them) {
   audited<>         kv(eight);
   sequence_id const s = kv.open();
   ASSERT_TRUE(kv.reserve(s, 20).ok());
-  kv.commit(s, count_from(0, 18));
+  ASSERT_TRUE(kv.commit(s, count_from(0, 18)).ok());
   ASSERT_TRUE(kv.truncate(s, 9).ok());
   EXPECT_EQ(kv.length(s), 9);
   EXPECT_EQ(kv.capacity(s), 12);
@@ -493,7 +552,7 @@ TEST(kv_blocks, truncating_into_a_cached_block_takes_it_out_of_the_cache) {
   tokens const      t = count_from(0, 8);
   sequence_id const s = kv.open();
   ASSERT_TRUE(kv.reserve(s, 8).ok());
-  kv.commit(s, t);
+  ASSERT_TRUE(kv.commit(s, t).ok());
   ASSERT_TRUE(kv.truncate(s, 6).ok());
   EXPECT_EQ(kv.match(t), 8) << "nothing was written yet";
   tenon::block_handle const h = kv.pool().handle(1);
@@ -502,7 +561,7 @@ TEST(kv_blocks, truncating_into_a_cached_block_takes_it_out_of_the_cache) {
   EXPECT_EQ(kv.match(t), 4);
   EXPECT_FALSE(kv.pool().valid(h));
   tokens const other = count_from(0, 6) + tokens{70, 71};
-  kv.commit(s, other);
+  ASSERT_TRUE(kv.commit(s, other).ok());
   EXPECT_EQ(kv.match(other), 8);
   EXPECT_EQ(kv.match(t), 4);
 }
@@ -512,7 +571,7 @@ TEST(kv_blocks, truncating_into_a_cached_block_that_others_use_copies_it) {
   tokens const      t = count_from(0, 8);
   sequence_id const a = kv.open();
   ASSERT_TRUE(kv.reserve(a, 8).ok());
-  kv.commit(a, t);
+  ASSERT_TRUE(kv.commit(a, t).ok());
   sequence_id const b = kv.open();
   ASSERT_EQ(kv.attach(b, t + tokens{9}), 8);
   ASSERT_TRUE(kv.truncate(a, 6).ok());
@@ -526,7 +585,7 @@ TEST(kv_blocks, window_gives_back_what_lies_wholly_in_front) {
   audited<>         kv(eight);
   sequence_id const s = kv.open();
   ASSERT_TRUE(kv.reserve(s, 16).ok());
-  kv.commit(s, count_from(0, 14));
+  ASSERT_TRUE(kv.commit(s, count_from(0, 14)).ok());
   kv.release_before(s, 3);
   EXPECT_EQ(table_of(kv, s), (table{0, 1, 2, 3}));
   kv.release_before(s, 4);
@@ -541,8 +600,7 @@ TEST(kv_blocks, window_gives_back_what_lies_wholly_in_front) {
   EXPECT_EQ(kv.truncate(s, 7).code, errc::out_of_range) << "those tokens are gone";
   kv.release_before(s, 1000);  // the block of the next token stays
   EXPECT_EQ(table_of(kv, s), (table{no_block, no_block, no_block, 3}));
-  ASSERT_TRUE(kv.reserve(s, 17).ok());
-  kv.commit(s, count_from(0, 17));
+  write(kv, s, count_from(0, 17));
   sequence_id const child = kv.fork(s);
   EXPECT_EQ(table_of(kv, child), table_of(kv, s));
   kv.close(s), kv.close(child);
@@ -553,12 +611,11 @@ TEST(kv_blocks, window_gives_back_what_lies_wholly_in_front) {
 TEST(kv_blocks, blocks_behind_a_lost_chain_stay_private) {
   audited<>         kv(eight);
   sequence_id const s = kv.open();
-  ASSERT_TRUE(kv.reserve(s, 12).ok());
-  kv.commit(s, count_from(0, 12));
+  write(kv, s, count_from(0, 12));
   kv.release_before(s, 8);
   ASSERT_TRUE(kv.truncate(s, 8).ok());
   ASSERT_TRUE(kv.reserve(s, 12).ok());
-  kv.commit(s, count_from(0, 8) + count_from(70, 4));
+  ASSERT_TRUE(kv.commit(s, count_from(0, 8) + count_from(70, 4)).ok());
   EXPECT_EQ(kv.match(count_from(0, 8) + count_from(70, 4)), 8);
   EXPECT_EQ(kv.match(count_from(0, 12)), 12);
 }
@@ -571,7 +628,7 @@ TEST(kv_blocks, counts_waste_and_sharing) {
   EXPECT_EQ(kv.metrics().internal_fragmentation(), 0);
   EXPECT_EQ(kv.metrics().sharing(), 1);
   ASSERT_TRUE(kv.reserve(a, 16).ok());
-  kv.commit(a, count_from(0, 6));
+  ASSERT_TRUE(kv.commit(a, count_from(0, 6)).ok());
   EXPECT_EQ(kv.metrics().internal_fragmentation(), 10. / 16);
   sequence_id const b = kv.fork(a);
   EXPECT_EQ(kv.metrics().tokens, 12);

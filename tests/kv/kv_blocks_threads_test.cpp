@@ -45,7 +45,7 @@ TEST(kv_blocks_threads, readers_share_one_that_nobody_writes) {
   std::vector<std::int32_t> const tokens(40, 7);
   tenon::sequence_id const        s = kv.open();
   ASSERT_TRUE(kv.reserve(s, 40).ok());
-  kv.commit(s, tokens);
+  ASSERT_TRUE(kv.commit(s, tokens).ok());
   std::vector<std::int64_t> found(4);
   std::vector<std::thread>  threads;
   for (std::int64_t& f : found)

@@ -52,7 +52,7 @@ class kv_shadow {
     must(kv_.available() == kv_.blocks(), "blocks that nobody gave back", kv_.available(), kv_.blocks());
   }
 
-  tenon::kv_metrics const& metrics() const { return kv_.metrics(); }
+  tenon::kv_metrics metrics() const { return kv_.metrics(); }
 
  private:
   using id    = tenon::sequence_id;
@@ -170,18 +170,18 @@ class kv_shadow {
     must(known < (full + 1) * size_, "attach finds no more than is cached", known, full * size_);
     for (std::size_t i = 0; i < found.size(); ++i) must(table[i] == found[i], "attached block", table[i], found[i]);
 
-    std::int64_t const end  = full > 0 ? at(found.back()).entry : q.chain;
-    std::int64_t const best = best_child(end, q.prompt, full * size_, limit);
-    std::int64_t const part = known - full * size_;
+    std::int64_t const end   = full > 0 ? at(found.back()).entry : q.chain;
+    auto const [least, most] = best_child(end, q.prompt, full * size_, limit);
+    std::int64_t const part  = known - full * size_;
     q.hashed = static_cast<int>(full), q.chain = end;
     take_prompt(q, known);
     expect_evictions(before, part > 0);
     adopt(s);
     if (part == 0) {
-      must(best == 0 || kv_.available() <= 1, "a partial block was not reused", kv_.available(), best);
+      must(least == 0 || kv_.available() <= 1, "a partial block was not reused", kv_.available(), least);
       return;
     }
-    must(part == best, "tokens of a partial block", part, best);
+    must(least <= part && part <= most, "tokens of a partial block", part, most);
     expect_copy(q.table.back(), static_cast<std::int32_t>(part));
   }
 
@@ -250,7 +250,7 @@ class kv_shadow {
     sequence&          q      = of(s);
     auto const         before = counts();
     std::vector<block> want   = q.table;
-    kv_.commit(s, q.tokens);
+    must(kv_.commit(s, q.tokens).ok(), "commit", s, q.length());
     if (options_.kv.prefix_cache && !q.unhashed) {
       for (; (std::int64_t{q.hashed} + 1) * size_ <= q.length(); ++q.hashed) {
         text const  tokens = part_of(q.tokens, q.hashed);
@@ -380,8 +380,9 @@ class kv_shadow {
   void misuse(id s) {
     sequence const& q = of(s);
     for (id const wrong : {tenon::no_sequence, options_.kv.max_sequences}) {
-      kv_.close(wrong), kv_.release_before(wrong, 5), kv_.commit(wrong, texts_[0]);
-      must(!kv_.reserve(wrong, 1).ok() && !kv_.truncate(wrong, 0).ok(), "no such sequence", wrong, 0);
+      kv_.close(wrong), kv_.release_before(wrong, 5);
+      must(!kv_.commit(wrong, texts_[0]).ok() && !kv_.reserve(wrong, 1).ok() && !kv_.truncate(wrong, 0).ok(),
+           "no such sequence", wrong, 0);
       must(kv_.fork(wrong) == tenon::no_sequence && kv_.attach(wrong, texts_[0]) == 0, "no such sequence", wrong, 0);
     }
     if (!q.open) {
@@ -391,7 +392,9 @@ class kv_shadow {
     }
     must(kv_.reserve(s, std::int64_t{1} << 60).code == tenon::errc::out_of_range, "more than a row", s, 0);
     must(!kv_.truncate(s, q.length() + 1).ok() && !kv_.truncate(s, -1).ok(), "truncate out of range", s, 0);
-    kv_.commit(s, std::span(q.tokens).first(static_cast<std::size_t>(below(q.length() + 1))));
+    must(kv_.commit(s, std::span(q.tokens).first(static_cast<std::size_t>(below(q.length() + 1)))).ok(), "no new token",
+         s, 0);
+    must(!kv_.commit(s, text(static_cast<std::size_t>(kv_.capacity(s)) + 1)).ok(), "more than was reserved", s, 0);
     kv_.release_before(s, -3);
     if (!q.table.empty()) must(kv_.attach(s, texts_[0]) == q.length(), "attach to what has blocks", s, 0);
   }
@@ -438,19 +441,26 @@ class kv_shadow {
     }
     return found;
   }
-  /// Tokens that one of the youngest children begins with, too; the list ends where one is gone.
-  std::int64_t best_child(std::int64_t chain, text const& t, std::int64_t from, std::int64_t limit) {
-    std::int64_t best = 0;
+  /// Tokens that one of the youngest children begins with, too: at least, and at most. Behind one that is gone the others are
+  /// found as long as its block is nobody's child.
+  std::pair<std::int64_t, std::int64_t> best_child(std::int64_t chain, text const& t, std::int64_t from,
+                                                   std::int64_t limit) {
+    std::int64_t least = 0, most = 0;
+    bool         all_there = true;
     for (std::int64_t const c : children_[chain]) {
       auto const e = entries_.find(c);
-      if (e == entries_.end()) break;
+      if (e == entries_.end()) {
+        all_there = false;
+        continue;
+      }
       std::int64_t n = 0;
       while (n < size_ && from + n < limit &&
              e->second.tokens[static_cast<std::size_t>(n)] == t[static_cast<std::size_t>(from + n)])
         ++n;
-      best = std::max(best, n);
+      most = std::max(most, n);
+      if (all_there) least = most;
     }
-    return best;
+    return {least, most};
   }
 
   void forget(block b) {

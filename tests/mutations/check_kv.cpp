@@ -62,7 +62,7 @@ void write(tenon::kv_blocks<>& kv, tokens const& t, std::uint64_t salt = 0) {
   kv.attach(s, t);
   must(kv.reserve(s, static_cast<std::int64_t>(t.size())).ok(), "reserve");
   kv.clear_copies();
-  kv.commit(s, t);
+  must(kv.commit(s, t).ok(), "commit");
   kv.close(s);
 }
 
@@ -101,7 +101,7 @@ void ends_first() {
   tokens const             t{1, 2, 3, 4, 5, 6, 7, 8};
   tenon::sequence_id const s = kv.open(0, {.priority = 90, .time_to_live = 3});
   must(kv.reserve(s, 8).ok(), "reserve");
-  kv.commit(s, t);
+  must(kv.commit(s, t).ok(), "commit");
   kv.close(s);
   kv.advance(3);
   tenon::sequence_id const taker = kv.open();
@@ -111,12 +111,23 @@ void ends_first() {
   }
 }
 
+/// What was not reserved is not written, and who leaves some blocks to others leaves them.
+void room() {
+  tenon::kv_blocks<>       kv({.blocks = 4, .block_size = 4, .max_sequences = 3, .max_blocks_per_sequence = 4});
+  tenon::sequence_id const s = kv.open();
+  must(kv.reserve(s, 2).ok() && !kv.commit(s, tokens(5)).ok() && kv.length(s) == 0, "tokens behind the reservation");
+  must(kv.commit(s, tokens(2)).ok(), "commit");
+  tenon::sequence_id const child = kv.fork(s);
+  must(!kv.commit(s, tokens(3)).ok() && !kv.commit(child, tokens(3)).ok(), "tokens in a block that two share");
+  must(!kv.reserve(child, 3, 3).ok() && kv.reserve(child, 3, 2).ok(), "the watermark of a reservation");
+}
+
 /// More owners than a pool's byte counts.
 void many_owners() {
   tenon::kv_blocks<>       kv({.blocks = 4, .block_size = 4, .max_sequences = 200, .max_blocks_per_sequence = 2});
   tenon::sequence_id const s = kv.open();
   must(kv.reserve(s, 4).ok(), "reserve");
-  kv.commit(s, tokens{1, 2, 3, 4});
+  must(kv.commit(s, tokens{1, 2, 3, 4}).ok(), "commit");
   for (int i = 1; i < 200; ++i) kv.fork(s);
   must(kv.pool().references(kv.block_table(s)[0]) == 200 && kv.audit().ok(), "owners of a block that many share");
   for (tenon::sequence_id i = 0; i < 200; ++i) kv.close(i);
@@ -133,7 +144,7 @@ void worth() {
     tenon::sequence_id const s = kv.open(0, worth);
     kv.attach(s, tokens{token, 0});
     must(kv.reserve(s, 1).ok(), "reserve");
-    kv.commit(s, tokens{token});
+    must(kv.commit(s, tokens{token}).ok(), "commit");
     kv.close(s);
   };
   tenon::kv_blocks_options const o{.blocks = 4, .block_size = 1, .max_sequences = 4, .max_blocks_per_sequence = 4};
@@ -157,6 +168,7 @@ int main() {
     equal_digests();
     salts();
     ends_first();
+    room();
     many_owners();
     worth();
     all_sizes<tenon::lru_eviction>();

@@ -137,7 +137,7 @@ bool generator::step(text_sink const& on_text, done_sink const& on_done) {
     }
   }
 
-  pages_.advance(static_cast<std::uint32_t>(static_cast<std::uint64_t>(began * 1e3)));  // milliseconds
+  pages_.advance(static_cast<std::uint64_t>(began * 1e3));  // milliseconds
   step_plan const& plan = plan_.schedule(began);
   deliver_ended(on_text, on_done);
   if (plan.empty()) return false;

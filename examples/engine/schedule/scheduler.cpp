@@ -152,7 +152,7 @@ void scheduler::commit(std::span<std::int32_t const> drawn, std::span<std::uint8
     running_sequence& r = running[index[i]];
     r.computed += 1;
     if (r.computed == r.capacity) {  // a page is full: until then there is nothing that others could find
-      s.pages.commit(r.sequence, {r.tokens, static_cast<std::size_t>(r.computed)});
+      s.tell_computed(r);
       s.full.push_back(static_cast<std::uint32_t>(i));
     }
     s.draw(r, drawn[i], stops[i] != 0);
@@ -171,7 +171,7 @@ void scheduler::commit(std::span<std::int32_t const> drawn, std::span<std::uint8
     planned const&    part = s.plan.parts[i];
     running_sequence& r    = s.running[s.part_index[i]];
     r.computed             = part.first + part.count;
-    s.pages.commit(r.sequence, {r.tokens, static_cast<std::size_t>(r.computed)});
+    s.tell_computed(r);
     s.waiting.charge(r.tenant, part.count);
     sequence_record const& record = s.of(r.record);
     s.counts.prompt_tokens += part.count;
@@ -197,6 +197,12 @@ void scheduler::state::draw(running_sequence& r, std::int32_t id, bool stop) {
   sequence_record& record = of(r.record);
   record.fate             = stop ? sequence_end::stop : sequence_end::length;
   record.doomed = any_doomed = true;
+}
+
+/// What the cache holds of it now: full pages of it may be found by others.
+void scheduler::state::tell_computed(running_sequence const& r) {
+  if (!pages.commit(r.sequence, {r.tokens, static_cast<std::size_t>(r.computed)}).ok())
+    throw std::logic_error("scheduler: a step wrote to pages that nobody reserved");
 }
 
 /// The prompt's first ids; its other completions go on as sequences of their own, which share its pages.

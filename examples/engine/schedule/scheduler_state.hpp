@@ -93,6 +93,7 @@ struct scheduler::state {
   void         end(std::int32_t record, sequence_end reason);
   void   finish_prompt(std::size_t index, std::span<std::int32_t const> drawn, std::span<std::uint8_t const> stops);
   void   draw(running_sequence& r, std::int32_t id, bool stop);
+  void   tell_computed(running_sequence const& r);
   void   remove_doomed();
   void   place_at(std::size_t index);
   status audit() const;

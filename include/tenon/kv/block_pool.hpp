@@ -57,7 +57,7 @@ class block_pool {
   /// Fills `ids` with blocks, or leaves it and the pool as they are (out_of_memory). O(ids.size()).
   status allocate(std::span<block_id> ids) {
     if (ids.size() > static_cast<std::size_t>(free_))
-      return {errc::out_of_memory, "block_pool", "allocate", free_, static_cast<std::int64_t>(ids.size())};
+      return {errc::out_of_memory, "block_pool", "ids", free_, static_cast<std::int64_t>(ids.size())};
     pop(ids);
     return {};
   }
@@ -81,57 +81,65 @@ class block_pool {
 
   /// One owner more, of an owned block or an idle one. Any other is refused (out_of_range).
   status retain(block_id id) {
-    if (!is_held(id)) return {errc::out_of_range, "block_pool", "retain", id, blocks()};
+    if (!is_held(id)) return refused("retain", id);
     if ((of(id) & owners) == 0) --idle_;
     one_more(id);
     return {};
   }
 
   /// One owner less; the last one frees the block, or leaves it idle. A block that nobody owns is refused. O(1).
-  status release(block_id id) {
-    if (!one_less(id)) return {errc::out_of_range, "block_pool", "release", id, blocks()};
-    return {};
-  }
+  status release(block_id id) { return one_less(id) ? status{} : refused("release", id); }
 
   /// Every id once, the last first, so that the next request gets the blocks in the order of this one.
   /// All or nothing: when one is refused, those released before it are owned again.
   status release(std::span<block_id const> ids) {
-    std::size_t i = ids.size();
-    while (i > 0) {
-      i = release_plain(ids.first(i));
-      if (i == 0 || one_less(ids[i - 1])) {
-        i -= i > 0;
-        continue;
-      }
+    for (std::size_t i = ids.size(); (i = release_plain(ids.first(i))) > 0; --i) {
+      if (one_less(ids[i - 1])) continue;
       block_id const wrong = ids[i - 1];
       for (; i < ids.size(); ++i) take_back(ids[i]);
-      return {errc::out_of_range, "block_pool", "release", wrong, blocks()};
+      return refused("release", wrong);
     }
     return {};
   }
 
-  /// An owned block becomes idle, not free, when its last owner leaves.
-  void keep(block_id id) { of(id) |= kept; }
-  bool is_kept(block_id id) const { return (of(id) & kept) != 0; }
+  /// An owned block becomes idle, not free, when its last owner leaves. One that nobody owns is refused (out_of_range).
+  status keep(block_id id) {
+    if (references(id) == 0) return refused("keep", id);
+    of(id) |= kept;
+    return {};
+  }
+  bool is_kept(block_id id) const { return contains(id) && (of(id) & kept) != 0; }
 
-  /// The end of `keep`: an idle block is free now, and handles to an owned one are stale, too.
-  void drop(block_id id) {
+  /// The end of `keep`: an idle block is free now, and handles to an owned one are stale, too. One that is not kept is
+  /// refused (out_of_range).
+  status drop(block_id id) {
+    if (!is_kept(id)) return refused("drop", id);
     if ((of(id) & seen) != 0) ++generations_[static_cast<std::size_t>(id)];
-    if ((of(id) &= owners) != 0) return;
+    if ((of(id) &= owners) != 0) return {};
     --idle_;
     push(id);
+    return {};
   }
 
   [[gnu::always_inline]] void fetch(block_id id) const { prefetch(&of(id)); }
 
-  /// One owner more of each; all of them are owned already, or no_block.
-  void share(std::span<block_id const> ids) {
+  /// One owner more of each; `no_block` is passed over. All or nothing: a block that nobody owns is refused (out_of_range).
+  status share(std::span<block_id const> ids) {
     std::uint8_t* const state = state_.data();
-    for (block_id const id : ids) {
-      if (id == no_block) continue;
-      if ((state[id] & owners) < owners - 1) ++state[id];
-      else one_more(id);
+    std::size_t const   size  = state_.size();
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      auto const id = static_cast<std::uint32_t>(ids[i]);
+      if (id < size && (state[id] & owners) - 1u < owners - 2u) {  // 1 to owners - 2
+        ++state[id];
+      } else if (references(ids[i]) != 0) {
+        one_more(ids[i]);
+      } else if (ids[i] != no_block) {
+        while (i > 0)
+          if (ids[--i] != no_block) one_less(ids[i]);
+        return refused("share", static_cast<block_id>(id));
+      }
     }
+    return {};
   }
 
  private:
@@ -142,6 +150,7 @@ class block_pool {
   std::uint8_t& of(block_id id) const { return state_[static_cast<std::size_t>(id)]; }
   bool          contains(block_id id) const { return static_cast<std::uint32_t>(id) < state_.size(); }
   bool          is_held(block_id id) const { return contains(id) && (of(id) & ~seen) != 0; }
+  status refused(char const* call, block_id id) const { return {errc::out_of_range, "block_pool", call, id, blocks()}; }
 
   void pop(std::span<block_id> ids) {
     std::uint8_t* const   state  = state_.data();

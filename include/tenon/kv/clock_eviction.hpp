@@ -7,6 +7,7 @@
 #include <tenon/kv/block_pool.hpp>
 #include <tenon/kv/retention.hpp>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -20,13 +21,13 @@ namespace tenon {
 class clock_eviction {
  public:
   explicit clock_eviction(block_id blocks) {
-    std::size_t words = static_cast<std::size_t>(blocks);
+    std::size_t words = static_cast<std::size_t>(std::max(blocks, 0));
     for (auto& level : idle_) words = words / 64 + 1, level.resize(words);
     reused_.resize(idle_[0].size());
     spared_.resize(idle_[0].size());
   }
 
-  void add(block_id id, retention, std::uint32_t /*now*/) {
+  void add(block_id id, retention, std::uint64_t /*now*/) {
     auto const          i    = static_cast<std::size_t>(id);
     std::uint64_t const bit  = std::uint64_t{1} << i % 64;
     std::uint64_t&      used = reused_[i / 64];
@@ -48,7 +49,7 @@ class clock_eviction {
   }
 
   /// Takes out the block to evict, `no_block` where none is idle. `later`: one that probably follows soon, or no_block.
-  block_id pop(std::uint32_t /*now*/, block_id& later) {
+  block_id pop(std::uint64_t /*now*/, block_id& later) {
     later = no_block;
     if (size_ == 0) return no_block;
     for (;;) {

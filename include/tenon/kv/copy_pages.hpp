@@ -71,8 +71,9 @@ copy_pages_parts copy_pages_parts_of(kv_code_pages<Format> const& pages) {
 /// Arithmetic  none: the same bits. Tokens from `tokens` on keep theirs. Scales that tokens share (strides of 0) are copied for
 ///             the first of them; those that pages share stay.
 /// Cost        reads and writes each token's rows once, in one launch; no workspace.
-/// Errors      shape_mismatch(copies, fields, page_size, pages, kv_heads, head_dim, value_dim, groups), bad_stride(kv.k, kv.v),
-///             misaligned, out_of_range(copies, head_dim, value_dim, kv_heads, page_size).
+/// Errors      shape_mismatch(fields, page_size, pages, kv_heads, head_dim, value_dim, groups), bad_stride(kv.k, kv.v),
+///             misaligned(kv.k, kv.v, copies), out_of_range(kv.k, kv.v, copies: null; copies, head_dim, value_dim, kv_heads,
+///             page_size: too large).
 /// Range       copies < 2^31, head_dim, value_dim and kv_heads < 2^24, a page's keys, and its values, < 2^31 bytes. The list is
 ///             read on the device, so a wrong one is no error. Pages that are written are distinct, and none is read, too, or
 ///             it is a race: the caller makes a list whose order matters in several calls (independent_copies). A page may be
@@ -104,8 +105,8 @@ requires(!std::is_const_v<K> && !std::is_const_v<V>) status
     for (auto const& rows : of) {
       auto const&   at    = rows.at;
       index_t const token = at.extent[2] * at.extent[3] * at.extent[4];
-      check.require(at.extent[1] < limit / max(token, index_t{1}), errc::out_of_range, "page_size", page_size.value,
-                    limit / max(token, index_t{1}) - 1);
+      index_t const most  = (limit - 1) / max(token, index_t{1});  // tokens in a page
+      check.require(at.extent[1] <= most, errc::out_of_range, "page_size", page_size.value, most);
       TENON_TRY(check.result);
       bytes += at.extent[1] * token;
       pieces = max(pieces, at.extent[1] * at.extent[2] * (at.extent[4] / rows.access));

@@ -6,12 +6,18 @@
 //    sequence_id s = kv.open();
 //    std::int64_t known = kv.attach(s, prompt);           // tokens whose keys are in the cache
 //    kv.reserve(s, prompt.size());                        // blocks for the rest: all or nothing
-//    copy_pages(..., kv.copies()), kv.clear_copies();     // before the forward pass
+//    for (auto left = kv.copies(); !left.empty();) {      // before the forward pass, in order
+//      auto const now = left.first(independent_copies(left));
+//      copy_pages(stream, cache, list(now));              // list: `now` in the device's memory, as (copies, 3)
+//      left = left.subspan(now.size());
+//    }
+//    kv.clear_copies();
 //    ...                                                  // the pass writes keys of prompt[known, ...) by kv.block_table(s)
 //    kv.commit(s, prompt);                                // they are there now; full blocks may be found by others
 //    kv.close(s);
 //
-//  One writer, no locks, no allocation after construction. Every call is O(1) but for the blocks that it names.
+//  One writer, no locks. Nothing allocates after construction but audit(), and copies() where more than two for each row wait.
+//  Every call is O(1) but for the blocks that it names.
 //  Block tables of sources: vLLM (SOSP 2023); exact hits and partial reuse after SGLang's and TensorRT-LLM's trees.
 #include <tenon/core/integer.hpp>
 #include <tenon/core/status.hpp>
@@ -45,8 +51,8 @@ struct kv_blocks_options {
   // The default is public (digits of pi): where strangers choose texts and timing matters, draw one.
 };
 
-/// Eviction: lru_eviction, clock_eviction, priority_eviction, or a class with their three functions.
-template <class Eviction = lru_eviction>
+/// Eviction: lru_eviction, clock_eviction, priority_eviction, or one of your own.
+template <eviction_policy Eviction = lru_eviction>
 class kv_blocks {
  public:
   /// Sizes below zero count as zero, a block holds one token at least.
@@ -81,7 +87,6 @@ class kv_blocks {
     sequence_id const id = closed_.back();
     closed_.pop_back();
     sequence& s = of(id);
-    s           = {};
     s.open = true, s.salt = salt, s.worth = worth;
     if (options_.prefix_cache) s.chain = cache_.root(salt);
     return id;
@@ -93,7 +98,7 @@ class kv_blocks {
     sequence& s = of(id);
     shrink(id, s, 0);
     metrics_.tokens -= s.length - std::int64_t{s.first} * options_.block_size;
-    s.open = false;
+    s = {};
     closed_.push_back(id);
   }
 
@@ -109,10 +114,9 @@ class kv_blocks {
     block_id const* const source = row(from);
     block_id* const       table  = row(id);
     std::copy_n(source, child.blocks, table);
-    pool_.share({table, static_cast<std::size_t>(child.blocks)});
+    static_cast<void>(pool_.share({table, static_cast<std::size_t>(child.blocks)}));
     child.shared_tail = parent.shared_tail = parent.shared_tail || parent.length % options_.block_size != 0;
     metrics_.table_blocks += child.blocks - child.first;
-    metrics_.slots += std::int64_t{child.blocks - child.first} * options_.block_size;
     metrics_.tokens += child.length - std::int64_t{child.first} * options_.block_size;
     return id;
   }
@@ -156,49 +160,55 @@ class kv_blocks {
     metrics_.hit_tokens += s.length;
     metrics_.tokens += s.length;
     metrics_.table_blocks += s.blocks;
-    metrics_.slots += std::int64_t{s.blocks} * options_.block_size;
     return s.length;
   }
 
   // ---- Growth
 
   /// Makes room for `tokens` tokens in all, and the next one to be written a block that only this sequence owns. All or
-  /// nothing: out_of_memory where blocks are short, out_of_range where the row is.
-  status reserve(sequence_id id, std::int64_t tokens) {
-    if (!is_open(id)) return not_open("reserve", id);
+  /// nothing: out_of_memory(blocks) where less than `leave` blocks would stay available: a watermark, for who must not take
+  /// the last ones. out_of_range(id, tokens) where nobody opened the row, or it is too short.
+  status reserve(sequence_id id, std::int64_t tokens, block_id leave = 0) {
+    if (!is_open(id)) return not_open(id);
     sequence& s = of(id);
     if (tokens <= std::int64_t{s.blocks} * options_.block_size && !s.shared_tail) return {};
-    return reserve_blocks(id, s, tokens);
+    return reserve_blocks(id, s, tokens, leave);
   }
 
-  /// `tokens` is the sequence from its first token on. Those behind length() are new and their keys have been written;
-  /// they are within capacity(). Blocks that are full now can be found by other sequences.
-  void commit(sequence_id id, std::span<std::int32_t const> tokens) {
-    if (!is_open(id)) return;
+  /// `tokens` is the sequence from its first token on. Those behind length() are new and their keys have been written, to
+  /// blocks that reserve() made. Blocks that are full now can be found by other sequences. More tokens than were reserved
+  /// are refused (out_of_range(tokens)): whatever was written there is not this sequence's.
+  status commit(sequence_id id, std::span<std::int32_t const> tokens) {
+    if (!is_open(id)) return not_open(id);
     sequence&          s      = of(id);
-    std::int64_t const length = std::min(static_cast<std::int64_t>(tokens.size()), capacity(id));
-    if (length <= s.length) return;
+    std::int64_t const length = static_cast<std::int64_t>(tokens.size());
+    if (length <= s.length) return {};
+    std::int64_t const room = s.shared_tail ? s.length : capacity(id);
+    if (length > room) return {errc::out_of_range, "kv_blocks", "tokens", length, room};
     metrics_.tokens += length - s.length;
     s.length = length;
     if (options_.prefix_cache && (std::int64_t{s.hashed} + 1) * options_.block_size <= length) add_full(id, s, tokens);
+    return {};
   }
 
   /// A hint: commit(id, tokens) follows soon. Where it fills a block, the memory that it needs is asked for now; among many
   /// sequences, eight or so ahead. Changes nothing.
   [[gnu::always_inline]] void foresee(sequence_id id, std::span<std::int32_t const> tokens) const {
+    if (!is_open(id)) return;
     sequence const&   s     = of(id);
     std::size_t const size  = static_cast<std::size_t>(options_.block_size),
                       begin = static_cast<std::size_t>(s.hashed) * size;
-    if (options_.prefix_cache && begin + size <= tokens.size() && s.hashed < s.blocks)
+    if (options_.prefix_cache && !s.unhashed && begin + size <= tokens.size() && s.hashed < s.blocks)
       cache_.foresee(s.chain, row(id)[s.hashed], tokens.subspan(begin, size));
   }
 
-  /// Forgets the tokens from `tokens` on (a rejected draft), and the blocks behind them.
+  /// Forgets the tokens from `tokens` on (a rejected draft), and the blocks behind them. out_of_range(tokens) where there are
+  /// fewer, or a window has passed them. Before the next commit(), reserve() again: the last block may be others', too.
   status truncate(sequence_id id, std::int64_t tokens) {
-    if (!is_open(id)) return not_open("truncate", id);
+    if (!is_open(id)) return not_open(id);
     sequence& s = of(id);
     if (tokens < std::int64_t{s.first} * options_.block_size || tokens > s.length)
-      return {errc::out_of_range, "kv_blocks", "truncate", tokens, s.length};
+      return {errc::out_of_range, "kv_blocks", "tokens", tokens, s.length};
     metrics_.tokens -= s.length - tokens;
     shrink(id, s, blocks_for(tokens));
     s.length        = tokens;
@@ -223,18 +233,21 @@ class kv_blocks {
       give_back(table[s.first], s.worth);
       table[s.first] = no_block;
       --metrics_.table_blocks;
-      metrics_.slots -= options_.block_size, metrics_.tokens -= options_.block_size;
+      metrics_.tokens -= options_.block_size;
     }
   }
 
-  // ---- Looking
+  // ---- Looking: what is not open has no tokens and no blocks.
 
-  bool         is_open(sequence_id id) const { return id >= 0 && id < options_.max_sequences && of(id).open; }
-  std::int64_t length(sequence_id id) const { return of(id).length; }  // tokens committed
-  std::int64_t capacity(sequence_id id) const { return std::int64_t{of(id).blocks} * options_.block_size; }
+  bool         is_open(sequence_id id) const { return contains(id) && of(id).open; }
+  std::int64_t length(sequence_id id) const { return contains(id) ? of(id).length : 0; }  // tokens committed
+  std::int64_t capacity(sequence_id id) const {
+    return contains(id) ? std::int64_t{of(id).blocks} * options_.block_size : 0;
+  }
 
   /// Blocks of the sequence in order; no_block in front of a window.
   std::span<block_id const> block_table(sequence_id id) const {
+    if (!contains(id)) return {};
     return {row(id), static_cast<std::size_t>(of(id).blocks)};
   }
 
@@ -245,7 +258,9 @@ class kv_blocks {
     return n;
   }
   /// Tokens in full blocks, which attach() would find again after close() unless they are evicted.
-  std::int64_t recoverable_tokens(sequence_id id) const { return std::int64_t{of(id).hashed} * options_.block_size; }
+  std::int64_t recoverable_tokens(sequence_id id) const {
+    return contains(id) ? std::int64_t{of(id).hashed} * options_.block_size : 0;
+  }
 
   block_pool const& pool() const { return pool_; }
 
@@ -261,7 +276,7 @@ class kv_blocks {
   }
 
   /// The clock, for idle times and times to live: any unit, never backwards.
-  void advance(std::uint32_t now) { cache_.advance(now); }
+  void advance(std::uint64_t now) { cache_.advance(now); }
 
   /// Frees all idle blocks.
   void flush() {
@@ -269,9 +284,14 @@ class kv_blocks {
     }
   }
 
-  kv_metrics const& metrics() const { return metrics_; }
+  kv_metrics metrics() const {
+    kv_metrics m   = metrics_;
+    m.slots        = m.table_blocks * options_.block_size;
+    m.owned_blocks = pool_.used_blocks();
+    return m;
+  }
 
-  /// Slow check of everything that must hold: counts are those of the tables, no block is lost, the index is exact.
+  /// Slow check: counts are those of the tables, no block is lost, the index has the cached blocks and no others.
   status audit() const {
     std::vector<std::uint32_t> owners(static_cast<std::size_t>(blocks()));
     std::int64_t               tokens = 0, table_blocks = 0;
@@ -296,10 +316,8 @@ class kv_blocks {
     }
     if (pool_.used_blocks() != owned) return fault("used_blocks", pool_.used_blocks(), owned);
     if (pool_.idle_blocks() != idle) return fault("idle_blocks", pool_.idle_blocks(), idle);
-    if (metrics_.owned_blocks != owned) return fault("owned_blocks", metrics_.owned_blocks, owned);
     if (metrics_.tokens != tokens) return fault("tokens", metrics_.tokens, tokens);
     if (metrics_.table_blocks != table_blocks) return fault("table_blocks", metrics_.table_blocks, table_blocks);
-    if (metrics_.slots != table_blocks * options_.block_size) return fault("slots", metrics_.slots, table_blocks);
     if (!cache_.consistent()) return fault("index", 0, 1);
     return {};
   }
@@ -323,13 +341,12 @@ class kv_blocks {
     o.max_blocks_per_sequence = std::max(o.max_blocks_per_sequence, 0);
     return o;
   }
-  status not_open(char const* call, sequence_id id) const {
-    return {errc::out_of_range, "kv_blocks", call, id, options_.max_sequences};
-  }
+  status not_open(sequence_id id) const { return {errc::out_of_range, "kv_blocks", "id", id, options_.max_sequences}; }
   static status fault(char const* what, std::int64_t got, std::int64_t want) {
     return {errc::out_of_range, "kv_blocks", what, got, want};
   }
 
+  bool            contains(sequence_id id) const { return id >= 0 && id < options_.max_sequences; }
   sequence&       of(sequence_id id) { return sequences_[static_cast<std::size_t>(id)]; }
   sequence const& of(sequence_id id) const { return sequences_[static_cast<std::size_t>(id)]; }
   block_id*       row(sequence_id id) {
@@ -342,35 +359,26 @@ class kv_blocks {
     return static_cast<std::int32_t>(ceil_div<std::int64_t>(tokens, options_.block_size));
   }
 
-  // Every block that comes or goes passes one of these four.
-  block_id take() {
-    block_id id = pool_.allocate();
-    if (id == no_block && cache_.evict()) id = pool_.allocate();
-    if (id != no_block) metrics_.peak_blocks = std::max(metrics_.peak_blocks, ++metrics_.owned_blocks);
-    return id;
-  }
+  // Every block that comes or goes passes one of these three.
   /// As many as there are available at most.
   void take(std::span<block_id> ids) {
     while (static_cast<std::size_t>(pool_.free_blocks()) < ids.size() && cache_.evict()) {
     }
     static_cast<void>(pool_.allocate(ids));
-    metrics_.owned_blocks += static_cast<std::int64_t>(ids.size());
-    metrics_.peak_blocks = std::max(metrics_.peak_blocks, metrics_.owned_blocks);
+    count_peak();
   }
   void take_cached(block_id id) {
-    if (pool_.references(id) == 0) metrics_.peak_blocks = std::max(metrics_.peak_blocks, ++metrics_.owned_blocks);
     cache_.retain(id);
+    count_peak();
   }
-  void give_back(block_id id, retention worth) {
-    if (cache_.release(id, worth)) --metrics_.owned_blocks;
-  }
+  void give_back(block_id id, retention worth) { cache_.release(id, worth); }
+  void count_peak() { metrics_.peak_blocks = std::max<std::int64_t>(metrics_.peak_blocks, pool_.used_blocks()); }
 
   /// The row's blocks from `blocks` on, the last first.
   void shrink(sequence_id id, sequence& s, std::int32_t blocks) {
     block_id* const    table = row(id);
     std::int32_t const end   = std::max(blocks, s.first);
     metrics_.table_blocks -= s.blocks - end;
-    metrics_.slots -= std::int64_t{s.blocks - end} * options_.block_size;
     for (std::int32_t i = s.blocks; i-- > end;) {
       give_back(table[i], s.worth);
       table[i] = no_block;
@@ -390,34 +398,34 @@ class kv_blocks {
     block_id const from   = rest.empty() ? no_block : cache_.child(s.chain, rest, shared);
     if (from == no_block || available() <= (pool_.references(from) == 0 ? 1 : 0)) return;
     take_cached(from);  // so that it is not the one evicted for the copy
-    block_id const to = take();
+    block_id to = no_block;
+    take({&to, 1});
     plan_copy(from, to, shared, s.worth);
     table[s.blocks++] = to;
     s.length += shared;
     ++metrics_.partial_hits;
   }
 
-  status reserve_blocks(sequence_id id, sequence& s, std::int64_t tokens) {
-    if (tokens > std::int64_t{options_.max_blocks_per_sequence} * options_.block_size)
-      return {errc::out_of_range, "kv_blocks", "max_blocks_per_sequence", (tokens - 1) / options_.block_size + 1,
-              options_.max_blocks_per_sequence};
+  status reserve_blocks(sequence_id id, sequence& s, std::int64_t tokens, block_id leave) {
+    std::int64_t const most = std::int64_t{options_.max_blocks_per_sequence} * options_.block_size;
+    if (tokens > most) return {errc::out_of_range, "kv_blocks", "tokens", tokens, most};
     std::int32_t const want   = std::max(blocks_for(std::max<std::int64_t>(tokens, 0)), s.blocks);
     block_id* const    table  = row(id);
     auto const         tail   = static_cast<std::int32_t>(s.length / options_.block_size);
     auto const         filled = static_cast<std::int32_t>(s.length % options_.block_size);
-    bool const         copy   = s.shared_tail && filled != 0 && owners(table[tail]) > 1;
+    bool const         copy   = s.shared_tail && owners(table[tail]) > 1;
     std::int32_t const more   = want - s.blocks + (copy ? 1 : 0);
-    if (more > available()) return {errc::out_of_memory, "kv_blocks", "blocks", available(), more};
+    block_id const     may    = available() - std::clamp(leave, 0, available());
+    if (more > may) return {errc::out_of_memory, "kv_blocks", "blocks", may, more};
     if (copy) {
       block_id const from = table[tail];  // its count passes to the copy, until that is made
-      table[tail]         = take();
+      take({table + tail, 1});
       plan_copy(from, table[tail], filled, s.worth);
-    } else if (s.shared_tail && filled != 0 && pool_.is_kept(table[tail])) {
+    } else if (s.shared_tail && pool_.is_kept(table[tail])) {
       cache_.forget(table[tail]);
     }
     s.shared_tail = false;
     metrics_.table_blocks += want - s.blocks;
-    metrics_.slots += std::int64_t{want - s.blocks} * options_.block_size;
     take({table + s.blocks, static_cast<std::size_t>(want - s.blocks)});
     s.blocks = want;
     return {};

@@ -1,5 +1,6 @@
 #pragma once
 //  What a manager of KV blocks counts as it goes: every figure is up to date after every call, none is a scan.
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -32,7 +33,9 @@ struct kv_metrics {
   double sharing() const { return owned_blocks > 0 ? ratio(table_blocks, owned_blocks) : 1; }
   double hit_rate() const { return ratio(hit_tokens, queried_tokens); }
 
-  static std::size_t bucket(std::uint32_t ticks) { return static_cast<std::size_t>(std::bit_width(ticks)); }
+  static std::size_t bucket(std::uint64_t ticks) {
+    return std::min<std::size_t>(32, static_cast<std::size_t>(std::bit_width(ticks)));
+  }
 
  private:
   static double ratio(std::int64_t part, std::int64_t whole) {

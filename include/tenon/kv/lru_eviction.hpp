@@ -7,6 +7,7 @@
 #include <tenon/kv/block_pool.hpp>
 #include <tenon/kv/retention.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -17,13 +18,14 @@ namespace tenon {
 /// Idle blocks in the order of add(). All O(1).
 class lru_eviction {
  public:
-  explicit lru_eviction(block_id blocks) : nodes_(static_cast<std::size_t>(blocks) + 1), end_(blocks) {
+  explicit lru_eviction(block_id blocks)
+      : nodes_(static_cast<std::size_t>(std::max(blocks, 0)) + 1), end_(std::max(blocks, 0)) {
     nodes_[static_cast<std::size_t>(end_)] = {end_, end_, end_};
     recent_.fill(end_);
   }
 
   /// A block that became idle at `now`.
-  void add(block_id id, retention, std::uint32_t /*now*/) {
+  void add(block_id id, retention, std::uint64_t /*now*/) {
     node& end             = at(end_);
     at(id)                = {end.previous, end_, end_};
     at(end.previous).next = id;
@@ -42,7 +44,7 @@ class lru_eviction {
   }
 
   /// Takes out the block to evict, `no_block` where none is idle. `later`: one that probably follows soon, or no_block.
-  block_id pop(std::uint32_t /*now*/, block_id& later) {
+  block_id pop(std::uint64_t /*now*/, block_id& later) {
     block_id const id = at(end_).next;
     later             = no_block;
     if (id == end_) return no_block;

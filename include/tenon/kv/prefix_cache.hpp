@@ -2,8 +2,8 @@
 //  Blocks that may be read again: full blocks of tokens, found by the prefix that they end.
 //
 //  A hit is exact. The digest only finds a candidate; its tokens are compared, and so is what stands in front of it: a block
-//  names its parent by id and version, a first block by its salt. Two prefixes of one digest cost a hit, never a
-//  wrong one. A block whose last owner leaves stays, idle, until its memory is wanted.
+//  names its parent by id and version, a first block by its salt. Two prefixes of one digest cost a comparison, never a
+//  wrong hit. A block whose last owner leaves stays, idle, until its memory is wanted.
 #include <tenon/core/prefetch.hpp>
 #include <tenon/kv/block_pool.hpp>
 #include <tenon/kv/kv_metrics.hpp>
@@ -28,7 +28,7 @@ struct prefix_chain {
   std::int32_t  depth  = 0;  // blocks
 };
 
-template <class Eviction>
+template <eviction_policy Eviction>
 class prefix_cache {
  public:
   prefix_cache(block_pool& pool, int block_size, prefix_key const& key, kv_metrics& metrics)
@@ -39,7 +39,9 @@ class prefix_cache {
         index_(pool.blocks()),
         eviction_(pool.blocks()),
         entries_(static_cast<std::size_t>(pool.blocks())),
-        tokens_(entries_.size() * block_size_) {}
+        tokens_(entries_.size() * block_size_) {
+    first_blocks_.fill(no_block), soon_.fill(no_block);
+  }
 
   prefix_chain root(std::uint64_t salt) const { return {hash_.root(salt), salt, 0}; }
 
@@ -86,7 +88,8 @@ class prefix_cache {
     block_id best = no_block;
     shared        = 0;
     block_id id   = youngest_child(chain);
-    for (int looked = 0; looked < 8 && is_child(id, chain); ++looked, id = entry_of(id).older) {
+    for (int looked = 0; looked < 8 && id != no_block; ++looked, id = entry_of(id).older) {
+      if (!is_child(id, chain)) continue;  // it was once
       std::int32_t const* const have  = tokens_of(id);
       std::size_t const         limit = std::min(tokens.size(), block_size_);
       std::size_t               n     = 0;
@@ -115,13 +118,13 @@ class prefix_cache {
         entry_of(parent).youngest = id;
       }
     } else {
-      block_id& first = first_block(chain.digest);
+      block_id& first = first_blocks_[bucket_of(chain)];
       e.older         = first;
       first           = id;
     }
     std::memcpy(tokens_of(id), tokens.data(), block_size_ * sizeof(std::int32_t));
     index_.insert(d, id);
-    pool_.keep(id);
+    static_cast<void>(pool_.keep(id));
     ++metrics_.cached;
     chain = {d, link(id), chain.depth + 1};
     return id;
@@ -144,7 +147,7 @@ class prefix_cache {
     entry& e = entry_of(id);
     index_.erase(e.digest, id);
     ++e.version;
-    pool_.drop(id);
+    static_cast<void>(pool_.drop(id));
   }
 
   // Around the pool's counts.
@@ -155,15 +158,11 @@ class prefix_cache {
     }
     static_cast<void>(pool_.retain(id));
   }
-  /// True where the block's last owner left.
-  bool release(block_id id, retention worth) {
+  void release(block_id id, retention worth) {
     static_cast<void>(pool_.release(id));
-    if (pool_.references(id) != 0) return false;
-    if (pool_.is_kept(id)) {
-      entry_of(id).idle_since = now_;
-      eviction_.add(id, worth, now_);
-    }
-    return true;
+    if (pool_.references(id) != 0 || !pool_.is_kept(id)) return;
+    entry_of(id).idle_since = now_;
+    eviction_.add(id, worth, now_);
   }
 
   /// Frees one idle block; false where there is none.
@@ -185,7 +184,7 @@ class prefix_cache {
     return true;
   }
 
-  void advance(std::uint32_t now) { now_ = std::max(now, now_); }
+  void advance(std::uint64_t now) { now_ = std::max(now, now_); }
 
   /// Slow: every kept block is in the index under its own digest, and nothing else is.
   bool consistent() const {
@@ -205,7 +204,7 @@ class prefix_cache {
     std::int32_t  depth      = 0;         // blocks in front
     block_id      older      = no_block;  // child of the same parent, perhaps no more
     block_id      youngest   = no_block;  // child, perhaps no more
-    std::uint32_t idle_since = 0;
+    std::uint64_t idle_since = 0;
     std::uint32_t version    = 0;  // counts what the block has held: a generation beside the rest, in one line
   };
 
@@ -233,14 +232,12 @@ class prefix_cache {
   }
 
   bool is_child(block_id id, prefix_chain const& chain) const {
-    return id != no_block && pool_.is_kept(id) && entry_of(id).parent == chain.parent &&
-           entry_of(id).depth == chain.depth;
+    return pool_.is_kept(id) && entry_of(id).parent == chain.parent && entry_of(id).depth == chain.depth;
   }
   block_id youngest_child(prefix_chain const& chain) const {
-    return chain.depth > 0 ? entry_of(block_of(chain.parent)).youngest
-                           : first_blocks_[chain.digest.a % first_blocks_.size()];
+    return chain.depth > 0 ? entry_of(block_of(chain.parent)).youngest : first_blocks_[bucket_of(chain)];
   }
-  block_id& first_block(prefix_digest const& root) { return first_blocks_[root.a % first_blocks_.size()]; }
+  std::size_t bucket_of(prefix_chain const& root) const { return root.digest.a % first_blocks_.size(); }
 
   block_pool&               pool_;
   kv_metrics&               metrics_;
@@ -250,19 +247,11 @@ class prefix_cache {
   Eviction                  eviction_;
   std::vector<entry>        entries_;  // (blocks)
   std::vector<std::int32_t> tokens_;   // (blocks, block_size)
-  std::uint32_t             now_ = 0;
+  std::uint64_t             now_ = 0;
 
-  std::array<block_id, 251> first_blocks_ = [] {
-    std::array<block_id, 251> none;
-    none.fill(no_block);
-    return none;
-  }();
-  std::array<block_id, 8> soon_ = [] {
-    std::array<block_id, 8> none;
-    none.fill(no_block);
-    return none;
-  }();
-  std::size_t turn_ = 0;
+  std::array<block_id, 251> first_blocks_;  // the youngest that follows a root, by the root's digest
+  std::array<block_id, 8>   soon_;          // to be evicted before long
+  std::size_t               turn_ = 0;
 };
 
 }  // namespace tenon

@@ -6,7 +6,8 @@
 //  pair_i: two token ids as one number. For ids in [0, 2^29) different blocks are different points of the field, so each lane
 //  is a polynomial in its secret key, and two given prefixes of at most n blocks collide with probability at most
 //  ((n + 1) / 2^61)^2 (Schwartz, Zippel): no choice of texts does better, since digests are never shown. Other ids have
-//  digests, too, without that bound. Who knows the key finds collisions by linear algebra. It is spread by ChaCha20 (RFC 8439). Source: Carter and Wegman, Universal classes of hash functions, 1979.
+//  digests, too, without that bound. Who knows the key, which ChaCha20 (RFC 8439) spreads, finds collisions by linear algebra.
+//  Source: Carter and Wegman, Universal classes of hash functions, 1979.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -46,8 +47,9 @@ class prefix_hash {
     return {of(keys_[0]), of(keys_[1])};
   }
 
-  /// `block`: block_size ids, or fewer; blocks of different lengths are not told apart.
+  /// `block`: block_size ids, or fewer; blocks of different lengths are not told apart, and ids behind those are not read.
   prefix_digest extend(prefix_digest const& parent, std::span<std::int32_t const> block) const {
+    block  = block.first(std::min(block.size(), 2 * pairs_));
     wide a = static_cast<wide>(keys_[0].parent) * parent.a + keys_[0].one;
     wide b = static_cast<wide>(keys_[1].parent) * parent.b + keys_[1].one;
 

@@ -6,6 +6,7 @@
 #include <tenon/kv/block_pool.hpp>
 #include <tenon/kv/prefix_hash.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +17,7 @@ namespace tenon {
 class prefix_index {
  public:
   explicit prefix_index(block_id blocks)
-      : slots_(std::bit_ceil(4 * static_cast<std::size_t>(blocks) + 2)), mask_(slots_.size() - 1) {}
+      : slots_(std::bit_ceil(4 * static_cast<std::size_t>(std::max(blocks, 0)) + 2)), mask_(slots_.size() - 1) {}
 
   /// The first block under these 32 bits for which equal(id) holds; `no_block` where there is none.
   template <class Equal>

@@ -20,18 +20,19 @@ namespace tenon {
 /// Idle blocks by priority. O(1); O(log blocks) for those with a time to live.
 class priority_eviction {
  public:
-  explicit priority_eviction(block_id blocks) : nodes_(static_cast<std::size_t>(blocks) + levels), first_end_(blocks) {
+  explicit priority_eviction(block_id blocks)
+      : nodes_(static_cast<std::size_t>(std::max(blocks, 0)) + levels), first_end_(std::max(blocks, 0)) {
     for (int p = 0; p < levels; ++p) at(end_of(p)).previous = at(end_of(p)).next = end_of(p);
     for (auto& of_level : recent_) of_level.fill(first_end_);
-    heap_.reserve(static_cast<std::size_t>(blocks));
+    heap_.reserve(static_cast<std::size_t>(first_end_));
   }
 
-  void add(block_id id, retention r, std::uint32_t now) {
+  void add(block_id id, retention r, std::uint64_t now) {
     end_times(now);
     int const priority = std::min<int>(r.priority, levels - 1);
     append(id, priority);
     if (priority > retention::ordinary && r.time_to_live != retention::forever) {
-      at(id).expiry = std::uint64_t{now} + r.time_to_live;
+      at(id).expiry = now + r.time_to_live;
       at(id).order  = order_++;
       heap_.push_back(id);
       at(id).place = static_cast<std::int32_t>(heap_.size()) - 1;
@@ -44,7 +45,7 @@ class priority_eviction {
     if (at(id).place >= 0) leave_heap(static_cast<std::size_t>(at(id).place));
   }
 
-  block_id pop(std::uint32_t now, block_id& later) {
+  block_id pop(std::uint64_t now, block_id& later) {
     end_times(now);
     for (std::size_t w = 0; w < filled_.size(); ++w) {
       if (filled_[w] == 0) continue;
@@ -98,7 +99,7 @@ class priority_eviction {
       filled_[n.priority / 64u] &= ~(std::uint64_t{1} << n.priority % 64u);
   }
 
-  void end_times(std::uint32_t now) {
+  void end_times(std::uint64_t now) {
     while (!heap_.empty() && at(heap_.front()).expiry <= now) {
       block_id const id = heap_.front();
       remove(id);
