@@ -200,6 +200,8 @@ TEST(command_line, wrong_usage) {
             "--top-p: is no such number: found \"2\", expected a number above 0, at most 1"},
            {{"generate", "--model", "m", "--prompt", "a", "--temperature", "nan"},
             "--temperature: is no such number: found \"nan\", expected a number from 0 to 1000"},
+           {{"simulate", "--rate", "1e-310"},  // arrivals that never come
+            "--rate: is no such number: found \"1e-310\", expected a number from 1e-09 to 1e+09"},
            {{"generate", "--model", "m", "--prompt", "a", "--max-tokens", "-1"},
             "--max-tokens: is no such number: found \"-1\", expected an integer from 0 to 2147483647"},
            {{"generate", "--model", "m", "--prompt", "a", "--block-size", "0"},

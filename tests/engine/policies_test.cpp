@@ -23,6 +23,8 @@ TEST(policies, change_what_they_name) {
   EXPECT_FALSE(policy_of("prefill-first", base).limits.decode_first);
   EXPECT_EQ(policy_of("static", base).limits.mode, batching::fixed);
   EXPECT_EQ(policy_of("dynamic", base).limits.mode, batching::dynamic);
+  base.limits.mode = batching::fixed;
+  EXPECT_EQ(policy_of("continuous", base).limits.mode, batching::continuous);
 }
 
 TEST(policies, join) {

@@ -37,7 +37,8 @@ void change(policy& to, std::string_view given) {
 
 std::vector<policy_change> const& policy_changes() {
   static std::vector<policy_change> const changes = {
-      {"continuous", "as the other options say", [](policy&, int) {}},
+      {"continuous", "requests join and leave at every step",
+       [](policy& p, int) { p.limits.mode = batching::continuous; }},
       {"target-Nms", "steps with decodes take N ms at most",
        [](policy& p, int n) { p.limits.itl_target = n * 1e-3, p.limits.decode_first = true; }},
       {"mixed-N", "N tokens a step, decodes among them, and no target",

@@ -11,7 +11,7 @@ void add_trace(option_set& set, trace_options& t) {
   set.number("--rate,--request-rate",
              "requests per second: stretches the trace, or draws arrivals where it has none (default for those: all at "
              "once)",
-             t.rate, 0, 1e9, "", true);
+             t.rate, 1e-9, 1e9, "");
   set.number("--time-scale", "multiplies arrivals", t.time_scale, 0, 1e9, "1");
   set.number("--scale-lengths", "multiplies the lengths of a trace", t.length_scale, 0, 1e9, "1", true);
 }
