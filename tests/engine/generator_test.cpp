@@ -35,7 +35,8 @@ request asked(std::size_t index, int prompt, int max_tokens, std::int64_t vocabu
 }
 
 TEST(generator, cancels_what_runs_what_waits_and_what_was_asked_for_no_token) {
-  auto const l = served_model(demo).start([](generator_options& o) { o.schedule.max_sequences = 1; });
+  served_model const m(demo);
+  auto const         l = m.start([](generator_options& o) { o.schedule.max_sequences = 1; });
   for (std::size_t i = 0; i < 2; ++i) l.engine->add(asked(i, 4, 100));
   std::map<std::size_t, completion> done;
   auto const                        step = [&] {
@@ -61,7 +62,8 @@ TEST(generator, cancels_what_runs_what_waits_and_what_was_asked_for_no_token) {
 }
 
 TEST(generator, a_full_queue) {
-  auto const l = served_model(demo).start([](generator_options& o) { o.schedule.max_waiting = 1; });
+  served_model const m(demo);
+  auto const         l = m.start([](generator_options& o) { o.schedule.max_waiting = 1; });
   l.engine->add(asked(0, 4, 1));
   try {
     l.engine->add(asked(1, 4, 1));
@@ -97,16 +99,18 @@ TEST(generator_windows, pages_go_where_every_layer_has_one) {  // 4096: Mistral'
     int first, second, window;
   };
   for (layers const l : {layers{8, 8, 8}, {8, 0, 0}, {0, 0, 4096}}) {
-    auto const folder = windowed(l.first, l.second);
-    served_model(folder->path().string()).start([&](generator_options& o) { EXPECT_EQ(o.window, l.window); });
+    auto const         folder = windowed(l.first, l.second);
+    served_model const m(folder->path().string());
+    m.start([&](generator_options& o) { EXPECT_EQ(o.window, l.window); });
   }
 }
 
 // Attention reads tiles of 64 keys at most, whole: what lies in front of the window's tile is gone, the tile is not.
 TEST(generator_windows, what_is_left_is_the_windows_tile) {
-  auto const folder = windowed(8, 8);
-  auto const l      = served_model(folder->path().string()).start();
-  int const  prompt = 30, length = 300, page = 16, window = 8;
+  auto const         folder = windowed(8, 8);
+  served_model const m(folder->path().string());
+  auto const         l      = m.start();
+  int const          prompt = 30, length = 300, page = 16, window = 8;
   l.engine->add(asked(0, prompt, length - prompt, test::vocabulary));
   for (int i = 0; i + 1 < length - prompt; ++i) {  // the last draw ends it
     l.engine->step([](std::size_t, std::string const&) {}, [](completion&&) {});

@@ -47,8 +47,9 @@ class served_model {
     std::unique_ptr<tenon::engine::decoder>   model;
     std::unique_ptr<tenon::engine::generator> engine;
   };
-  /// `pages` 0: as many as there can be use of.
-  loop start(change const& changed = {}, std::int64_t pages = 0) const {
+  /// `pages` 0: as many as there can be use of. The loop is done before this is gone.
+  loop start(change const& changed = {}, std::int64_t pages = 0) const&& = delete;
+  loop start(change const& changed = {}, std::int64_t pages = 0) const& {
     using namespace tenon::engine;
     run_limits limits         = limits_of(options_, files_.config, 8);
     limits.max_batched_tokens = 128;
