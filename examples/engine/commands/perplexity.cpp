@@ -6,43 +6,13 @@
 #include <vector>
 
 #include "engine/commands/requests.hpp"
+#include "engine/commands/scored_texts.hpp"
 #include "engine/commands/setup.hpp"
 #include "engine/error.hpp"
-#include "engine/files/json.hpp"
-#include "engine/files/mapped_file.hpp"
 #include "engine/files/npy.hpp"
 #include "engine/program/output.hpp"
 
 namespace tenon::engine {
-
-namespace {
-
-/// The texts to score, as ids: one from --text, or each of --ids' per_text[].ids.
-std::vector<std::vector<std::int32_t>> texts_of(options const& from, model_files const& files) {
-  if (!from.text_file.empty()) {
-    mapped_file const text(from.text_file);
-    return {files.text->encode(text.text())};
-  }
-  auto const        root    = read_json(from.ids_file);
-  json_fields const fields  = json_fields(root, from.ids_file);
-  auto const&       entries = fields.at("per_text", "an array of objects with ids");
-  if (!entries.is_array())
-    throw fields.wrong("per_text", "is no array", describe(entries), "an array of objects with ids");
-  std::vector<std::vector<std::int32_t>> texts;
-  for (auto const& entry : entries) {
-    std::string const name = "per_text[" + std::to_string(texts.size()) + "]";
-    json_fields const text(entry, from.ids_file, name);
-    auto const&       list = text.at("ids", "an array of token ids");
-    if (!list.is_array()) throw text.wrong("ids", "is no array", describe(list), "an array of token ids");
-    auto& ids = texts.emplace_back();
-    for (auto const& id : list)
-      ids.push_back(static_cast<std::int32_t>(
-          to_integer(id, from.ids_file + ": " + name + ".ids", 0, files.config.vocab_size - 1)));
-  }
-  return texts;
-}
-
-}  // namespace
 
 int run_perplexity(options const& from) {
   if (from.text_file.empty() == from.ids_file.empty())
@@ -71,14 +41,17 @@ int run_perplexity(options const& from) {
   if (dump) dump->close();
   if (total.tokens == 0)
     throw wrong(from.text_file + from.ids_file, "holds nothing to score", "fewer than 2 tokens", "at least 2");
+  if (total.against.broken() > 0)
+    throw wrong(from.model, "has logits that are not finite", std::to_string(total.against.broken()) + " positions",
+                "none");
 
   result_writer out;
   if (from.output == output_format::json) {
     nlohmann::ordered_json j;
     j["tokens"] = total.tokens, j["nll"] = total.mean_nll(), j["perplexity"] = total.perplexity();
     if (total.compared)
-      j["kl"] = total.mean_kl(), j["kl_stderr"] = total.kl_standard_error(),
-      j["top1_agreement"] = total.top1_agreement();
+      j["kl"] = total.against.mean_kl(), j["kl_stderr"] = total.against.kl_standard_error(),
+      j["top1_agreement"] = total.against.top1_agreement();
     out.write(to_line(j));
   } else {
     char line[256];
@@ -87,7 +60,7 @@ int run_perplexity(options const& from) {
     out.write(line);
     if (total.compared) {
       std::snprintf(line, sizeof line, "against f32: kl %.3e +- %.1e nats per token, top-1 agreement %.4f\n",
-                    total.mean_kl(), total.kl_standard_error(), total.top1_agreement());
+                    total.against.mean_kl(), total.against.kl_standard_error(), total.against.top1_agreement());
       out.write(line);
     }
   }

@@ -1,5 +1,7 @@
 #pragma once
 //  Teacher forcing: what a model says of a text that is already there.
+#include <tenon/precision/logits_error.hpp>
+
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -16,30 +18,29 @@ struct scorer_options {
   int block_size         = 16;
 };
 
+/// Pages that hold so many tokens.
+[[nodiscard]] std::int64_t pages_for(std::size_t tokens, scorer_options const& options);
+
+/// A step that feeds ids [first, first + count) of a text alone in the cache, in the pages from `page` on, and wants the logits of
+/// all of them.
+void feed(step_batch& step, std::span<std::int32_t const> ids, std::size_t first, std::size_t count,
+          scorer_options const& options, std::int64_t page);
+
 /// Feeds `ids` and calls visit(position, logits) for each position in order; logits (vocabulary) are the model's answer to
 /// the tokens up to and including `position`. At most max_length ids.
 void visit_logits(decoder& model, std::span<std::int32_t const> ids, scorer_options const& options,
                   std::function<void(std::size_t, std::span<float const>)> const& visit);
-
-/// log softmax(logits), in double.
-void log_softmax(std::span<float const> logits, std::vector<double>& out);
 
 /// Natural-log loss over a set of scored tokens, and how far a second model is from a first.
 struct score {
   std::int64_t tokens = 0;
   double       nll    = 0;  // sum of -log p(token)
 
-  // Against a reference: Kullback-Leibler divergence (reference || tested) per token, in nats.
-  bool   compared   = false;
-  double kl         = 0;  // sum
-  double kl_squares = 0;
-  double agreed     = 0;  // tokens whose most likely successor is the same
+  bool         compared = false;
+  logits_error against;  // a reference, where compared
 
   double mean_nll() const;
   double perplexity() const;
-  double mean_kl() const;
-  double kl_standard_error() const;
-  double top1_agreement() const;
 };
 
 /// Adds the text `ids`, each id but the first scored once. Texts longer than max_length are cut into windows that share one

@@ -14,6 +14,7 @@
 #include "engine/files/hf_config.hpp"
 #include "engine/files/safetensors.hpp"
 #include "engine/model/kv_cache_format.hpp"
+#include "engine/model/tap.hpp"
 
 namespace tenon::engine {
 
@@ -91,6 +92,8 @@ class decoder {
   virtual void copy_pages(std::span<block_copy const> copies) = 0;
   /// Runs the batch; the logits of batch.logit_rows stay on the device until the next step.
   virtual void forward(step_batch const& batch) = 0;
+  /// From now on every pass shows its stages to `show`; an empty one ends that. It costs a copy of each.
+  virtual void look_with(tap show) = 0;
   /// The last step's logits, (rows, vocabulary).
   virtual void read_logits(std::vector<float>& logits) const = 0;
   /// Draws one id for each row of the last step.

@@ -111,6 +111,13 @@ void add_sampling(option_set& set, options& o) {
   set.flag("--ignore-eos", "do not end at the model's end tokens", s.ignore_eos);
 }
 
+void add_align(option_set& set, align_options& a) {
+  set.text("--against", "DIR", "the model to compare with, in f32 (default: the same model, not quantised)", a.against);
+  set.number("--budget", "relative error that a stage may make on the reference's input", a.budget, 0, 1e9);
+  set.number("--max-kl", "divergence of the predictions, nats per token", a.max_kl, 0, 1e9);
+  set.number("--min-top1", "share of tokens with the same most likely successor", a.min_top1, 0, 1);
+}
+
 void check_model(options const& o) {
   bool const dummy = o.load == load_format::dummy;
   if (!o.config.empty() && !dummy)
@@ -131,6 +138,7 @@ void check(option_set const& set, options& o) {
     case command::bench: check_model(o); break;
     case command::simulate: check_simulate(set, o); break;
     case command::perplexity:
+    case command::align:
       check_model(o);
       one_of_two("--text", !o.text_file.empty(), "--ids", !o.ids_file.empty());
       break;
@@ -157,6 +165,8 @@ constexpr description descriptions[] = {
     {command::simulate, "simulate", "run the scheduler against a model of costs",
      "tenon simulate --trace conversation.csv --cost-model bench.json"},
     {command::perplexity, "perplexity", "score a text", "tenon perplexity --model DIR --text book.txt --output json"},
+    {command::align, "align", "compare a model with a reference, stage by stage",
+     "tenon align --model DIR --dtype bf16 --text book.txt"},
     {command::info, "info", "describe a model", "tenon info --model DIR"},
     {command::tokenize, "tokenize", "text to token ids", "tenon tokenize --model DIR --text \"Once upon a time\""},
     {command::detokenize, "detokenize", "token ids to text",
@@ -201,7 +211,8 @@ options parse(int argc, char const* const* argv) {
   auto const set_of = [&](command what) -> option_set& {
     return std::find_if(subcommands.begin(), subcommands.end(), [&](auto const& s) { return s.what == what; })->set;
   };
-  for (command const c : {command::generate, command::run, command::bench, command::perplexity, command::info}) {
+  for (command const c :
+       {command::generate, command::run, command::bench, command::perplexity, command::align, command::info}) {
     add_common(set_of(c), o);
     if (c != command::bench)  // whose batches say it
       set_of(c).integer("--max-num-seqs", "requests that run together at most", o.max_num_seqs, 1, 1 << 20);
@@ -211,10 +222,12 @@ options parse(int argc, char const* const* argv) {
   add_run(set_of(command::run), o), add_schedule(set_of(command::run), o.schedule);
   add_bench(set_of(command::bench), o);
   add_simulate(set_of(command::simulate), o);
+  for (command const c : {command::perplexity, command::align}) {
+    set_of(c).text("--text", "FILE", "the text to feed", o.text_file);
+    set_of(c).text("--ids", "FILE", "JSON with per_text[].ids, each text fed alone from its first token", o.ids_file);
+  }
+  add_align(set_of(command::align), o.align);
   option_set& perplexity_set = set_of(command::perplexity);
-  perplexity_set.text("--text", "FILE", "the text to score", o.text_file);
-  perplexity_set.text("--ids", "FILE", "JSON with per_text[].ids, each text scored alone from its first token",
-                      o.ids_file);
   perplexity_set.value("--reference", "f32", "also run the unquantised f32 model, and compare",
                        [&o](std::string const& name, std::string const& given) {
                          if (given != "f32") misuse(name, "unknown choice", in_quotes(given), "f32");

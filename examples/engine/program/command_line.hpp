@@ -13,7 +13,7 @@
 
 namespace tenon::engine {
 
-enum class command { help, generate, run, bench, simulate, perplexity, info, tokenize, detokenize };
+enum class command { help, generate, run, bench, simulate, perplexity, align, info, tokenize, detokenize };
 enum class device_choice { automatic, cuda, host };
 enum class dtype_choice { automatic, f32, bf16, f16 };
 enum class kv_dtype_choice { automatic, f32, bf16, f16, fp8, int8, int4 };
@@ -36,6 +36,12 @@ struct sampling_options {
   std::vector<std::string>                    stop;        // texts, none of them empty
   bool                                        ignore_eos = false;
   std::int64_t                                logprobs   = 0;  // K best per step; 0: none
+};
+
+/// `tenon align`: what the model is compared with, and what it may differ by; none: as its formats allow.
+struct align_options {
+  std::string           against;  // a model directory; empty: the model itself
+  std::optional<double> budget, max_kl, min_top1;
 };
 
 struct options {
@@ -64,8 +70,9 @@ struct options {
   run_options      run;
   bench_options    bench;
   simulate_options simulate;
+  align_options    align;
 
-  // perplexity.
+  // perplexity; align has the first two.
   std::string text_file, ids_file, reference, dump_logits;
 
   // tokenize, detokenize.
