@@ -156,7 +156,7 @@ TEST(command_line, wrong_usage) {
   };
   for (auto const& [args, message] : std::vector<misuse>{
            {{},
-            "SUBCOMMAND: missing: found none, expected one of generate, run, bench, simulate, perplexity, info, "
+            "SUBCOMMAND: missing: found none, expected one of generate, run, bench, simulate, perplexity, align, info, "
             "tokenize, detokenize (see "
             "tenon --help)"},
            {{"nosuch"},
