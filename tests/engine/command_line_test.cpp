@@ -98,7 +98,8 @@ TEST(command_line, texts_stay_as_they_are) {
 }
 
 TEST(command_line, help_has_an_example) {
-  for (char const* sub : {"generate", "run", "bench", "simulate", "perplexity", "info", "tokenize", "detokenize"}) {
+  for (char const* sub :
+       {"generate", "run", "bench", "simulate", "perplexity", "align", "info", "tokenize", "detokenize"}) {
     auto const o = parse_all({sub, "--help"});
     EXPECT_EQ(o.what, command::help);
     EXPECT_NE(o.help.find(std::string("Example:\n  tenon ") + sub), std::string::npos) << o.help;
@@ -161,7 +162,7 @@ TEST(command_line, wrong_usage) {
             "tenon --help)"},
            {{"nosuch"},
             "nosuch: unknown subcommand: found \"nosuch\", expected one of generate, run, bench, simulate, perplexity, "
-            "info, tokenize, detokenize"},
+            "align, info, tokenize, detokenize"},
            {{"run", "--model", "m", "--requests", "a", "--trace", "b"},
             "--requests: excludes --trace: found both, expected one of them"},
            {{"run", "--model", "m", "--requests", "a", "--itl-target-ms", "5"},
