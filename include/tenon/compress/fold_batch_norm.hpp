@@ -23,10 +23,10 @@ namespace tenon {
 /// A BatchNorm with its running statistics: norm(x)[c] = gamma[c] (x[c] - mean[c]) / sqrt(variance[c] + eps) + beta[c].
 template <class N = float>
 struct batch_norm {
-  tensor_view<N const, 1> gamma;     // (channels), or none: 1
-  tensor_view<N const, 1> beta;      // (channels), or none: 0
-  tensor_view<N const, 1> mean;      // (channels)
-  tensor_view<N const, 1> variance;  // (channels), >= 0
+  tensor_view<N const, 1> gamma    = {};  // (channels), or none: 1
+  tensor_view<N const, 1> beta     = {};  // (channels), or none: 0
+  tensor_view<N const, 1> mean     = {};  // (channels)
+  tensor_view<N const, 1> variance = {};  // (channels), >= 0
   double eps = -1;  // to be given: frameworks differ (PyTorch 1e-5, Keras 1e-3), and a wrong one is hard to see
 };
 
