@@ -29,6 +29,7 @@ int run(int argc, char** argv) {
     case command::simulate: return run_simulate(from);
     case command::perplexity: return run_perplexity(from);
     case command::align: return run_align(from);
+    case command::compress: return run_compress(from);
     case command::info: return run_info(from);
     case command::tokenize: return run_tokenize(from, std::cin, std::cout);
     case command::detokenize: return run_detokenize(from, std::cin, std::cout);

@@ -130,7 +130,7 @@ int run_align(options const& from) {
   if (expected.config.vocab_size != files.config.vocab_size)
     throw wrong("--against", "has another vocabulary", std::to_string(expected.config.vocab_size) + " ids",
                 std::to_string(files.config.vocab_size));
-  auto const texts  = texts_of(from, files);
+  auto const texts  = texts_of(from.text_file, from.ids_file, files);
   run_limits limits = limits_of(from, files.config, 1);
   limits.max_length = std::min(limits.max_length, limits_of(other, expected.config, 1).max_length);
   limits.max_rows   = limits.max_batched_tokens;

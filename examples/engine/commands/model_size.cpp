@@ -19,50 +19,68 @@ std::string bytes_text(std::uint64_t bytes) {
   return text;
 }
 
+namespace {
+
+/// Weights of a layer's matrices.
+std::uint64_t linear_parameters_of(model_config const& c, layer_shape const& s) {
+  return static_cast<std::uint64_t>(c.hidden * (2 * (s.heads + s.kv_heads) * s.head_dim + 3 * s.intermediate));
+}
+
+}  // namespace
+
 std::uint64_t parameters_of(model_config const& c) {
-  auto const u = [](std::int64_t v) { return static_cast<std::uint64_t>(v); };
-  auto const q = u(c.heads * c.head_dim), kv = u(c.kv_heads * c.head_dim), hidden = u(c.hidden);
-  auto const attention = hidden * (2 * q + 2 * kv) + (c.qkv_bias ? q + 2 * kv : 0) + (c.output_bias ? hidden : 0);
-  auto const mlp       = 3 * hidden * u(c.intermediate) + (c.mlp_bias ? 2 * u(c.intermediate) + hidden : 0);
-  auto const norms     = (c.norms_after ? 4 : 2) * hidden + (c.qk_norm ? 2 * u(c.head_dim) : 0);
-  auto const ends      = u(c.vocab_size) * hidden * (c.tie_word_embeddings ? 1 : 2) + hidden;
-  return u(c.layers) * (attention + mlp + norms) + ends;
+  auto const    u      = [](std::int64_t v) { return static_cast<std::uint64_t>(v); };
+  auto const    hidden = u(c.hidden), norms = (c.norms_after ? 2 : 1) * hidden;  // of each half
+  std::uint64_t sum = u(c.vocab_size) * hidden * (c.tie_word_embeddings ? 1 : 2) + hidden;
+  for (layer_shape const& s : c.shapes) {
+    auto const q = u(s.heads * s.head_dim), kv = u(s.kv_heads * s.head_dim), width = u(s.intermediate);
+    sum += linear_parameters_of(c, s);
+    if (q > 0)
+      sum += norms + (c.qkv_bias ? q + 2 * kv : 0) + (c.output_bias ? hidden : 0) + (c.qk_norm ? 2 * u(s.head_dim) : 0);
+    if (width > 0) sum += norms + (c.mlp_bias ? 2 * width + hidden : 0);
+  }
+  return sum;
 }
 
 std::optional<std::uint64_t> packed_bytes_of(options const& from, model_config const& c) {
   quantize_choice const choice = quantize_of(from);
   if (choice == quantize_choice::none && !c.quantization) return {};
-  index_t const q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   struct linear_shape {
     char const* name;
     index_t     outputs, inputs;
   };
-  linear_shape const linears[] = {
-      {"self_attn.q_proj", q, c.hidden},           {"self_attn.k_proj", kv, c.hidden},
-      {"self_attn.v_proj", kv, c.hidden},          {"self_attn.o_proj", c.hidden, q},
-      {"mlp.gate_proj", c.intermediate, c.hidden}, {"mlp.up_proj", c.intermediate, c.hidden},
-      {"mlp.down_proj", c.hidden, c.intermediate}};
   std::uint64_t bytes = 0;
-  for (std::int64_t i = 0; i < c.layers; ++i)
+  for (std::size_t i = 0; i < c.shapes.size(); ++i) {
+    layer_shape const& s = c.shapes[i];
+    index_t const      q = s.heads * s.head_dim, kv = s.kv_heads * s.head_dim;
+    linear_shape const linears[] = {
+        {"self_attn.q_proj", q, c.hidden},           {"self_attn.k_proj", kv, c.hidden},
+        {"self_attn.v_proj", kv, c.hidden},          {"self_attn.o_proj", c.hidden, q},
+        {"mlp.gate_proj", s.intermediate, c.hidden}, {"mlp.up_proj", s.intermediate, c.hidden},
+        {"mlp.down_proj", c.hidden, s.intermediate}};
     for (auto const& l : linears) {
+      if (l.outputs == 0 || l.inputs == 0) continue;
       std::string const module = "model.layers." + std::to_string(i) + "." + l.name;
       auto const        stored = choice == quantize_choice::none ? c.quantization->format_of(module) : std::nullopt;
       if (choice == quantize_choice::none && !stored) continue;
       weight_format const format = stored ? format_of(*stored) : format_of(choice, c.hidden);
       bytes += static_cast<std::uint64_t>(packed_layout_of(format, l.outputs, l.inputs, pack_order::pairs).bytes());
     }
+  }
   return bytes;
 }
 
 std::uint64_t kv_bytes_of(model_config const& c, kv_cache_format format) {
-  return static_cast<std::uint64_t>(2 * c.layers * token_bytes_of(format, c.kv_heads, c.head_dim));
+  std::uint64_t bytes = 0;
+  for (layer_shape const& s : c.shapes)
+    if (s.heads > 0) bytes += static_cast<std::uint64_t>(2 * token_bytes_of(format, s.kv_heads, s.head_dim));
+  return bytes;
 }
 
 std::uint64_t model_bytes_of(options const& from, model_config const& c, number_format dtype) {
-  auto const          u      = [](std::int64_t v) { return static_cast<std::uint64_t>(v); };
-  std::uint64_t const number = dtype == number_format::f32 ? 4 : 2;
-  std::uint64_t const linears =
-      u(c.layers) * (u(c.hidden) * 2 * u((c.heads + c.kv_heads) * c.head_dim) + 3 * u(c.hidden) * u(c.intermediate));
+  std::uint64_t const number  = dtype == number_format::f32 ? 4 : 2;
+  std::uint64_t       linears = 0;
+  for (layer_shape const& s : c.shapes) linears += linear_parameters_of(c, s);
   auto const packed = packed_bytes_of(from, c);
   return packed ? *packed + (parameters_of(c) - linears) * number : parameters_of(c) * number;
 }

@@ -19,7 +19,7 @@ int run_perplexity(options const& from) {
     throw usage_error("perplexity: wants one text: found " + std::string(from.text_file.empty() ? "none" : "two") +
                       ", expected --text FILE or --ids FILE");
   model_files const files  = open_model(from, from.text_file.empty() ? text_use::none : text_use::needed);
-  auto const        texts  = texts_of(from, files);
+  auto const        texts  = texts_of(from.text_file, from.ids_file, files);
   run_limits        limits = limits_of(from, files.config, 1);
   limits.max_rows          = limits.max_batched_tokens;
   auto const model         = open_decoder(from, files, limits);

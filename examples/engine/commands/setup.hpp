@@ -65,6 +65,7 @@ int run_bench(options const& from);
 int run_simulate(options const& from);
 int run_perplexity(options const& from);
 int run_align(options const& from);
+int run_compress(options const& from);
 int run_info(options const& from);
 
 }  // namespace tenon::engine

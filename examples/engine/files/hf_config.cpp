@@ -114,6 +114,28 @@ std::vector<std::int64_t> read_windows(json_fields const& f, std::string const& 
   return windows;
 }
 
+/// `tenon_layers`, one object for each layer of a pruned model: the fields of the whole that are its own, 0 for a half that is
+/// gone. Absent: all layers are alike.
+std::vector<layer_shape> read_shapes(json_fields const& f, model_config const& c) {
+  layer_shape const        usual{c.heads, c.kv_heads, c.head_dim, c.intermediate};
+  std::vector<layer_shape> shapes(static_cast<std::size_t>(c.layers), usual);
+  auto const*              list = f.find("tenon_layers");
+  if (list == nullptr) return shapes;
+  if (!list->is_array() || list->size() != shapes.size())
+    throw f.wrong("tenon_layers", "wrong type", describe(*list), "an array of num_hidden_layers objects");
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    json_fields const one((*list)[i], f.file(), "tenon_layers[" + std::to_string(i) + "]");
+    layer_shape&      s = shapes[i];
+    s.heads             = one.integer_or("num_attention_heads", 0, 4096, usual.heads);
+    s.kv_heads          = one.integer_or("num_key_value_heads", 0, 4096, s.heads == 0 ? 0 : usual.kv_heads);
+    s.intermediate      = one.integer_or("intermediate_size", 0, 1 << 22, usual.intermediate);
+    if ((s.heads == 0) != (s.kv_heads == 0) || (s.heads > 0 && s.heads % s.kv_heads != 0))
+      throw one.wrong("num_key_value_heads", "does not divide the heads", std::to_string(s.kv_heads),
+                      "a divisor of num_attention_heads, " + std::to_string(s.heads));
+  }
+  return shapes;
+}
+
 /// A cap of logits: null or 0 for none; `fallback` where the file says nothing.
 double read_soft_cap(json_fields const& f, char const* key, double fallback) {
   return f.number_or(key, 0, 1e6, f.object().contains(key) ? 0 : fallback);
@@ -199,6 +221,7 @@ model_config read_model_config(std::string const& path) {
   c.output_bias         = (llama || qwen3 || gemma2) && f.flag_or("attention_bias", false);
   c.qkv_bias            = qwen2 || c.output_bias;
   c.mlp_bias            = llama && f.flag_or("mlp_bias", false);
+  c.shapes              = read_shapes(f, c);
   c.windows             = read_windows(f, c.model_type, c.layers);
   c.qk_norm             = qwen3;
   if (gemma2) {

@@ -26,6 +26,14 @@ struct rope_scaling_config {
   bool                  truncate       = true;       // yarn: whole-number bounds of the ramp
 };
 
+/// What one layer is. Layers of a model may differ, and either half may be absent.
+struct layer_shape {
+  std::int64_t heads        = 0;  // 0: no attention
+  std::int64_t kv_heads     = 0;
+  std::int64_t head_dim     = 0;
+  std::int64_t intermediate = 0;  // 0: no MLP
+};
+
 enum class activation_kind { silu, gelu_erf, gelu_tanh, gelu_quick };
 
 struct model_config {
@@ -53,6 +61,7 @@ struct model_config {
   bool            mlp_bias            = false;
   activation_kind activation          = activation_kind::silu;
 
+  std::vector<layer_shape>  shapes;   // (layers) as above, but where the file's `tenon_layers` says otherwise
   std::vector<std::int64_t> windows;  // (layers) tokens that a query sees, its own among them; 0: all before it
 
   double attention_scale    = 0;      // of q . k: gemma2's query_pre_attn_scalar^-1/2; 0: head_dim^-1/2

@@ -237,6 +237,11 @@ checkpoint::checkpoint(fs::path const& directory) : name_(directory.string()) {
     }
 }
 
+checkpoint::checkpoint(std::string name, std::vector<tensor_info> tensors)
+    : name_(std::move(name)), own_(std::move(tensors)) {
+  for (tensor_info const& t : own_) add(&t);
+}
+
 void checkpoint::add(tensor_info const* tensor) { tensors_.emplace(tensor->name, tensor); }
 
 tensor_info const* checkpoint::find(std::string_view name) const {

@@ -69,6 +69,8 @@ class safetensors_file {
 class checkpoint {
  public:
   explicit checkpoint(std::filesystem::path const& directory);
+  /// Tensors in memory, whose bytes the caller keeps; `name` is for messages.
+  checkpoint(std::string name, std::vector<tensor_info> tensors);
 
   [[nodiscard]] tensor_info const*             find(std::string_view name) const;  ///< nullptr when absent
   [[nodiscard]] tensor_info const&             at(std::string_view name) const;    ///< throws, naming the tensor
@@ -82,6 +84,7 @@ class checkpoint {
 
   std::string                                    name_;
   std::vector<std::unique_ptr<safetensors_file>> files_;
+  std::vector<tensor_info>                       own_;  // in memory
   std::map<std::string_view, tensor_info const*> tensors_;
 };
 

@@ -93,9 +93,7 @@ struct weight_loader::loaded_module {
   }
 };
 
-layer_shape weight_loader::shape(std::size_t) const {
-  return {config_.heads, config_.kv_heads, config_.head_dim, config_.intermediate};
-}
+layer_shape weight_loader::shape(std::size_t layer) const { return config_.shapes.at(layer); }
 
 bytes weight_loader::read(std::string const& name, index_t rows, index_t columns, number_format format,
                           bool norm) const {

@@ -19,14 +19,6 @@
 
 namespace tenon::engine {
 
-/// What one layer is. Layers of a model may differ, and either half may be absent.
-struct layer_shape {
-  index_t heads        = 0;  // 0: no attention
-  index_t kv_heads     = 0;
-  index_t head_dim     = 0;
-  index_t intermediate = 0;  // 0: no MLP
-};
-
 /// The products of a layer.
 enum class product : std::uint8_t { qkv, attention_out, gate_up, down };
 

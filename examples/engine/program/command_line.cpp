@@ -118,6 +118,29 @@ void add_align(option_set& set, align_options& a) {
   set.number("--min-top1", "share of tokens with the same most likely successor", a.min_top1, 0, 1);
 }
 
+void add_compress(option_set& set, options& o) {
+  compress_options& c = o.compress;
+  add_tokenizer(set, o);
+  set.text("--out", "DIR", "where the model goes: a folder without one", c.out);
+  set.integer("--drop-layers", "whole layers to drop, each time the one whose loss costs least", c.drop_layers, 0, 4096,
+              "0");
+  set.integer("--drop-attention", "attention halves to drop", c.drop_attention, 0, 4096, "0");
+  set.integer("--drop-mlp", "MLP halves to drop", c.drop_mlp, 0, 4096, "0");
+  set.flag("--no-heal", "leave the weights in front of a gap as they are", c.heal, false);
+  set.text("--text", "FILE", "text to calibrate with (default: what the model itself says)", o.text_file);
+  set.text("--ids", "FILE", "JSON with per_text[].ids to calibrate with", o.ids_file);
+  set.integer("--calibration-texts", "texts that the model says", c.texts, 1, 4096, "64");
+  set.integer("--calibration-length", "tokens of each text", c.length, 2, 1 << 20, "256");
+  set.text("--eval-text", "FILE", "other text, to measure the result with", c.eval_text);
+  set.text("--eval-ids", "FILE", "JSON with per_text[].ids, likewise", c.eval_ids);
+  set.integer("--threads", "cores to use (default: all)", o.threads, 1, 4096);
+  set.one_of("--output", "form of the result", o.output, outputs);
+  set.value("--seed", "N", "of what the model says", [&o](std::string const& name, std::string const& given) {
+    o.sampling.seed =
+        static_cast<std::uint64_t>(parse_integer(name, given, 0, std::numeric_limits<std::int64_t>::max()));
+  });
+}
+
 void check_model(options const& o) {
   bool const dummy = o.load == load_format::dummy;
   if (!o.config.empty() && !dummy)
@@ -141,6 +164,13 @@ void check(option_set const& set, options& o) {
     case command::align:
       check_model(o);
       one_of_two("--text", !o.text_file.empty(), "--ids", !o.ids_file.empty());
+      break;
+    case command::compress:
+      if (o.model.empty()) misuse("--model", "missing", "nothing", "a model directory");
+      if (o.compress.out.empty()) misuse("--out", "missing", "nothing", "a folder to write to");
+      if (!o.text_file.empty() && !o.ids_file.empty()) misuse("--text", "excludes --ids", "both", "one of them");
+      if (!o.compress.eval_text.empty() && !o.compress.eval_ids.empty())
+        misuse("--eval-text", "excludes --eval-ids", "both", "one of them");
       break;
     case command::info: check_model(o); break;
     case command::tokenize:
@@ -167,6 +197,8 @@ constexpr description descriptions[] = {
     {command::perplexity, "perplexity", "score a text", "tenon perplexity --model DIR --text book.txt --output json"},
     {command::align, "align", "compare a model with a reference, stage by stage",
      "tenon align --model DIR --dtype bf16 --text book.txt"},
+    {command::compress, "compress", "make a smaller model, and say what it costs",
+     "tenon compress --model DIR --out DIR --drop-attention 2"},
     {command::info, "info", "describe a model", "tenon info --model DIR"},
     {command::tokenize, "tokenize", "text to token ids", "tenon tokenize --model DIR --text \"Once upon a time\""},
     {command::detokenize, "detokenize", "token ids to text",
@@ -227,6 +259,7 @@ options parse(int argc, char const* const* argv) {
     set_of(c).text("--ids", "FILE", "JSON with per_text[].ids, each text fed alone from its first token", o.ids_file);
   }
   add_align(set_of(command::align), o.align);
+  add_compress(set_of(command::compress), o);
   option_set& perplexity_set = set_of(command::perplexity);
   perplexity_set.value("--reference", "f32", "also run the unquantised f32 model, and compare",
                        [&o](std::string const& name, std::string const& given) {

@@ -13,7 +13,7 @@
 
 namespace tenon::engine {
 
-enum class command { help, generate, run, bench, simulate, perplexity, align, info, tokenize, detokenize };
+enum class command { help, generate, run, bench, simulate, perplexity, align, compress, info, tokenize, detokenize };
 enum class device_choice { automatic, cuda, host };
 enum class dtype_choice { automatic, f32, bf16, f16 };
 enum class kv_dtype_choice { automatic, f32, bf16, f16, fp8, int8, int4 };
@@ -44,6 +44,16 @@ struct align_options {
   std::optional<double> budget, max_kl, min_top1;
 };
 
+/// `tenon compress`.
+struct compress_options {
+  std::string  out, eval_text, eval_ids;
+  std::int64_t drop_layers = 0, drop_attention = 0, drop_mlp = 0;
+  bool         heal   = true;
+  int          texts  = 64;   // that the model samples for its calibration, where no file is given
+  std::int64_t length = 256;  // tokens of each text
+  int          chunk  = 256;  // tokens in a step
+};
+
 struct options {
   command     what = command::help;
   std::string help;  // for command::help: what to print on stdout
@@ -71,8 +81,9 @@ struct options {
   bench_options    bench;
   simulate_options simulate;
   align_options    align;
+  compress_options compress;
 
-  // perplexity; align has the first two.
+  // perplexity; align and compress have the first two.
   std::string text_file, ids_file, reference, dump_logits;
 
   // tokenize, detokenize.

@@ -1,0 +1,181 @@
+#include "engine/compress/editable_model.hpp"
+
+#include <tenon/core/numeric.hpp>
+
+#include <cstring>
+#include <utility>
+
+#include "engine/error.hpp"
+#include "engine/files/json.hpp"
+#include "engine/program/output.hpp"
+
+namespace tenon::engine {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+template <class From>
+std::vector<float> widened(std::span<std::byte const> bytes) {
+  std::vector<float> values(bytes.size() / sizeof(From));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    From v;
+    std::memcpy(&v, bytes.data() + i * sizeof v, sizeof v);
+    values[i] = static_cast<float>(v);
+  }
+  return values;
+}
+
+template <class To>
+std::vector<std::byte> narrowed(std::vector<float> const& values) {
+  std::vector<std::byte> bytes(values.size() * sizeof(To));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    To const v(values[i]);
+    std::memcpy(bytes.data() + i * sizeof v, &v, sizeof v);
+  }
+  return bytes;
+}
+
+std::string prefix_of(std::size_t layer) { return "model.layers." + std::to_string(layer) + "."; }
+
+/// What a half's tensors are called behind the layer's prefix.
+bool belongs_to(std::string const& rest, layer_half half, bool norms_after) {
+  if (half == layer_half::attention)
+    return rest.starts_with("self_attn.") || rest.starts_with("input_layernorm.") ||
+           (norms_after && rest.starts_with("post_attention_layernorm."));
+  return rest.starts_with("mlp.") || rest.starts_with("pre_feedforward_layernorm.") ||
+         rest.starts_with("post_feedforward_layernorm.") ||
+         (!norms_after && rest.starts_with("post_attention_layernorm."));
+}
+
+}  // namespace
+
+editable_model::editable_model(std::string const& directory, model_config config, checkpoint const& files)
+    : source_(directory), config_(std::move(config)) {
+  if (config_.quantization)
+    throw wrong("--model", "is quantised already", config_.quantization->method(), "a model of 16 or 32 bits");
+  for (std::string const& name : files.names()) {
+    tensor_info const& t = files.at(name);
+    tensor             to{t.type, t.shape, {}};
+    switch (t.type) {
+      case dtype::f32: to.values = widened<float>(t.bytes); break;
+      case dtype::f16: to.values = widened<f16>(t.bytes); break;
+      case dtype::bf16: to.values = widened<bf16>(t.bytes); break;
+      default:
+        throw wrong(files.name() + ": tensor " + name, "has an unsupported type", std::string(name_of(t.type)),
+                    "F32, F16 or BF16");
+    }
+    tensors_[name] = std::move(to);
+  }
+  for (std::size_t i = 0; i < layers(); ++i) origin_.push_back(i);
+}
+
+bool editable_model::has(std::size_t i, layer_half half) const {
+  layer_shape const& s = config_.shapes[i];
+  return half == layer_half::attention ? s.heads > 0 : s.intermediate > 0;
+}
+
+void editable_model::drop_layer(std::size_t i) {
+  std::map<std::string, tensor> left;
+  for (auto& [name, t] : tensors_) {
+    std::string to = name;
+    for (std::size_t j = i; j < layers(); ++j)
+      if (std::string const prefix = prefix_of(j); name.starts_with(prefix))
+        to = j == i ? std::string() : prefix_of(j - 1) + name.substr(prefix.size());
+    if (!to.empty()) left[to] = std::move(t);
+  }
+  tensors_      = std::move(left);
+  auto const at = static_cast<std::ptrdiff_t>(i);
+  config_.shapes.erase(config_.shapes.begin() + at), config_.windows.erase(config_.windows.begin() + at);
+  origin_.erase(origin_.begin() + at);
+  --config_.layers;
+}
+
+void editable_model::drop_half(std::size_t i, layer_half half) {
+  std::string const prefix = prefix_of(i);
+  std::erase_if(tensors_, [&](auto const& entry) {
+    return entry.first.starts_with(prefix) && belongs_to(entry.first.substr(prefix.size()), half, config_.norms_after);
+  });
+  layer_shape& s = config_.shapes[i];
+  if (half == layer_half::attention) s.heads = s.kv_heads = 0;
+  else s.intermediate = 0;
+}
+
+editable_model::tensor& editable_model::last_matrix(std::size_t i, layer_half half) {
+  std::string const name =
+      prefix_of(i) + (half == layer_half::attention ? "self_attn.o_proj.weight" : "mlp.down_proj.weight");
+  auto const at = tensors_.find(name);
+  if (at == tensors_.end() || at->second.shape.size() != 2) throw wrong(source_, "has no such matrix", "none", name);
+  return at->second;
+}
+
+std::uint64_t editable_model::parameters() const {
+  std::uint64_t sum = 0;
+  for (auto const& [name, t] : tensors_) sum += t.values.size();
+  return sum;
+}
+
+std::uint64_t editable_model::bytes() const {
+  std::uint64_t sum = 0;
+  for (auto const& [name, t] : tensors_) sum += t.values.size() * bytes_of(t.stored);
+  return sum;
+}
+
+checkpoint editable_model::as_checkpoint() const {
+  std::vector<tensor_info> list;
+  for (auto const& [name, t] : tensors_)
+    list.push_back({name, dtype::f32, t.shape, std::as_bytes(std::span(t.values))});
+  return {source_, std::move(list)};
+}
+
+void editable_model::save(fs::path const& directory) const {
+  if (fs::exists(directory / "config.json"))
+    throw wrong((directory / "config.json").string(), "is there already", "a model", "an empty folder, or none");
+  std::error_code e;
+  fs::create_directories(directory, e);
+  if (e) throw wrong(directory.string(), "cannot be made", e.message(), "a writable folder");
+
+  std::vector<std::vector<std::byte>> bytes;
+  std::vector<tensor_info>            list;
+  bytes.reserve(tensors_.size());
+  for (auto const& [name, t] : tensors_) {
+    bytes.push_back(t.stored == dtype::f16    ? narrowed<f16>(t.values)
+                    : t.stored == dtype::bf16 ? narrowed<bf16>(t.values)
+                                              : narrowed<float>(t.values));
+    list.push_back({name, t.stored, t.shape, bytes.back()});
+  }
+  write_safetensors(directory / "model.safetensors", list, {{"format", "pt"}});
+
+  for (auto const& entry : fs::directory_iterator(source_)) {
+    std::string const name = entry.path().filename().string();
+    bool const        text = name.starts_with("tokenizer") || name.starts_with("special_tokens") ||
+                      name == "generation_config.json" || name == "vocab.json" || name == "merges.txt";
+    if (text && entry.is_regular_file())
+      fs::copy_file(entry.path(), directory / name, fs::copy_options::overwrite_existing);
+  }
+
+  // The configuration comes last: a folder without one is no model.
+  json_value config           = read_json((fs::path(source_) / "config.json").string());
+  config["num_hidden_layers"] = config_.layers;
+  config.erase("tenon_layers");
+  json_value uneven;
+  bool       alike = true;
+  for (layer_shape const& s : config_.shapes) {
+    alike =
+        alike && s.heads == config_.heads && s.kv_heads == config_.kv_heads && s.intermediate == config_.intermediate;
+    uneven.push_back(
+        {{"num_attention_heads", s.heads}, {"num_key_value_heads", s.kv_heads}, {"intermediate_size", s.intermediate}});
+  }
+  if (!alike) config["tenon_layers"] = uneven;
+  if (config_.has_windows()) {  // which layers have one no longer follows from a pattern
+    json_value types;
+    for (std::int64_t const w : config_.windows) types.push_back(w > 0 ? "sliding_attention" : "full_attention");
+    config["layer_types"] = types;
+  } else {
+    config.erase("layer_types");
+  }
+  result_file file((directory / "config.json").string());
+  file.write(config.dump(2) + "\n");
+}
+
+}  // namespace tenon::engine

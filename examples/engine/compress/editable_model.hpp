@@ -1,0 +1,59 @@
+#pragma once
+//  A model in memory, in f32, that can be cut: layers, attention halves and MLP halves go, names and shapes follow.
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/files/hf_config.hpp"
+#include "engine/files/safetensors.hpp"
+
+namespace tenon::engine {
+
+/// The parts of a layer that can go by themselves.
+enum class layer_half : std::uint8_t { attention, mlp };
+
+class editable_model {
+ public:
+  struct tensor {
+    dtype                     stored = dtype::f32;  // in the file that it came from
+    std::vector<std::int64_t> shape;
+    std::vector<float>        values;  // row-major
+  };
+
+  /// All tensors of a model directory. Throws `error` where weights are quantised or not of 16 or 32 bits.
+  editable_model(std::string const& directory, model_config config, checkpoint const& files);
+
+  [[nodiscard]] model_config const& config() const { return config_; }
+  [[nodiscard]] std::size_t         layers() const { return config_.shapes.size(); }
+  /// The layer of the uncut model that layer `i` was.
+  [[nodiscard]] std::size_t origin(std::size_t i) const { return origin_[i]; }
+  [[nodiscard]] bool        has(std::size_t i, layer_half half) const;
+
+  void drop_layer(std::size_t i);
+  void drop_half(std::size_t i, layer_half half);
+
+  /// The matrix that ends a half: o_proj or down_proj of layer i, (hidden, inputs).
+  [[nodiscard]] tensor& last_matrix(std::size_t i, layer_half half);
+
+  [[nodiscard]] std::uint64_t parameters() const;
+  [[nodiscard]] std::uint64_t bytes() const;  // as saved
+
+  /// For a decoder; refers to this model.
+  [[nodiscard]] checkpoint as_checkpoint() const;
+
+  /// config.json, model.safetensors in the types of the original's tensors, and the original's tokenizer files. Throws `error` where there
+  /// is a config.json already, or something cannot be written.
+  void save(std::filesystem::path const& directory) const;
+
+ private:
+  std::string                   source_;
+  model_config                  config_;
+  std::map<std::string, tensor> tensors_;
+  std::vector<std::size_t>      origin_;
+};
+
+}  // namespace tenon::engine

@@ -1,0 +1,145 @@
+//  tenon compress: what is dropped, what is written, and that it loads.
+#include <engine/files/safetensors.hpp>
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "program.hpp"
+#include "random_model.hpp"
+
+namespace {
+
+using nlohmann::json;
+using test::model, test::run_program, test::scratch_folder, test::shape;
+
+std::string const demo = std::string(TENON_SOURCE_DIR) + "/examples/models/tenon-demo";
+
+shape const small{.name           = "small",
+                  .model_type     = "llama",
+                  .heads          = 2,
+                  .kv_heads       = 1,
+                  .head_dim       = 8,
+                  .intermediate   = 40,
+                  .tied           = false,
+                  .attention_bias = false,
+                  .mlp_bias       = false,
+                  .shards         = 1};
+
+/// The report of a run that works; the model is in `out`.
+json compress(std::string const& from, std::string const& out, std::vector<std::string> more) {
+  std::vector<std::string> all = {
+      "compress", "--model", from, "--out", out, "--output", "json", "--calibration-texts", "6", "--calibration-length",
+      "40"};
+  all.insert(all.end(), more.begin(), more.end());
+  auto const r = run_program(all);
+  EXPECT_EQ(r.status, 0) << r.err;
+  auto const lines = r.lines();
+  return lines.size() == 1 ? lines[0] : json();
+}
+
+json generated(std::string const& from) {
+  auto const r = run_program({"generate", "--model", from, "--prompts", "-", "--temperature", "0", "--max-tokens", "8",
+                              "--ignore-eos", "--output", "json"},
+                             "{\"prompt_ids\":[3,5,7]}\n");
+  EXPECT_EQ(r.status, 0) << r.err;
+  return r.lines().at(0).at("ids");
+}
+
+// A half that adds nothing costs nothing, and it is the one that goes; the model says what it said.
+TEST(compress, drops_what_does_nothing) {
+  for (auto const& [option, matrix, gone] : std::vector<std::array<std::string, 3>>{
+           {"--drop-attention", "model.layers.1.self_attn.o_proj.weight", "attention"},
+           {"--drop-mlp", "model.layers.0.mlp.down_proj.weight", "mlp"}}) {
+    scratch_folder in;
+    model          m(small);
+    m.fill(matrix, 0);
+    m.save(in);
+    std::string const out  = (in / "out").string();
+    auto const        r    = compress(in.path().string(), out, {option, "1"});
+    json const&       step = r["cuts"].at(0);
+    EXPECT_EQ(step["kind"], gone);
+    EXPECT_EQ(step["layer"], gone == "attention" ? 1 : 0);
+    EXPECT_EQ(step["candidates"].size(), 2u);
+    EXPECT_NEAR(step["candidates"][gone == "attention" ? 1 : 0]["kl_plain"].get<double>(), 0, 1e-12);
+    EXPECT_LT(r["parameters"], r["parameters_before"]);
+    EXPECT_EQ(generated(out), generated(in.path().string()));
+    auto const config = json::parse(test::read_text(in / "out/config.json"));
+    EXPECT_EQ(config["tenon_layers"].size(), 2u);
+  }
+}
+
+TEST(compress, a_layer_that_goes_leaves_an_ordinary_checkpoint) {
+  scratch_folder in;
+  model          m(small);
+  m.fill("model.layers.0.self_attn.o_proj.weight", 0), m.fill("model.layers.0.mlp.down_proj.weight", 0);
+  m.save(in);
+  auto const r = compress(in.path().string(), (in / "out").string(), {"--drop-layers", "1", "--no-heal"});
+  EXPECT_EQ(r["cuts"][0]["layer"], 0);
+  auto const config = json::parse(test::read_text(in / "out/config.json"));
+  EXPECT_EQ(config["num_hidden_layers"], 1);
+  EXPECT_FALSE(config.contains("tenon_layers"));
+  tenon::engine::checkpoint const before(in.path()), after(in / "out");
+  for (std::string const& name : after.names()) {
+    std::string old = name;
+    if (name.starts_with("model.layers.0.")) old.replace(0, 15, "model.layers.1.");
+    auto const a = before.at(old).bytes, b = after.at(name).bytes;
+    EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin(), b.end())) << name;
+  }
+  EXPECT_EQ(generated((in / "out").string()), generated(in.path().string()));
+}
+
+// What the seam in front of the gap is fitted to is what the uncut model has behind it.
+TEST(compress, healing_costs_less_than_a_hole) {
+  scratch_folder folder;
+  auto const     r      = compress(demo, (folder / "out").string(),
+                                   {"--drop-layers", "1", "--eval-text", std::string(TENON_SOURCE_DIR) + "/README.md"});
+  int            better = 0;
+  for (json const& c : r["cuts"][0]["candidates"]) {
+    EXPECT_EQ(c["healed"], c["layer"] != 0) << "nothing stands in front of the first";
+    EXPECT_LE(c["kl"], c["kl_plain"]);
+    better += c["kl"] < .9 * c["kl_plain"].get<double>();
+  }
+  EXPECT_GE(better, 2);
+  EXPECT_EQ(r["block_influence"].size(), 4u);
+  EXPECT_EQ(r["angular_distance"].size(), 4u);
+  EXPECT_GT(r["evaluation"]["tokens"], 100);
+  EXPECT_GT(r["evaluation"]["kl"], 0);
+  auto const info = run_program({"info", "--model", (folder / "out").string(), "--output", "json"});
+  EXPECT_EQ(json::parse(info.out)["layers"], 3);
+}
+
+TEST(compress, writes_the_same_bytes_on_any_number_of_threads) {
+  scratch_folder folder;
+  for (char const* threads : {"1", "2"})
+    compress(demo, (folder / threads).string(), {"--drop-attention", "1", "--drop-mlp", "1", "--threads", threads});
+  for (char const* file : {"model.safetensors", "config.json", "compress_report.json"})
+    EXPECT_EQ(test::read_text(folder / "1" / file), test::read_text(folder / "2" / file)) << file;
+  // Cuts of cuts: halves that are gone are no candidates.
+  auto const r = compress((folder / "1").string(), (folder / "3").string(), {"--drop-attention", "1"});
+  EXPECT_EQ(r["cuts"][0]["candidates"].size(), 3u);
+}
+
+TEST(compress, refuses) {
+  scratch_folder in;
+  model(small).save(in);
+  std::string const from  = in.path().string();
+  auto const        error = [](std::vector<std::string> const& arguments, int status) {
+    auto const r = run_program(arguments);
+    EXPECT_EQ(r.status, status);
+    EXPECT_EQ(r.out, "");
+    return r.err;
+  };
+  EXPECT_EQ(error({"compress", "--model", from}, 2),
+            "tenon: --out: missing: found nothing, expected a folder to write to\n");
+  EXPECT_EQ(error({"compress", "--model", from, "--out", from}, 1),
+            "tenon: " + from + "/config.json: is there already: found a model, expected an empty folder, or none\n");
+  EXPECT_EQ(error({"compress", "--model", from, "--out", from + "/out", "--drop-layers", "2", "--calibration-texts",
+                   "2", "--calibration-length", "8"},
+                  1),
+            "tenon: --drop-layers: leaves nothing to drop: found 1 layers, expected at least one that may go\n");
+  EXPECT_FALSE(std::filesystem::exists(in / "out"));
+}
+
+}  // namespace
