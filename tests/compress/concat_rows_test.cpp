@@ -89,6 +89,9 @@ TEST(concat_rows, names_the_part_at_fault) {
   EXPECT_EQ(run(7, dense(a.data(), 4, 3)), "rows 7 8");
   EXPECT_EQ(run(8, dense(a.data(), 3, 4)), "k of a part 1 3");
   EXPECT_EQ(run(8, dense(static_cast<float*>(nullptr), 4, 3)), "a part 1 0");
+  index_t const                     most = std::numeric_limits<index_t>::max();
+  tensor_view<float const, 2> const endless{nullptr, {most, 0}, {0, 1}};
+  EXPECT_STREQ(concat_rows(dense(out.data(), 0, 0), {endless, endless}).subject, "rows of a part");
 }
 
 /// Rows of any part as they were, in the order of the parts.

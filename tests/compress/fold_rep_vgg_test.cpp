@@ -165,6 +165,8 @@ TEST(fold_rep_vgg, says_what_cannot_be_one_kernel) {
   auto grouped   = same.block(3);
   grouped.groups = 3;
   EXPECT_EQ(run(grouped, 4, 4, 3, 3), "groups 4 3");
+  grouped.groups = index_t{1} << 62;
+  EXPECT_EQ(run(grouped, 4, 4, 3, 3), "groups 4611686018427387904 4");
   auto forgotten                = same.block(7);
   forgotten.pointwise->norm.eps = -1;
   EXPECT_EQ(run(forgotten, 4, 4, 3, 3), "pointwise 0 0");

@@ -69,6 +69,65 @@ TYPED_TEST(merge_lora_of, equals_the_adapter_beside_the_weight) {
       }
 }
 
+// DoRA: the layer's rows have the lengths that were trained, and the directions of the sum.
+TYPED_TEST(merge_lora_of, magnitudes_are_the_lengths_of_rows) {
+  using T                = TypeParam;
+  std::size_t const rank = 4;
+  auto const w = normal<T>(out * in, 21, 0.2), a = normal<T>(rank * in, 22, 0.1), b = normal<T>(out * rank, 23, 0.1),
+             x    = normal<T>(tokens * in, 24);
+  auto       m    = normal<float>(out, 25);
+  auto const sum  = unmerged(x, w, a, b, rank, 2);
+  auto       want = sum;
+  for (std::size_t i = 0; i < out; ++i) {
+    double squares = 0;
+    for (std::size_t j = 0; j < in; ++j) {
+      double v = 0;
+      for (std::size_t k = 0; k < rank; ++k)
+        v += static_cast<double>(b[i * rank + k]) * static_cast<double>(a[k * in + j]);
+      v = static_cast<double>(w[i * in + j]) + 2 * v;
+      squares += v * v;
+    }
+    for (std::size_t t = 0; t < tokens; ++t) want[t * out + i] *= static_cast<double>(m[i]) / std::sqrt(squares);
+  }
+  auto const     magnitude = dense<float const>(m.data(), out);
+  std::vector<T> merged(w.size()), turned(w.size());
+  ASSERT_TRUE(merge_lora(dense(merged.data(), out, in), dense(w.data(), out, in), dense(a.data(), rank, in),
+                         dense(b.data(), out, rank), {.alpha = 8, .magnitude = magnitude})
+                  .ok());
+  EXPECT_LE(worst(linear(as<double>(x), as<double>(merged), {}, in), want), sizeof(T) == 4 ? 1e-6 : 1e-14);
+  // Lengths are those of outputs, in whatever order the weight is stored.
+  for (std::size_t i = 0; i < out; ++i)
+    for (std::size_t j = 0; j < in; ++j) turned[j * out + i] = w[i * in + j];
+  ASSERT_TRUE(merge_lora(dense(turned.data(), in, out), dense(turned.data(), in, out), dense(a.data(), rank, in),
+                         dense(b.data(), out, rank), {.alpha = 8, .fan_in_fan_out = true, .magnitude = magnitude})
+                  .ok());
+  for (std::size_t i = 0; i < out; ++i)
+    for (std::size_t j = 0; j < in; ++j) ASSERT_EQ(turned[j * out + i], merged[i * in + j]);
+}
+
+TEST(merge_lora, a_row_without_length_has_no_direction) {
+  float const w[] = {3, 4, 0, 0}, a[] = {0, 0}, b[] = {1, 1}, m[] = {10, 2, 1};
+  float       to[] = {42, 42, 42, 42};
+  auto        s    = merge_lora(dense(to, 2, 2), dense(w, 2, 2), dense(a, 1, 2), dense(b, 2, 1),
+                                {.alpha = 1, .magnitude = dense(m, 2)});
+  EXPECT_STREQ(s.subject, "magnitude");
+  EXPECT_EQ(s.got, 1);
+  EXPECT_EQ(to[0], 42.f);
+  s = merge_lora(dense(to, 2, 2), dense(w, 2, 2), dense(a, 1, 2), dense(b, 2, 1),
+                 {.alpha = 1, .magnitude = dense(m, 3)});
+  EXPECT_EQ(s.code, errc::shape_mismatch);
+  ASSERT_TRUE(merge_lora(dense(to, 1, 2), dense(w, 1, 2), dense(a, 1, 2), dense(b, 1, 1),
+                         {.alpha = 1, .magnitude = dense(m, 1)})
+                  .ok());
+  EXPECT_EQ(to[0], 6.f);
+  EXPECT_EQ(to[1], 8.f);
+  double const large[] = {1e200, 1e200};  // whose squares are not finite
+  double       far[2];
+  s = merge_lora(dense(far, 1, 2), dense(large, 1, 2), dense(a, 1, 2), dense(b, 1, 1),
+                 {.alpha = 1, .magnitude = dense(m, 1)});
+  EXPECT_STREQ(s.subject, "magnitude");
+}
+
 // Where the sum rounds to the nearest number of the storage, no other is nearer.
 TEST(merge_lora, sixteen_bits_are_rounded_once) {
   auto const        w = normal<bf16>(64 * 32, 11, 0.2);

@@ -10,10 +10,10 @@
 #include <tenon/core/tensor_view.hpp>
 #include <tenon/quant/quantized_weight.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <initializer_list>
+#include <limits>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -43,6 +43,8 @@ requires(Rank == 1 || Rank == 2) status
         .require(parts[p].extent[Rank - 1] == out.extent[Rank - 1] || Rank == 1, errc::shape_mismatch, "k of a part",
                  place, out.extent[Rank - 1])
         .require(Rank == 1 || parts[p].data != nullptr || parts[p].size() == 0, errc::out_of_range, "a part", place, 0);
+    c.require(parts[p].extent[0] <= std::numeric_limits<index_t>::max() - rows, errc::out_of_range, "rows of a part",
+              place, rows);
     if (parts[p].data != nullptr) c.addressable(parts[p], "a part");
     TENON_TRY(c.result);
     rows += parts[p].extent[0];

@@ -95,6 +95,8 @@ status fold_batch_norm(tensor_view<W, Rank> w_out, tensor_view<B, 1> bias_out, t
       .addressable(w, "w")
       .addressable(w_out, "w_out")
       .require(options.groups >= 1, errc::out_of_range, "groups", options.groups, 1)
+      .require(!options.transposed || options.groups <= max(w.extent[0], index_t{1}), errc::out_of_range, "groups",
+               options.groups, w.extent[0])
       .require(options.groups < 1 || !options.transposed || w.extent[0] % options.groups == 0, errc::shape_mismatch,
                "groups", w.extent[0], options.groups);
   TENON_TRY(c.result);

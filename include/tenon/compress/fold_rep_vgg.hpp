@@ -12,6 +12,7 @@
 #include <tenon/compress/fold_batch_norm.hpp>
 #include <tenon/compress/fold_report.hpp>
 #include <tenon/core/contract.hpp>
+#include <tenon/core/integer.hpp>
 #include <tenon/core/status.hpp>
 #include <tenon/core/tensor_view.hpp>
 
@@ -81,6 +82,7 @@ status fold_rep_vgg(tensor_view<To, 4> w_out, tensor_view<B, 1> bias_out, rep_vg
       .require(to.extent[3] == kernel, errc::unsupported, "kernel", to.extent[3], kernel)
       .require(kernel % 2 == 1, errc::unsupported, "kernel", kernel, 3)
       .require(block.groups >= 1, errc::out_of_range, "groups", block.groups, 1)
+      .require(block.groups <= max(out, index_t{1}), errc::out_of_range, "groups", block.groups, out)
       .require(block.stride >= 1, errc::out_of_range, "stride", block.stride, 1)
       .require(block.groups < 1 || out % block.groups == 0, errc::shape_mismatch, "groups", out, block.groups)
       .require(bias_out.extent[0] == out, errc::shape_mismatch, "bias_out", bias_out.extent[0], out)
