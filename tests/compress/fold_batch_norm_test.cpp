@@ -255,7 +255,8 @@ TEST(fold_batch_norm, takes_empty_layers) {
   EXPECT_EQ(b2[1], 0.f);
 }
 
-// One rounding: a double just above the middle of two f16 numbers is on the middle as an f32, and would go to the even one.
+// One rounding: a double just above the middle of two f16 numbers is on the middle as an f32, and would go to the even
+// one.
 TEST(fold_storage, rounds_once) {
   EXPECT_EQ(tenon::fold::rounded<f16>(1 + 0x1p-11 + 0x1p-40).bits, f16(1 + 0x1p-10f).bits);
   EXPECT_EQ(tenon::fold::rounded<f16>(1 + 0x1p-11).bits, f16(1.f).bits);

@@ -1,6 +1,6 @@
 #pragma once
-//  The layers that folds are judged by, as plain loops: linear, convolution, BatchNorm. Sums and results are of type T, so
-//  `double` is the reference and `float` is what a network in fp32 gives.
+//  The layers that folds are judged by, as plain loops: linear, convolution, BatchNorm. Sums and results are of type T,
+//  so `double` is the reference and `float` is what a network in fp32 gives.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>

@@ -1,6 +1,6 @@
 #pragma once
-//  Layers with one input as one layer, offline: the rows of q, k and v, or of gate and up, below each other. One product reads
-//  the input once.
+//  Layers with one input as one layer, offline: the rows of q, k and v, or of gate and up, below each other. One
+//  product reads the input once.
 //
 //    [W_q; W_k; W_v] x + [b_q; b_k; b_v]        each row keeps its bits, its bias and its scales
 //
@@ -21,16 +21,17 @@
 
 namespace tenon {
 
-/// out = the rows of parts[0], then those of parts[1], ...: a weight's, or with Rank 1 the elements of biases and scales
+/// out = the rows of parts[0], then those of parts[1], ...; with Rank 1 the elements of biases or scales
 ///
 /// out    (sum of n, k), or (sum of n)   any element, any strides; overlaps no part
-/// parts  (n, k), or (n)                 the same element, any strides. A vector of n without an address stands for n zeros: the
-///                                       bias of a layer that has none, beside one that has
+/// parts  (n, k), or (n)                 the same element, any strides. A vector of n without an address stands for n
+///                                       zeros: the bias of a layer that has none, beside one that has
 ///
-/// Arithmetic  none: the same bits. tenon::gemm's sums do not depend on n, so on one kind of kernel products keep theirs, too.
+/// Arithmetic  none: the same bits. tenon::gemm's sums do not depend on n, so on one kind of kernel products keep
+///             theirs, too.
 /// Cost        one pass.
-/// Errors      shape_mismatch(rows: `got` in out, `want` in all parts; k of a part: `got` is its place), out_of_range(a part without
-///             an address: its place), misaligned. Nothing is written then.
+/// Errors      shape_mismatch(rows: `got` in out, `want` in all parts; k of a part: `got` is its place), out_of_range(a
+///             part without an address: its place), misaligned. Nothing is written then.
 /// Test tests/compress/concat_rows_test.cpp.   Page docs/operators/folds.md.
 template <class T, int Rank>
 requires(Rank == 1 || Rank == 2) status
@@ -69,17 +70,18 @@ requires(Rank == 1 || Rank == 2) status
   return concat_rows(out, std::span(parts.begin(), parts.size()));
 }
 
-/// The same of quantised weights: codes, scales and zero points of every row stay what they were. Scales are never shared
-/// between parts: one of all would be too coarse for the part with the smaller weights.
+/// The same of quantised weights: codes, scales and zero points of every row stay what they were. Scales are never
+/// shared between parts: one of all would be too coarse for the part with the smaller weights.
 ///
 /// out    written whole when the call succeeds; may be one of the parts
 /// parts  of one format, one number of columns and one order of columns
 ///
 /// Arithmetic  exact. Where factors differ by a power of two, that goes into the scales.
 /// Cost        one pass; allocates out.
-/// Errors      `got` is the place of the part at fault. unsupported(format, order, input_scale: not that of the first part; factor: not
-///             a power of two times that of the first, or a scale has no room for it; block_rows: a part that is not the last
-///             ends within a block), shape_mismatch(columns, codes, scales, zeros), out_of_range(parts: none).
+/// Errors      `got` is the place of the part at fault. unsupported(format, order, input_scale: not that of the first
+///             part; factor: not a power of two times that of the first, or a scale has no room for it; block_rows: a
+///             part that is not the last ends within a block), shape_mismatch(columns, codes, scales, zeros),
+///             out_of_range(parts: none).
 /// Test tests/compress/concat_rows_test.cpp.   Page docs/operators/folds.md.
 inline status concat_rows(quantized_weight& out, std::span<quantized_weight const* const> parts) {
   if (parts.empty()) return {errc::out_of_range, "concat_rows", "parts", 0, 1};

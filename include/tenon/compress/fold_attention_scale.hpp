@@ -1,5 +1,6 @@
 #pragma once
-//  The factor of attention's scores into what makes the queries, offline: softmax(scale q k') with q' = scale q and a scale of 1.
+//  The factor of attention's scores into what makes the queries, offline: softmax(scale q k') with q' = scale q and a
+//  scale of 1.
 //
 //    W_q' = scale W_q,  b_q' = scale b_q        where queries pass a norm instead: g' = scale g
 //
@@ -18,16 +19,16 @@ namespace tenon {
 
 /// w'[i, j] = scale w[i, j], bias'[i] = scale bias[i]; attention then runs with a scale of 1
 ///
-/// report  what rounding has changed: exact where scale is a power of two, as 1 / sqrt(head_dim) is for head_dim 16, 64 and 256.
-///         Written when the call succeeds
+/// report  what rounding has changed: exact where scale is a power of two, as 1 / sqrt(head_dim) is for head_dim 16, 64
+///         and 256. Written when the call succeeds
 /// w       (q_heads * head_dim, hidden)  f32 f64 f16 bf16, any strides; changed in place. Without a norm behind it
 /// bias    (q_heads * head_dim), or no_bias   changed in place
 /// scale   finite and not 0
 ///
 /// Arithmetic  double, rounded once to the element of w and of bias.
 /// Cost        two passes over w, the first of which only checks.
-/// Errors      out_of_range(scale; w, bias: `got` and `want` are row and column of the first result that its storage cannot hold),
-///             shape_mismatch(bias), misaligned. Nothing is written then.
+/// Errors      out_of_range(scale; w, bias: `got` and `want` are row and column of the first result that its storage
+///             cannot hold), shape_mismatch(bias), misaligned. Nothing is written then.
 /// Test tests/compress/fold_attention_scale_test.cpp.   Page docs/operators/folds.md.
 template <fold_element W, fold_element B>
 requires(!std::is_const_v<W>) status
@@ -42,8 +43,8 @@ requires(!std::is_const_v<W>) status
                                       [](index_t j) { return j; });
 }
 
-/// g'[d] = scale g[d], for queries that pass a norm: (head_dim), or as many as the norm has. With unit_offset the stored gain is
-/// w of g = 1 + w, and w' = scale (1 + w) - 1, which is seldom exact.
+/// g'[d] = scale g[d], for queries that pass a norm: (head_dim), or as many as the norm has. With unit_offset the
+/// stored gain is w of g = 1 + w, and w' = scale (1 + w) - 1, which is seldom exact.
 ///
 /// Errors  out_of_range(scale; gain: the first that is not finite, or has no room in its storage), misaligned.
 /// Test tests/compress/fold_attention_scale_test.cpp.   Page docs/operators/folds.md.

@@ -1,12 +1,15 @@
 #pragma once
-//  A BatchNorm into the linear layer or the convolution next to it, offline: in inference it is one scale and one shift per
-//  channel, which a weight and a bias can take.
+//  A BatchNorm into the linear layer or the convolution next to it, offline: in inference it is one scale and one shift
+//  per channel, which a weight and a bias can take.
 //
 //    behind:    y = norm(w x + b)    s[c] = gamma[c] / sqrt(variance[c] + eps)
-//                                    w'[c, ...] = s[c] w[c, ...]        b'[c] = beta[c] + s[c] (b[c] - mean[c])
-//    in front:  y = w norm(x) + b    w'[i, c] = w[i, c] s[c]            b'[i] = b[i] + sum_c w[i, c] (beta[c] - s[c] mean[c])
+//                                    w'[c, ...] = s[c] w[c, ...]
+//                                    b'[c] = beta[c] + s[c] (b[c] - mean[c])
+//    in front:  y = w norm(x) + b    w'[i, c] = w[i, c] s[c]
+//                                    b'[i] = b[i] + sum_c w[i, c] (beta[c] - s[c] mean[c])
 //
-//  Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift", 2015.
+//  Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift",
+//  2015.
 #include <tenon/compress/fold_report.hpp>
 #include <tenon/core/contract.hpp>
 #include <tenon/core/integer.hpp>
@@ -72,17 +75,19 @@ status read_batch_norm(char const* primitive, scaled_shift& to, batch_norm<N> co
 /// norm(layer(x)) as one layer: w'[c, ...] = s[c] w[c, ...], b'[c] = beta[c] + s[c] (b[c] - mean[c])
 ///
 /// w_out     the shape of w           f32 f64 f16 bf16, any strides; w itself, or memory that overlaps no input
-/// bias_out  (out)                    f32 f64 f16 bf16; always written: the folded layer has a bias even if the layer had none
-/// w         (out, ...), rank 2 to 5  a linear layer (out, in), a convolution OIHW, OHWI or alike, with any groups: outputs are
-///                                    axis 0. Transposed convolutions: (in, out / groups, ...), options
+/// bias_out  (out)                    f32 f64 f16 bf16; always written: the folded layer has a bias even if the layer
+///                                    had none
+/// w         (out, ...), rank 2 to 5  a linear layer (out, in), a convolution OIHW, OHWI or alike, with any groups:
+///                                    outputs are axis 0. Transposed convolutions: (in, out / groups, ...), options
 /// bias      (out), or no_bias        f32 f64 f16 bf16
 /// norm      gamma, beta, mean, variance (out), eps
 ///
 /// Arithmetic  double, rounded once to the element of w_out and of bias_out.
 /// Cost        two passes over w, the first of which only checks; a few vectors of length out.
-/// Errors      out_of_range(eps: not given, negative; variance: negative, NaN, or 0 without an eps; gamma, beta, mean, bias: not
-///             finite; `got` names the channel each time), out_of_range(w: the first result that its storage cannot hold; `got`
-///             is its index on axis 0, `want` its place behind that), shape_mismatch, misaligned. Nothing is written then.
+/// Errors      out_of_range(eps: not given, negative; variance: negative, NaN, or 0 without an eps; gamma, beta, mean,
+///             bias: not finite; `got` names the channel each time), out_of_range(w: the first result that its storage
+///             cannot hold; `got` is its index on axis 0, `want` its place behind that), shape_mismatch, misaligned.
+///             Nothing is written then.
 /// Test tests/compress/fold_batch_norm_test.cpp.   Page docs/operators/folds.md.
 template <fold_element W, int Rank, fold_element B, fold_element FromW, fold_element FromB, fold_element N>
 status fold_batch_norm(tensor_view<W, Rank> w_out, tensor_view<B, 1> bias_out, tensor_view<FromW, Rank> w,
@@ -132,8 +137,8 @@ status fold_batch_norm(tensor_view<W, Rank> w_out, tensor_view<B, 1> bias_out, t
 /// bias      (out), or no_bias
 /// norm      gamma, beta, mean, variance (in), eps
 ///
-/// Not for a convolution with padding: its zeros come behind the norm and would have to become its shift. Without padding, a
-/// convolution is a linear layer over patches.
+/// Not for a convolution with padding: its zeros come behind the norm and would have to become its shift. Without
+/// padding, a convolution is a linear layer over patches.
 ///
 /// Arithmetic  double, sums by ascending c; rounded once to the element of w_out and of bias_out.
 /// Cost        three passes over w, the first two of which write nothing; a few vectors.

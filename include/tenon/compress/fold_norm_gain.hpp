@@ -2,12 +2,13 @@
 //  The gain of a norm, and the bias of a LayerNorm, into the linear layers that read it, offline. The norm then only
 //  normalises, which is what rotations, smoothing and pruning of the residual stream want.
 //
-//    W (g * n + beta) + b = W' n + b'      W'[i, j] = W[i, j] g[j]      b'[i] = b[i] + sum_j W[i, j] beta[j]      g' = 1, beta' = 0
+//    W (g * n + beta) + b = W' n + b'
+//    W'[i, j] = W[i, j] g[j]      b'[i] = b[i] + sum_j W[i, j] beta[j]      then g = 1, beta = 0
 //
-//  Every reader of the norm has to be among them: one that is left out (a router, a shared expert) reads a norm without its
-//  gain, and the model is wrong without any error. So the caller counts the readers, and the count has to agree.
+//  Every reader of the norm has to be among them: one that is left out (a router, a shared expert) reads a norm without
+//  its gain, and the model is wrong without any error. So the caller counts the readers, and the count has to agree.
 //
-//  Ashkboos et al., "SliceGPT: Compress large language models by deleting rows and columns", 2024, section 3.
+//  Ashkboos et al., "SliceGPT: Compress large language models by deleting rows and columns", 2024.
 #include <tenon/compress/fold_report.hpp>
 #include <tenon/core/contract.hpp>
 #include <tenon/core/status.hpp>
@@ -143,21 +144,24 @@ status fold_norm(fold_report& report, std::span<norm_consumer const> consumers, 
 
 /// W'[i, j] = W[i, j] g[j] in every consumer, and then g = 1
 ///
-/// report     what rounding has changed: exact() where no number was rounded, as with gains that are powers of two; lossy()
-///            where more was lost than an f32 loses, as with 16-bit weights. Written when the call succeeds
-/// consumers  every layer that reads the norm, changed in place: w (out, hidden) f32 f64 f16 bf16, any strides, each of its own
+/// report     what rounding has changed: exact() where no number was rounded, as with gains that are powers of two;
+///            lossy() where more was lost than an f32 loses, as with 16-bit weights. Written when the call succeeds
+/// consumers  every layer that reads the norm, changed in place: w (out, hidden) f32 f64 f16 bf16, any strides, each of
+///            its own
 /// gain       (hidden)  f32 f64 f16 bf16; becomes 1, or 0 with unit_offset
 /// options    consumers, the number of layers that read the norm; unit_offset
 ///
-/// Who reads a norm: q, k and v (or q, and the down-projections of MLA), gates of gated attention; gate and up, the router and the
-/// shared experts; the head for the last norm. A tied head has to be untied first (copied), or the embedding is scaled too.
+/// Who reads a norm: q, k and v (or q, and the down-projections of MLA), gates of gated attention; gate and up, the
+/// router and the shared experts; the head for the last norm. A tied head has to be untied first (copied), or the
+/// embedding is scaled too.
 ///
 /// Arithmetic  double, rounded once to the element of each weight.
 /// Cost        two passes over the weights, the first of which only checks; vectors of length hidden.
-/// Errors      shape_mismatch(consumers: `got` are listed, `want` were counted), unsupported(a tied consumer: `got` is its place in the
-///             list, `want` its readers; a consumer twice: the two places), shape_mismatch(hidden of a consumer: `got` is its place),
-///             out_of_range(gain: the first that is not finite; w of a consumer: its place, and the row of the first result
-///             that its storage cannot hold), misaligned. Nothing is written then.
+/// Errors      shape_mismatch(consumers: `got` are listed, `want` were counted), unsupported(a tied consumer: `got` is
+///             its place in the list, `want` its readers; a consumer twice: the two places), shape_mismatch(hidden of a
+///             consumer: `got` is its place), out_of_range(gain: the first that is not finite; w of a consumer: its
+///             place, and the row of the first result that its storage cannot hold), misaligned. Nothing is written
+///             then.
 /// Test tests/compress/fold_norm_gain_test.cpp.   Page docs/operators/folds.md.
 template <fold_element G>
 requires(!std::is_const_v<G>) status fold_norm_gain(fold_report& report, std::span<norm_consumer const> consumers,
@@ -170,8 +174,8 @@ requires(!std::is_const_v<G>) status fold_norm_gain(fold_report& report, std::sp
 /// bias  (hidden)  f32 f64 f16 bf16; becomes 0. Consumers need a bias (out) of their own, unless it is 0 everywhere
 ///
 /// Arithmetic  sums by ascending j in double.
-/// Errors      also unsupported(a consumer without a bias: `got` is its place), shape_mismatch and out_of_range(bias of a
-///             consumer).
+/// Errors      also unsupported(a consumer without a bias: `got` is its place), shape_mismatch and out_of_range(bias of
+///             a consumer).
 /// Test tests/compress/fold_norm_gain_test.cpp.   Page docs/operators/folds.md.
 template <fold_element G, fold_element S>
 requires(!std::is_const_v<G> && !std::is_const_v<S>) status

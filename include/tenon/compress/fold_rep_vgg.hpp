@@ -5,8 +5,8 @@
 //    w'[o, i, r, c] = s_k[o] w_k[o, i, r, c] + at the centre: s_1[o] w_1[o, i] + where i is o's own input: s_0[o]
 //    b'[o]          = the sum of the branches' biases, each folded with its BatchNorm
 //
-//  A 1x1 kernel is a k x k one with zeros around it, and the identity one that has a single 1. An input is numbered within
-//  its group, so o's own input is o mod (in / groups).
+//  A 1x1 kernel is a k x k one with zeros around it, and the identity one that has a single 1. An input is numbered
+//  within its group, so o's own input is o mod (in / groups).
 //
 //  Ding et al., "RepVGG: Making VGG-style ConvNets great again", 2021.
 #include <tenon/compress/fold_batch_norm.hpp>
@@ -58,18 +58,19 @@ struct rep_vgg_block {
   conv_weight_order                order     = conv_weight_order::oihw;
 };
 
-/// The convolution that computes what the block does: w_out and bias_out with the block's stride and groups, padding k / 2
+/// The convolution that computes what the block does, with the block's stride and groups, padded by k / 2: w_out, bias_out
 ///
-/// w_out     (out, in / groups, k, k), or in the order that the block names   f32 f64 f16 bf16, any strides; k odd. The spatial
-///           branch's weight itself, or memory that overlaps no input
+/// w_out     (out, in / groups, k, k), or in the order that the block names   f32 f64 f16 bf16, any strides; k odd. The
+///           spatial branch's weight itself, or memory that overlaps no input
 /// bias_out  (out)                    f32 f64 f16 bf16; always written
 /// block     spatial.w as w_out; pointwise.w (out, in / groups, 1, 1) in that order; BatchNorms of out channels
 ///
 /// Arithmetic  double, the sum of all branches rounded once to the element of w_out and of bias_out.
 /// Cost        two passes over w_out, the first of which only checks; a few vectors of length out.
-/// Errors      unsupported(block: no branch; kernel: not square or even, which has no centre; identity: `got` inputs are not `want`
-///             outputs; identity with a stride: `got`), shape_mismatch, misaligned, and those of fold_batch_norm, where
-///             `subject` is that of the branch: "spatial", "pointwise", "identity". Nothing is written then.
+/// Errors      unsupported(block: no branch; kernel: not square or even, which has no centre; identity: `got` inputs
+///             are not `want` outputs; identity with a stride: `got`), shape_mismatch, misaligned, and those of
+///             fold_batch_norm, where `subject` is that of the branch: "spatial", "pointwise", "identity". Nothing is
+///             written then.
 /// Test tests/compress/fold_rep_vgg_test.cpp.   Page docs/operators/folds.md.
 template <fold_element To, fold_element B, fold_element W, fold_element N>
 status fold_rep_vgg(tensor_view<To, 4> w_out, tensor_view<B, 1> bias_out, rep_vgg_block<W, N> const& block) {

@@ -1,6 +1,6 @@
 #pragma once
-//  What the folds of weights have in common: numbers are computed in double and rounded once, to what they are stored as;
-//  and a report of what that one rounding has cost.
+//  What the folds of weights have in common: numbers are computed in double and rounded once, to what they are stored
+//  as; and a report of what that one rounding has cost.
 #include <tenon/core/bit_cast.hpp>
 #include <tenon/core/contract.hpp>
 #include <tenon/core/numeric.hpp>
@@ -110,8 +110,8 @@ status each(tensor_view<Element, Rank> const& like, Visit&& visit) {
   return {};
 }
 
-/// to[i] = value(i), rounded once, everywhere; or nothing at all where one would not be finite, whose first index and place
-/// behind it are then `got` and `want` (out_of_range). `value` is asked twice, and before its element is written.
+/// to[i] = value(i), rounded once, everywhere; or nothing at all where one would not be finite, whose first index and
+/// place behind it are then `got` and `want` (out_of_range). `value` is asked twice, and before its element is written.
 template <fold_element T, int Rank, class Value>
 status check(char const* primitive, char const* subject, tensor_view<T, Rank> const& to, Value&& value) {
   return each(to, [&](index_t const* i) -> status {

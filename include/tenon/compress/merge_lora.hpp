@@ -4,8 +4,8 @@
 //    w' = w + scale b a,    scale = alpha / r, rank-stabilised alpha / sqrt(r)
 //    DoRA: the rows of that, brought to the lengths that were trained: w'[i, :] = m[i] w'[i, :] / |w'[i, :]|
 //
-//  Hu et al., "LoRA: Low-rank adaptation of large language models", 2021; Kalajdzievski, "A rank stabilization scaling factor
-//  for fine-tuning with LoRA", 2023 (rsLoRA); Liu et al., "DoRA: Weight-decomposed low-rank adaptation", 2024.
+//  Hu et al., "LoRA: Low-rank adaptation of large language models", 2021; Kalajdzievski, "A rank stabilization scaling
+//  factor for fine-tuning with LoRA", 2023 (rsLoRA); Liu et al., "DoRA: Weight-decomposed low-rank adaptation", 2024.
 #include <tenon/compress/fold_report.hpp>
 #include <tenon/core/contract.hpp>
 #include <tenon/core/status.hpp>
@@ -28,20 +28,22 @@ struct merge_lora_options {
 
 /// w'[i, j] = w[i, j] + scale sum_k b[i, k] a[k, j]; with a magnitude m, times m[i] over the length of that row i
 ///
-/// w_out    (out, in), with fan_in_fan_out (in, out)   f32 f64 f16 bf16, any strides; w itself, or memory that overlaps no input
+/// w_out    (out, in), with fan_in_fan_out (in, out)   f32 f64 f16 bf16, any strides; w itself, or memory that overlaps
+///                                                     no input
 /// w        the shape of w_out                         f32 f64 f16 bf16, any strides
 /// a        (r, in)     lora_A.weight                  f32 f64 f16 bf16, any strides
 /// b        (out, r)    lora_B.weight                  f32 f64 f16 bf16, any strides
 /// options  alpha, rank_stabilised, fan_in_fan_out, magnitude; r is that of a and b, so patterns of ranks need nothing
 ///
-/// Merge into the weights that the adapter was trained on, before they are quantised: codes of 4 bits round most of an adapter
-/// away.
+/// Merge into the weights that the adapter was trained on, before they are quantised: codes of 4 bits round most of an
+/// adapter away.
 ///
 /// Arithmetic  double, sums by ascending k, rounded once to the element of w_out.
 /// Cost        2 out in r multiply-adds twice: the first pass only checks. a in double, and one row of w.
-/// Errors      out_of_range(alpha: not given, or not finite; rank: 0; w: the first result that its storage cannot hold or that
-///             is a NaN, `got` its row and `want` its column of (out, in); magnitude: the first that is not finite, or of a row
-///             whose length is 0 or not finite), shape_mismatch(w_out, in, out, rank, magnitude), misaligned. Nothing is written then.
+/// Errors      out_of_range(alpha: not given, or not finite; rank: 0; w: the first result that its storage cannot hold
+///             or that is a NaN, `got` its row and `want` its column of (out, in); magnitude: the first that is not
+///             finite, or of a row whose length is 0 or not finite), shape_mismatch(w_out, in, out, rank, magnitude),
+///             misaligned. Nothing is written then.
 /// Test tests/compress/merge_lora_test.cpp.   Page docs/operators/folds.md.
 template <fold_element To, fold_element W, fold_element A, fold_element B>
 status merge_lora(tensor_view<To, 2> w_out, tensor_view<W, 2> w, tensor_view<A, 2> a, tensor_view<B, 2> b,

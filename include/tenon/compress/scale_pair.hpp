@@ -1,12 +1,13 @@
 #pragma once
-//  Scales that move from one linear layer to the next through whatever is linear between them, offline: what smoothing and
-//  searches of scales need, and what evens out the ranges of channels before they are quantised.
+//  Scales that move from one linear layer to the next through whatever is linear between them, offline: what smoothing
+//  and searches of scales need, and what evens out the ranges of channels before they are quantised.
 //
-//    up, down:  h = act(gate x) * (up x + b)    up'[j, :] = s[j] up[j, :]    b'[j] = s[j] b[j]    down'[:, j] = down[:, j] / s[j]
-//    v, o:      the same, where column (head h, channel d) of o is divided by the scale of (kv head of h, channel d) of v
+//    up, down:  y = down (act(gate x) * (up x + b))
+//               up'[j, :] = s[j] up[j, :]    b'[j] = s[j] b[j]    down'[:, j] = down[:, j] / s[j]
+//    v, o:      the same; column (head h, channel d) of o is divided by the scale of (kv head of h, channel d) of v
 //
-//  Never the gate half, whose activation is not linear. Meller et al., "Same, same but different: recovering neural network
-//  quantization error through weight factorization", 2019; Xiao et al., "SmoothQuant", 2023.
+//  Never the gate half, whose activation is not linear. Meller et al., "Same, same but different: recovering neural
+//  network quantization error through weight factorization", 2019; Xiao et al., "SmoothQuant", 2023.
 #include <tenon/compress/fold_report.hpp>
 #include <tenon/core/contract.hpp>
 #include <tenon/core/integer.hpp>
@@ -83,16 +84,19 @@ contract& scales(contract& c, tensor_view<S, 1> const& scale, index_t n) {
 /// up'[j, :] = scale[j] up[j, :], bias'[j] = scale[j] bias[j], down'[:, j] = down[:, j] / scale[j]
 ///
 /// report  what rounding has changed (fold_report.hpp): powers of two are exact. Written when the call succeeds
-/// up      (inner, hidden)  f32 f64 f16 bf16, any strides; changed in place. The linear half of a gated MLP (up_proj), or any
-///                          layer whose output reaches `down` linearly; with a ReLU between them, only for positive scales
+/// up      (inner, hidden)  f32 f64 f16 bf16, any strides; changed in place. The linear half of a gated MLP (up_proj),
+///                          or any layer whose output reaches `down` linearly; with a ReLU between them, only for
+///                          positive scales
 /// bias    (inner), or no_bias   of up; changed in place
 /// down    (out, inner)     f32 f64 f16 bf16, any strides; changed in place
 /// scale   (inner)          f32 f64 f16 bf16; any sign and size, not 0
 ///
-/// Arithmetic  double, rounded once to the element of each weight; down is divided, not multiplied by a rounded inverse.
+/// Arithmetic  double, rounded once to the element of each weight; down is divided, not multiplied by a rounded
+///             inverse.
 /// Cost        two passes over the weights, the first of which only checks; a vector of inner.
-/// Errors      out_of_range(scale: the first that is 0 or not finite; up, bias, down: `got` and `want` are row and column of the first
-///             result that its storage cannot hold), shape_mismatch(inner, bias), misaligned. Nothing is written then.
+/// Errors      out_of_range(scale: the first that is 0 or not finite; up, bias, down: `got` and `want` are row and
+///             column of the first result that its storage cannot hold), shape_mismatch(inner, bias), misaligned.
+///             Nothing is written then.
 /// Test tests/compress/scale_pair_test.cpp.   Page docs/operators/folds.md.
 template <fold_element U, fold_element B, fold_element D, fold_element S>
 requires(!std::is_const_v<U> && !std::is_const_v<D>) status
@@ -108,7 +112,8 @@ requires(!std::is_const_v<U> && !std::is_const_v<D>) status
                                       [](index_t j) { return j; });
 }
 
-/// v'[c, :] = scale[c] v[c, :], bias'[c] = scale[c] bias[c], o'[:, (h, d)] = o[:, (h, d)] / scale[(h / (q_heads / kv_heads), d)]
+/// v'[c, :] = scale[c] v[c, :], bias'[c] = scale[c] bias[c],
+/// o'[:, (h, d)] = o[:, (h, d)] / scale[(h / (q_heads / kv_heads), d)]
 ///
 /// With grouped-query attention a kv head serves a group of query heads: its scale goes to the columns of all of them.
 ///
@@ -121,8 +126,9 @@ requires(!std::is_const_v<U> && !std::is_const_v<D>) status
 /// Not where values pass a norm before they are used.
 ///
 /// Arithmetic  as of scale_pair.
-/// Errors      out_of_range(kv_heads, q_heads, scale, v, bias, o), shape_mismatch(q_heads: not a multiple of kv_heads; v: rows are
-///             not a multiple of kv_heads; o: columns are not q_heads * head_dim), misaligned. Nothing is written then.
+/// Errors      out_of_range(kv_heads, q_heads, scale, v, bias, o), shape_mismatch(q_heads: not a multiple of kv_heads;
+///             v: rows are not a multiple of kv_heads; o: columns are not q_heads * head_dim), misaligned. Nothing is
+///             written then.
 /// Test tests/compress/scale_pair_test.cpp.   Page docs/operators/folds.md.
 template <fold_element V, fold_element B, fold_element O, fold_element S>
 requires(!std::is_const_v<V> && !std::is_const_v<O>) status
