@@ -58,7 +58,7 @@ struct rep_vgg_block {
   conv_weight_order                order     = conv_weight_order::oihw;
 };
 
-/// The convolution that computes what the block does, with the block's stride and groups, padded by k / 2: w_out, bias_out
+/// One convolution that computes what the block does, with its stride and groups, padded by k / 2: w_out and bias_out
 ///
 /// w_out     (out, in / groups, k, k), or in the order that the block names   f32 f64 f16 bf16, any strides; k odd. The
 ///           spatial branch's weight itself, or memory that overlaps no input
