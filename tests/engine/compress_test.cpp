@@ -110,10 +110,32 @@ TEST(compress, healing_costs_less_than_a_hole) {
   EXPECT_EQ(json::parse(info.out)["layers"], 3);
 }
 
+// Neurons whose down_proj is nothing go first, and nothing changes.
+TEST(compress, narrows_by_the_neurons_that_do_nothing) {
+  scratch_folder      in;
+  model               m(small);
+  std::vector<float>& down = m.values("model.layers.1.mlp.down_proj.weight");
+  for (std::size_t i = 0; i < down.size(); ++i)
+    if (i % 40 % 4 == 0) down[i] = 0;
+  m.save(in);
+  auto const r = compress(in.path().string(), (in / "out").string(), {"--cut-mlp-width", "0.25"});
+  ASSERT_EQ(r["widths"].size(), 2u);
+  EXPECT_EQ(r["widths"][1]["before"], 40);
+  EXPECT_EQ(r["widths"][1]["after"], 30);
+  EXPECT_NEAR(r["widths"][1]["output_error_plain"].get<double>(), 0, 1e-7);
+  EXPECT_GT(r["widths"][0]["output_error_plain"], .01);
+  EXPECT_LT(r["widths"][0]["output_error"], r["widths"][0]["output_error_plain"]);
+  auto const config = json::parse(test::read_text(in / "out/config.json"));
+  EXPECT_EQ(config["intermediate_size"], 30);
+  EXPECT_FALSE(config.contains("tenon_layers"));
+  EXPECT_EQ(generated((in / "out").string()).size(), 8u);
+}
+
 TEST(compress, writes_the_same_bytes_on_any_number_of_threads) {
   scratch_folder folder;
   for (char const* threads : {"1", "2"})
-    compress(demo, (folder / threads).string(), {"--drop-attention", "1", "--drop-mlp", "1", "--threads", threads});
+    compress(demo, (folder / threads).string(),
+             {"--drop-attention", "1", "--drop-mlp", "1", "--cut-mlp-width", "0.1", "--threads", threads});
   for (char const* file : {"model.safetensors", "config.json", "compress_report.json"})
     EXPECT_EQ(test::read_text(folder / "1" / file), test::read_text(folder / "2" / file)) << file;
   // Cuts of cuts: halves that are gone are no candidates.

@@ -148,6 +148,7 @@ class model {
   void fill(std::string const& name, float value) {
     for (float& v : tensors_.at(name).values) v = value;
   }
+  std::vector<float>&       values(std::string const& name) { return tensors_.at(name).values; }
   std::vector<float> const& weight(std::string const& module) const { return tensors_.at(module + ".weight").values; }
   std::pair<int, int>       extents(std::string const& module) const {
           auto const& shape = tensors_.at(module + ".weight").shape;

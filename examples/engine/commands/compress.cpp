@@ -16,6 +16,7 @@
 #include "engine/compress/depth_cut.hpp"
 #include "engine/compress/editable_model.hpp"
 #include "engine/compress/self_text.hpp"
+#include "engine/compress/width_cut.hpp"
 #include "engine/error.hpp"
 #include "engine/files/json.hpp"
 #include "engine/program/output.hpp"
@@ -93,6 +94,12 @@ std::string text_of(nlohmann::ordered_json const& report) {
       line("%9d  %8.4f  %9.4f%s\n", c["layer"].get<int>(), c["kl_plain"].get<double>(), c["kl"].get<double>(),
            c["layer"] == step["layer"] ? "  dropped" : "");
   }
+  if (report.contains("widths")) {
+    text += "layer  neurons         error of the output, plain and fitted\n";
+    for (auto const& w : report["widths"])
+      line("%5d  %5d -> %5d  %8.4f  %8.4f\n", w["layer"].get<int>(), w["before"].get<int>(), w["after"].get<int>(),
+           w["output_error_plain"].get<double>(), w["output_error"].get<double>());
+  }
   line("parameters %lld -> %lld, bytes %lld -> %lld\n", report["parameters_before"].get<long long>(),
        report["parameters"].get<long long>(), report["bytes_before"].get<long long>(),
        report["bytes"].get<long long>());
@@ -140,9 +147,9 @@ int run_compress(options const& from) {
     throw wrong(from.text_file + from.ids_file, "holds nothing to calibrate with", "fewer than 2 tokens", "at least 2");
   report["calibration_texts"] = texts.size();
 
-  editable_model const original = model;
-  depth_cutter const   cutter(
-        original, [&](editable_model const& m) { return bench.open(m); }, texts, bench.scoring(), c.heal);
+  editable_model const  original = model;
+  model_opener const    open     = [&](editable_model const& m) { return bench.open(m); };
+  depth_cutter const    cutter(original, open, texts, bench.scoring(), c.heal);
   layer_influence const influence = cutter.influence();
   report["block_influence"] = influence.block_influence, report["angular_distance"] = influence.angular_distance;
   report["cuts"] = nlohmann::ordered_json::array();
@@ -150,6 +157,13 @@ int run_compress(options const& from) {
                                     {cut_kind::attention, c.drop_attention},
                                     {cut_kind::mlp, c.drop_mlp}})
     for (std::int64_t i = 0; i < count; ++i) report["cuts"].push_back(to_json(cutter.cut(model, kind)));
+  if (c.mlp_width > 0)
+    for (width_cut const& w : cut_mlp_width(model, open, texts, bench.scoring(), c.mlp_width, c.heal))
+      report["widths"].push_back({{"layer", w.layer},
+                                  {"before", w.before},
+                                  {"after", w.after},
+                                  {"output_error_plain", w.plain},
+                                  {"output_error", w.fitted}});
   report["parameters"] = model.parameters(), report["bytes"] = model.bytes();
   for (std::size_t i = 0; i < model.layers(); ++i)
     report["layers"].push_back({{"was", model.origin(i)},

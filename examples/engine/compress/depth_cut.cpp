@@ -19,32 +19,6 @@ namespace {
 
 using rows = std::vector<float>;
 
-/// Runs every text through a model, whole, and hands over each chunk's stages.
-class stage_reader {
- public:
-  stage_reader(decoder& model, tap show) : model_(model) { model_.look_with(std::move(show)); }
-  ~stage_reader() { model_.look_with({}); }
-  stage_reader(stage_reader const&)            = delete;
-  stage_reader& operator=(stage_reader const&) = delete;
-
-  void feed_chunk(step_batch const& step) { model_.forward(step); }
-
- private:
-  decoder& model_;
-};
-
-template <class F>
-void each_chunk(token_texts const& texts, scorer_options const& o, F const& f) {
-  auto const chunk = static_cast<std::size_t>(std::min(o.max_batched_tokens, o.max_rows));
-  step_batch step;
-  for (auto const& ids : texts)
-    for (std::size_t first = 0; first < ids.size(); first += chunk) {
-      std::size_t const count = std::min(chunk, ids.size() - first);
-      feed(step, ids, first, count, o, 0);
-      f(step, first + count == ids.size());
-    }
-}
-
 double cosine(float const* a, float const* b, std::size_t n) {
   double aa = 0, bb = 0, ab = 0;
   for (std::size_t i = 0; i < n; ++i) {
@@ -68,8 +42,8 @@ std::optional<seam> seam_before(editable_model const& model, std::size_t gap) {
 
 }  // namespace
 
-depth_cutter::depth_cutter(editable_model const& uncut, opener open, token_texts texts, scorer_options const& options,
-                           bool heal)
+depth_cutter::depth_cutter(editable_model const& uncut, model_opener open, token_texts texts,
+                           scorer_options const& options, bool heal)
     : open_(std::move(open)), reference_(open_(uncut)), texts_(std::move(texts)), options_(options), heal_(heal) {
   std::size_t tokens = 0;
   for (auto const& ids : texts_) tokens += ids.size();
@@ -94,8 +68,8 @@ layer_influence depth_cutter::influence() const {
     }
     return false;
   });
-  each_chunk(texts_, options_, [&](step_batch const& step, bool last) {
-    reader.feed_chunk(step);
+  each_step(texts_, options_, [&](step_batch const& step, bool last) {
+    reader.feed(step);
     std::size_t const n = step.ids.size();
     cosines.resize(streams.size() - 1), angles.resize(streams.size() - 1);
     for (std::size_t i = 0; i + 1 < streams.size(); ++i) {
@@ -158,8 +132,8 @@ bool depth_cutter::heal(editable_model& model, std::size_t gap, std::size_t orig
       if (name == "embedding" || name == "attention_residual" || name == "mlp_residual") stream = values;
       return false;
     });
-    each_chunk(texts_, options_, [&](step_batch const& step, bool) {
-      uncut.feed_chunk(step), reader.feed_chunk(step);
+    each_step(texts_, options_, [&](step_batch const& step, bool) {
+      uncut.feed(step), reader.feed(step);
       auto const n = static_cast<index_t>(step.ids.size()), hidden = static_cast<index_t>(model.config().hidden);
       for (std::size_t i = 0; i < target.size(); ++i) target[i] -= before[i];
       auto const a = dense(std::as_const(inputs).data(), n, static_cast<index_t>(width));

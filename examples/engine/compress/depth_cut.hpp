@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/compress/calibration_pass.hpp"
 #include "engine/compress/editable_model.hpp"
 #include "engine/generation/scorer.hpp"
 #include "engine/model/decoder.hpp"
@@ -23,7 +24,8 @@ namespace tenon::engine {
 
 enum class cut_kind : std::uint8_t { layer, attention, mlp };
 
-using token_texts = std::vector<std::vector<std::int32_t>>;
+/// A decoder of a model that is being cut.
+using model_opener = std::function<std::unique_ptr<decoder>(editable_model const&)>;
 
 /// What dropping one part costs: divergence from the uncut model in nats per token.
 struct cut_candidate {
@@ -49,10 +51,9 @@ struct layer_influence {
 
 class depth_cutter {
  public:
-  using opener = std::function<std::unique_ptr<decoder>(editable_model const&)>;
-
   /// `texts`: for healing and for measuring. The model as it is now is the uncut one.
-  depth_cutter(editable_model const& uncut, opener open, token_texts texts, scorer_options const& options, bool heal);
+  depth_cutter(editable_model const& uncut, model_opener open, token_texts texts, scorer_options const& options,
+               bool heal);
 
   [[nodiscard]] layer_influence influence() const;
   /// Drops what costs least of what is there; throws `error` where nothing of that kind is left to drop.
@@ -62,12 +63,12 @@ class depth_cutter {
   [[nodiscard]] double divergence(editable_model const& model) const;
   bool                 heal(editable_model& model, std::size_t gap, std::size_t origin) const;
 
-  opener                   open_;
+  model_opener             open_;
   std::unique_ptr<decoder> reference_;
   token_texts              texts_;
   scorer_options           options_;
   bool                     heal_;
-  std::vector<float>       expected_;  // the reference's logits, (tokens, vocabulary); empty where they take too much memory
+  std::vector<float> expected_;  // the reference's logits, (tokens, vocabulary); empty where they take too much memory
 };
 
 }  // namespace tenon::engine

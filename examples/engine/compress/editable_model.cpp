@@ -101,6 +101,25 @@ void editable_model::drop_half(std::size_t i, layer_half half) {
   else s.intermediate = 0;
 }
 
+void editable_model::keep_neurons(std::size_t i, std::vector<std::int64_t> const& kept, std::vector<float> down) {
+  auto const count = static_cast<std::int64_t>(kept.size());
+  for (char const* const name : {"gate_proj.weight", "up_proj.weight", "gate_proj.bias", "up_proj.bias"}) {
+    auto const at = tensors_.find(prefix_of(i) + "mlp." + name);
+    if (at == tensors_.end()) continue;
+    tensor&            t     = at->second;
+    auto const         width = t.shape.size() > 1 ? static_cast<std::size_t>(t.shape[1]) : 1;
+    std::vector<float> rows;
+    for (std::int64_t const k : kept) {
+      auto const row = t.values.begin() + static_cast<std::ptrdiff_t>(k) * static_cast<std::ptrdiff_t>(width);
+      rows.insert(rows.end(), row, row + static_cast<std::ptrdiff_t>(width));
+    }
+    t.values = std::move(rows), t.shape[0] = count;
+  }
+  tensor& t  = last_matrix(i, layer_half::mlp);
+  t.shape[1] = count, t.values = std::move(down);
+  config_.shapes[i].intermediate = count;
+}
+
 editable_model::tensor& editable_model::last_matrix(std::size_t i, layer_half half) {
   std::string const name =
       prefix_of(i) + (half == layer_half::attention ? "self_attn.o_proj.weight" : "mlp.down_proj.weight");
@@ -158,15 +177,17 @@ void editable_model::save(fs::path const& directory) const {
   json_value config           = read_json((fs::path(source_) / "config.json").string());
   config["num_hidden_layers"] = config_.layers;
   config.erase("tenon_layers");
-  json_value uneven;
-  bool       alike = true;
+  json_value  uneven;
+  bool        alike = true;
+  auto const& first = config_.shapes.front();
   for (layer_shape const& s : config_.shapes) {
-    alike =
-        alike && s.heads == config_.heads && s.kv_heads == config_.kv_heads && s.intermediate == config_.intermediate;
+    alike = alike && s.heads == first.heads && s.kv_heads == first.kv_heads && s.intermediate == first.intermediate;
     uneven.push_back(
         {{"num_attention_heads", s.heads}, {"num_key_value_heads", s.kv_heads}, {"intermediate_size", s.intermediate}});
   }
-  if (!alike) config["tenon_layers"] = uneven;
+  if (alike && first.heads == config_.heads && first.kv_heads == config_.kv_heads && first.intermediate > 0)
+    config["intermediate_size"] = first.intermediate;  // an ordinary model
+  else config["tenon_layers"] = uneven;
   if (config_.has_windows()) {  // which layers have one no longer follows from a pattern
     json_value types;
     for (std::int64_t const w : config_.windows) types.push_back(w > 0 ? "sliding_attention" : "full_attention");

@@ -36,6 +36,9 @@ class editable_model {
   void drop_layer(std::size_t i);
   void drop_half(std::size_t i, layer_half half);
 
+  /// Of layer i's MLP only the neurons `kept`, ascending; `down` (hidden, kept) becomes its down_proj.
+  void keep_neurons(std::size_t i, std::vector<std::int64_t> const& kept, std::vector<float> down);
+
   /// The matrix that ends a half: o_proj or down_proj of layer i, (hidden, inputs).
   [[nodiscard]] tensor& last_matrix(std::size_t i, layer_half half);
 

@@ -126,6 +126,7 @@ void add_compress(option_set& set, options& o) {
               "0");
   set.integer("--drop-attention", "attention halves to drop", c.drop_attention, 0, 4096, "0");
   set.integer("--drop-mlp", "MLP halves to drop", c.drop_mlp, 0, 4096, "0");
+  set.number("--cut-mlp-width", "share of the neurons of every MLP to drop", c.mlp_width, 0, .95, "0");
   set.flag("--no-heal", "leave the weights in front of a gap as they are", c.heal, false);
   set.text("--text", "FILE", "text to calibrate with (default: what the model itself says)", o.text_file);
   set.text("--ids", "FILE", "JSON with per_text[].ids to calibrate with", o.ids_file);

@@ -48,10 +48,11 @@ struct align_options {
 struct compress_options {
   std::string  out, eval_text, eval_ids;
   std::int64_t drop_layers = 0, drop_attention = 0, drop_mlp = 0;
-  bool         heal   = true;
-  int          texts  = 64;   // that the model samples for its calibration, where no file is given
-  std::int64_t length = 256;  // tokens of each text
-  int          chunk  = 256;  // tokens in a step
+  double       mlp_width = 0;  // share of every MLP's neurons that goes
+  bool         heal      = true;
+  int          texts     = 64;   // that the model samples for its calibration, where no file is given
+  std::int64_t length    = 256;  // tokens of each text
+  int          chunk     = 256;  // tokens in a step
 };
 
 struct options {

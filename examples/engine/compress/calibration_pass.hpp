@@ -1,0 +1,42 @@
+#pragma once
+//  Texts through a decoder, each alone, step by step, with a look at its stages.
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "engine/generation/scorer.hpp"
+#include "engine/model/decoder.hpp"
+
+namespace tenon::engine {
+
+using token_texts = std::vector<std::vector<std::int32_t>>;
+
+/// The steps of all texts in order: f(step, whether it ends its text).
+template <class F>
+void each_step(token_texts const& texts, scorer_options const& o, F const& f) {
+  auto const chunk = static_cast<std::size_t>(std::min(o.max_batched_tokens, o.max_rows));
+  step_batch step;
+  for (auto const& ids : texts)
+    for (std::size_t first = 0; first < ids.size(); first += chunk) {
+      std::size_t const count = std::min(chunk, ids.size() - first);
+      feed(step, ids, first, count, o, 0);
+      f(step, first + count == ids.size());
+    }
+}
+
+/// A decoder whose stages are shown while this is there.
+class stage_reader {
+ public:
+  stage_reader(decoder& model, tap show) : model_(model) { model_.look_with(std::move(show)); }
+  ~stage_reader() { model_.look_with({}); }
+  stage_reader(stage_reader const&)            = delete;
+  stage_reader& operator=(stage_reader const&) = delete;
+
+  void feed(step_batch const& step) { model_.forward(step); }
+
+ private:
+  decoder& model_;
+};
+
+}  // namespace tenon::engine
