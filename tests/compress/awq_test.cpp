@@ -13,8 +13,8 @@
 
 namespace {
 
-using tenon::awq_options, tenon::dense, tenon::errc, tenon::index_t, tenon::quantized_weight, tenon::weight_code,
-    tenon::weight_format;
+using tenon::awq_factors_options, tenon::dense, tenon::errc, tenon::index_t, tenon::quantized_weight,
+    tenon::weight_code, tenon::weight_format;
 using method  = tenon::weight_scale_method;
 using weights = std::vector<tenon::tensor_view<float const, 2>>;
 using test::expect_error, test::expect_ok;
@@ -231,7 +231,7 @@ TEST(awq, refuses) {
   auto               w    = test::normal(rows * columns, 12);
   auto const         view = dense(static_cast<float const*>(w.data()), rows, columns);
   std::vector<float> s{42};
-  auto const         factors = [&](weight_format f, awq_options const& o = {}) {
+  auto const         factors = [&](weight_format f, awq_factors_options const& o = {}) {
     return tenon::awq_factors(s, weights{view}, gram, f, o);
   };
   auto const clip = [&](weight_format f, tenon::awq_clip_options const& o = {}) {

@@ -14,8 +14,8 @@
 
 namespace {
 
-using tenon::dense, tenon::errc, tenon::gptq_options, tenon::index_t, tenon::quantized_weight, tenon::weight_code,
-    tenon::weight_format;
+using tenon::dense, tenon::errc, tenon::gptq_quantize_options, tenon::index_t, tenon::quantized_weight,
+    tenon::weight_code, tenon::weight_format;
 using method = tenon::weight_scale_method;
 using test::expect_error, test::expect_ok, test::matrix;
 
@@ -25,7 +25,7 @@ constexpr weight_format int4(int group = 0, bool zero_points = false) {
 }
 
 quantized_weight gptq_of(std::vector<float> const& w, tenon::gram_statistics const& gram, weight_format format,
-                         gptq_options const& options = {}, tenon::gptq_report* report = nullptr) {
+                         gptq_quantize_options const& options = {}, tenon::gptq_report* report = nullptr) {
   quantized_weight q;
   expect_ok(tenon::gptq(q, dense(w.data(), static_cast<index_t>(w.size()) / gram.columns, gram.columns), gram, format,
                         options, report));
@@ -327,7 +327,7 @@ TEST(gptq, refuses) {
   auto const       gram = test::gram_of(test::normal(40 * columns, 15), columns);
   auto             w    = test::normal(rows * columns, 16);
   quantized_weight q;
-  auto const       call = [&](weight_format f, gptq_options const& o = {}) {
+  auto const       call = [&](weight_format f, gptq_quantize_options const& o = {}) {
     return tenon::gptq(q, dense(w.data(), rows, columns), gram, f, o);
   };
   expect_error(call({weight_code::fp8}), errc::unsupported, "code", 0, 0);

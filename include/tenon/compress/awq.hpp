@@ -27,7 +27,7 @@
 
 namespace tenon {
 
-struct awq_options {
+struct awq_factors_options {
   weight_scale_method method        = weight_scale_method::searched;  // of quantize_weight
   bool                signed_scales = true;                           // likewise
   int                 steps         = 20;                             // sizes of r
@@ -120,7 +120,7 @@ inline contract& awq_format(contract& c, weight_format const& format, weight_sca
 ///             misaligned. s is untouched then.
 /// Test tests/compress/awq_test.cpp.   Page docs/operators/gptq.md.
 inline status awq_factors(std::vector<float>& s, std::span<tensor_view<float const, 2> const> weights,
-                          gram_statistics const& gram, weight_format format, awq_options const& options = {},
+                          gram_statistics const& gram, weight_format format, awq_factors_options const& options = {},
                           awq_report* report = nullptr) {
   index_t const columns = gram.columns;
   contract      c{"awq_factors"};

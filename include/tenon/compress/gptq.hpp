@@ -30,11 +30,11 @@
 
 namespace tenon {
 
-struct gptq_options {
+struct gptq_quantize_options {
   weight_scale_method method        = weight_scale_method::searched;  // of quantize_weight
-  bool                signed_scales = true;  // searched: false keeps scales positive, for kernels that want that
-  bool                weighted      = true;  // searched: each column's error weighted by its inputs' mean square
-  double              damping       = 0.01;  // of the mean of H's diagonal
+  bool                signed_scales = true;   // searched: false keeps scales positive, for kernels that want that
+  bool                weighted      = false;  // searched: each column's error weighted by its inputs' mean square
+  double              damping       = 0.01;   // of the mean of H's diagonal
   // Columns with larger inputs first; scales are then found beforehand. False: columns as they come, and the scale of a
   // group is found when its first column is reached, for the weights as they are by then.
   bool activation_order = true;
@@ -82,7 +82,7 @@ inline index_t gptq_block_end(index_t start, index_t columns, index_t group) {
 /// Test tests/compress/gptq_test.cpp.   Page docs/operators/gptq.md.
 template <class W>
 status gptq(quantized_weight& out, tensor_view<W, 2> w, gram_statistics const& gram, weight_format format,
-            gptq_options const& options = {}, gptq_report* report = nullptr) {
+            gptq_quantize_options const& options = {}, gptq_report* report = nullptr) {
   extent   rows{"rows"}, columns{"columns"};
   contract c{"gptq"};
   c.shape(w, rows, columns)
