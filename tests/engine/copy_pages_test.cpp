@@ -26,7 +26,7 @@ class decoder_copies : public testing::TestWithParam<formats> {
     c.architecture = "LlamaForCausalLM", c.model_type = "llama", c.dtype = "float32";
     c.vocab_size = 40, c.hidden = 32, c.layers = 3, c.heads = 4, c.kv_heads = 2, c.head_dim = 16, c.intermediate = 48;
     c.max_position = 64, c.tie_word_embeddings = true;
-    c.windows.assign(3, 0);
+    c.windows.assign(3, 0), c.shapes.assign(3, {c.heads, c.kv_heads, c.head_dim, c.intermediate});
     decoder_options o;
     o.dtype = GetParam().dtype, o.kv_format = GetParam().cache;
     o.block_size = block_size, o.pages = 8, o.max_length = 32, o.max_batched_tokens = 16, o.threads = 1;

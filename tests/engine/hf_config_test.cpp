@@ -136,6 +136,27 @@ TEST_F(config, windows) {
   EXPECT_EQ(layers(gemma2, {{"sliding_window", 8}, {"layer_types", types}}), (windows{0, 8, 8, 0}));
 }
 
+TEST_F(config, layers_of_their_own_shape) {
+  auto const usual = read(json_value::object());
+  ASSERT_EQ(usual.shapes.size(), 2u);
+  EXPECT_TRUE(usual.shapes[1].heads == 4 && usual.shapes[1].head_dim == 16 && usual.shapes[1].intermediate == 128);
+  auto const c = read({{"tenon_layers",
+                        {{{"num_attention_heads", 0}},
+                         {{"num_attention_heads", 2}, {"num_key_value_heads", 1}, {"intermediate_size", 0}}}}});
+  EXPECT_TRUE(c.shapes[0].heads == 0 && c.shapes[0].kv_heads == 0 && c.shapes[0].intermediate == 128);
+  EXPECT_TRUE(c.shapes[1].heads == 2 && c.shapes[1].kv_heads == 1 && c.shapes[1].intermediate == 0);
+  expect_refusal(R"({"tenon_layers": [{}]})",
+                 "tenon_layers: wrong type: found an array, expected an array of num_hidden_layers objects");
+  expect_refusal(R"({"tenon_layers": [{}, {"num_key_value_heads": 3}]})",
+                 "tenon_layers[1].num_key_value_heads: does not divide the heads: found 3, expected a divisor of "
+                 "num_attention_heads, 4");
+  expect_refusal(R"({"tenon_layers": [{}, {"num_key_value_heads": 0}]})",
+                 "tenon_layers[1].num_key_value_heads: does not divide the heads: found 0, expected a divisor of "
+                 "num_attention_heads, 4");
+  expect_refusal(R"({"tenon_layers": [{}, {"intermediate_size": -1}]})",
+                 "tenon_layers[1].intermediate_size: out of range: found -1, expected an integer from 0 to 4194304");
+}
+
 TEST_F(config, rope) {
   auto const llama3 = read({{"rope_theta", 500000.0},
                             {"rope_scaling",

@@ -33,6 +33,12 @@ int run_info(options const& from) {
   if (packed) j["packed_bytes"] = *packed;
   for (kv_cache_format const f : kv_cache_formats) j["kv_bytes_per_token"][std::string(name_of(f))] = kv_bytes(f);
   if (c.has_windows()) j["sliding_windows"] = c.windows;
+  auto const without = [&](std::int64_t layer_shape::*part) {
+    return std::count_if(c.shapes.begin(), c.shapes.end(), [&](layer_shape const& s) { return s.*part == 0; });
+  };
+  auto const no_attention = without(&layer_shape::heads), no_mlp = without(&layer_shape::intermediate);
+  if (no_attention > 0) j["layers_without_attention"] = no_attention;
+  if (no_mlp > 0) j["layers_without_mlp"] = no_mlp;
   j["tokenizer"] = files.text ? nlohmann::ordered_json(files.text->description()) : nlohmann::ordered_json(nullptr);
 
   result_writer out;
@@ -47,6 +53,8 @@ int run_info(options const& from) {
     line("architecture", c.architecture + " (" + c.model_type + ")");
     line("shape", n(c.layers) + " layers, hidden " + n(c.hidden) + ", " + n(c.heads) + " heads of " + n(c.head_dim) +
                       " over " + n(c.kv_heads) + " kv heads, intermediate " + n(c.intermediate));
+    if (no_attention + no_mlp > 0)
+      line("pruned", n(no_attention) + " layers without attention, " + n(no_mlp) + " without an MLP");
     line("vocabulary", n(c.vocab_size) + (c.tie_word_embeddings ? ", head tied to the embedding" : ", own head"));
     line("length",
          n(c.max_position) + " tokens, rope theta " + std::to_string(static_cast<std::int64_t>(c.rope_theta)));
