@@ -79,11 +79,6 @@ struct packed_gemm_tile_storage {
   bool                                             last;
 };
 
-/// Sums of int8 products.
-struct integer_accumulator {
-  std::int32_t v[4] = {};
-};
-
 /// What one thread copies into a stage, addresses made once: blocks of 64 columns come in order.
 template <class Policy, class A, class Weight>
 struct packed_gemm_tile_source {
@@ -234,7 +229,7 @@ __global__ __launch_bounds__(Policy::value.threads, 1) void packed_gemm_tile(
   for (int s = 0; s < stages - 2; ++s) fetch(begin + s, s);
 
   // Multiply.
-  using accumulator = std::conditional_t<integers, integer_accumulator, tile::accumulator>;
+  using accumulator = std::conditional_t<integers, tile::integer_accumulator, tile::accumulator>;
   accumulator       part[high][wide];
   tile::accumulator total[two_level ? high : 1][two_level ? wide : 1];
   tile::fragment_a  w[2][high];

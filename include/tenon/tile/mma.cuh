@@ -19,6 +19,7 @@
 #include <tenon/tile/swizzle.cuh>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace tenon::inline TENON_TARGET::tile {
 
@@ -32,15 +33,22 @@ struct accumulator {
   float v[4] = {};
 };
 
+struct integer_accumulator {
+  std::int32_t v[4] = {};
+};
+/// What products of elements of T are summed in.
+template <class T>
+using accumulator_of = std::conditional_t<std::is_same_v<T, std::int8_t>, integer_accumulator, accumulator>;
+
 /// Row (0..15) and column (0..7) of an accumulator's element v in this lane.
 __device__ constexpr int accumulator_row(int lane, int v) { return lane / 4 + 8 * (v >> 1); }
 __device__ constexpr int accumulator_column(int lane, int v) { return 2 * (lane % 4) + (v & 1); }
 
 /// Rows row..row+15, columns 16 * step..16 * step + 15 of a tile stored (row, k). One ldmatrix.x4. Of f32 tiles eight columns
-/// from 8 * step on, which m16n8k8 takes in the same registers.
+/// from 8 * step on, which m16n8k8 takes in the same registers; of 8-bit ones 32 from 32 * step on (m16n8k32).
 template <class T, int Rows, int Columns>
 __device__ inline fragment_a load_a(shared_tile<T, Rows, Columns> const& from, int row, int step) {
-  static_assert(sizeof(T) == 2 || sizeof(T) == 4, "tenon::tile::load_a: elements of 16 or 32 bits");
+  static_assert(sizeof(T) <= 4, "tenon::tile::load_a: elements of 8, 16 or 32 bits");
   fragment_a f;
   arch::ldmatrix(f.r, from.chunk(row + arch::lane() % 16, 2 * step + arch::lane() / 16));
   return f;
@@ -94,6 +102,18 @@ __device__ inline void mma(accumulator (&d)[High][Wide], fragment_a const (&a)[H
       TENON_UNROLL_DEVICE
       for (int j = 0; j < Wide; ++j) arch::mma_m16n8k8<T>(d[i][j].v, a[i].r, b[j / 2][j % 2].r);
     }
+  }
+}
+
+/// The same for int8 by int8, 32 of K: exact.
+template <class T, int High, int Wide, int Pairs>
+__device__ inline void mma(integer_accumulator (&d)[High][Wide], fragment_a const (&a)[High],
+                           fragment_b const (&b)[Pairs][2]) {
+  static_assert(std::is_same_v<T, std::int8_t>, "tenon::tile::mma: integer sums are of int8");
+  TENON_UNROLL_DEVICE
+  for (int i = 0; i < High; ++i) {
+    TENON_UNROLL_DEVICE
+    for (int j = 0; j < Wide; ++j) arch::mma_m16n8k32<T>(d[i][j].v, a[i].r, b[j / 2][j % 2].r);
   }
 }
 
