@@ -4,8 +4,6 @@
 #include <tenon/core/tensor_view.hpp>
 #include <tenon/gemm/gemm_params.hpp>
 
-#include <cstdint>
-
 namespace tenon {
 
 /// Where a row of A starts in x: its first tap. Padding makes y and x negative.
@@ -39,7 +37,7 @@ struct conv2d_image {
     return {static_cast<index_t>(image) * batch_stride + y * row_stride + x * column_stride, y, x};
   }
   /// A row past the last one: all its taps are padding.
-  TENON_HD static constexpr conv2d_pixel no_pixel() { return {0, INT32_MIN, 0}; }
+  TENON_HD static constexpr conv2d_pixel no_pixel() { return {0, -2147483647 - 1, 0}; }
 
   TENON_HD constexpr conv2d_tap tap(int k) const {
     int const at = k / channels, line = at / kernel_width;
