@@ -17,20 +17,24 @@
 
 namespace tenon::inline TENON_TARGET::kernel {
 
-/// to[0..count) = elements k.. of the row of A that starts at `pixel`.
+/// to[0..count) = elements k.. of the row of A that starts at `pixel`. Taps are counted on: divisions are for the first alone.
 template <class T>
 __device__ inline void gather_patch(T* to, conv2d_image<T> const& image, T const* data, conv2d_pixel const& pixel,
                                     index_t k, int count) {
+  int const at   = static_cast<int>(k / image.channels);
+  int       line = at / image.kernel_width, column = at - line * image.kernel_width;
+  int       channel = static_cast<int>(k - static_cast<index_t>(at) * image.channels);
   for (int done = 0; done < count;) {
-    conv2d_tap const tap  = image.tap(static_cast<int>(k + done));
-    int const        here = min(image.channels - tap.channel, count - done);
+    conv2d_tap const tap  = image.tap(line, column, channel);
+    int const        here = min(image.channels - channel, count - done);
     if (image.inside(pixel, tap)) {
       T const* const from = data + (pixel.offset + tap.offset);
       for (int i = 0; i < here; ++i) to[done + i] = from[i];
     } else {
       for (int i = 0; i < here; ++i) to[done + i] = T(0);
     }
-    done += here;
+    done += here, channel = 0;
+    if (++column == image.kernel_width) column = 0, ++line;
   }
 }
 

@@ -14,8 +14,7 @@ struct conv2d_pixel {
 /// Where element k of a row is, seen from the row's first tap.
 struct conv2d_tap {
   index_t offset;
-  int     y, x;     // pixels of x
-  int     channel;  // within the group
+  int     y, x;  // pixels of x
 };
 
 /// The index map of A: row i is pixel i of y, column k is (tap of the kernel, channel of the group), channels fastest.
@@ -39,10 +38,15 @@ struct conv2d_image {
   /// A row past the last one: all its taps are padding.
   TENON_HD static constexpr conv2d_pixel no_pixel() { return {0, -2147483647 - 1, 0}; }
 
+  /// Of element k of a row.
   TENON_HD constexpr conv2d_tap tap(int k) const {
     int const at = k / channels, line = at / kernel_width;
-    int const y = line * dilation_y, x = (at - line * kernel_width) * dilation_x, channel = k - at * channels;
-    return {y * row_stride + x * column_stride + channel, y, x, channel};
+    return tap(line, at - line * kernel_width, k - at * channels);
+  }
+  /// Of line and column of the kernel.
+  TENON_HD constexpr conv2d_tap tap(int line, int column, int channel) const {
+    int const y = line * dilation_y, x = column * dilation_x;
+    return {y * row_stride + x * column_stride + channel, y, x};
   }
   TENON_HD constexpr bool inside(conv2d_pixel const& p, conv2d_tap const& t) const {
     int const y = p.y + t.y, x = p.x + t.x;
