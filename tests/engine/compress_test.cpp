@@ -143,6 +143,40 @@ TEST(compress, writes_the_same_bytes_on_any_number_of_threads) {
   EXPECT_EQ(r["cuts"][0]["candidates"].size(), 3u);
 }
 
+// What is written is what was measured: the engine's products of codes are those of the matrices that the codes stand for.
+TEST(compress, quantises_into_files_that_load) {
+  scratch_folder    folder;
+  std::string const ids = (folder / "ids.json").string();
+  json              list;
+  for (int i = 0; i < 200; ++i) list.push_back(i * i % 500);
+  test::write_text(ids, json{{"per_text", {{{"ids", list}}}}}.dump());
+  for (std::string const choice : {"w8a16", "w4a16"}) {
+    SCOPED_TRACE(choice);
+    double kl[2];
+    for (std::string const method : {"gptq", "rtn"}) {
+      std::string const out = (folder / (choice + method)).string();
+      auto const        r   = compress(demo, out, {"--quantize", choice, "--method", method});
+      EXPECT_EQ(r["modules"].size(), 4u * 7u);
+      EXPECT_EQ(r["method"], method);
+      EXPECT_LT(r["bytes"], r["bytes_before"]);
+      double sum = 0;
+      for (json const& m : r["modules"]) sum += m["output_error"].get<double>();
+      kl[method == "rtn"] = sum;
+      auto const same     = run_program(
+              {"align", "--model", out, "--ids", ids, "--budget", "1e-5", "--max-kl", "1e-7", "--output", "json"});
+      EXPECT_EQ(same.status, 0) << same.out << same.err;
+      auto const info = run_program({"info", "--model", out, "--output", "json"});
+      EXPECT_FALSE(json::parse(info.out)["quantization"].is_null());
+    }
+    EXPECT_LT(kl[0], .95 * kl[1]) << "calibrated codes leave the outputs nearer than rounded ones";
+  }
+  auto const again =
+      run_program({"compress", "--model", (folder / "w4a16gptq").string(), "--out", (folder / "x").string()});
+  EXPECT_EQ(again.status, 1);
+  EXPECT_EQ(again.err,
+            "tenon: --model: is quantised already: found compressed-tensors, expected a model of 16 or 32 bits\n");
+}
+
 TEST(compress, refuses) {
   scratch_folder in;
   model(small).save(in);

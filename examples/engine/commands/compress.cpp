@@ -15,6 +15,7 @@
 #include "engine/commands/setup.hpp"
 #include "engine/compress/depth_cut.hpp"
 #include "engine/compress/editable_model.hpp"
+#include "engine/compress/quantize_model.hpp"
 #include "engine/compress/self_text.hpp"
 #include "engine/compress/width_cut.hpp"
 #include "engine/error.hpp"
@@ -100,6 +101,15 @@ std::string text_of(nlohmann::ordered_json const& report) {
       line("%5d  %5d -> %5d  %8.4f  %8.4f\n", w["layer"].get<int>(), w["before"].get<int>(), w["after"].get<int>(),
            w["output_error_plain"].get<double>(), w["output_error"].get<double>());
   }
+  if (report.contains("modules")) {
+    double worst = 0, sum = 0;
+    for (auto const& m : report["modules"]) {
+      double const e = m["output_error"].get<double>();
+      worst          = std::max(worst, e), sum += e;
+    }
+    line("%zu matrices in %s: error of their outputs %.4f in the mean, %.4f at most\n", report["modules"].size(),
+         report["quantize"].get<std::string>().c_str(), sum / static_cast<double>(report["modules"].size()), worst);
+  }
   line("parameters %lld -> %lld, bytes %lld -> %lld\n", report["parameters_before"].get<long long>(),
        report["parameters"].get<long long>(), report["bytes_before"].get<long long>(),
        report["bytes"].get<long long>());
@@ -164,6 +174,12 @@ int run_compress(options const& from) {
                                   {"after", w.after},
                                   {"output_error_plain", w.plain},
                                   {"output_error", w.fitted}});
+  if (quantize_choice const choice = quantize_of(from); choice != quantize_choice::none) {
+    report["quantize"] = from.quantize, report["method"] = c.nearest || choice == quantize_choice::fp8 ? "rtn" : "gptq";
+    for (quantized_module const& m : quantize_model(model, open, texts, bench.scoring(), choice,
+                                                    c.nearest ? quantize_method::nearest : quantize_method::gptq))
+      report["modules"].push_back({{"name", m.name}, {"output_error", m.output_error}, {"sqnr_db", m.sqnr}});
+  }
   report["parameters"] = model.parameters(), report["bytes"] = model.bytes();
   for (std::size_t i = 0; i < model.layers(); ++i)
     report["layers"].push_back({{"was", model.origin(i)},

@@ -1,8 +1,13 @@
 #include "engine/compress/editable_model.hpp"
 
 #include <tenon/core/numeric.hpp>
+#include <tenon/core/throw_if.hpp>
+#include <tenon/quant/import_compressed_tensors.hpp>
 
+#include <algorithm>
 #include <cstring>
+#include <span>
+#include <string_view>
 #include <utility>
 
 #include "engine/error.hpp"
@@ -34,6 +39,32 @@ std::vector<std::byte> narrowed(std::vector<float> const& values) {
     std::memcpy(bytes.data() + i * sizeof v, &v, sizeof v);
   }
   return bytes;
+}
+
+/// As compressed-tensors says it.
+json_value quantization_of(quantize_choice choice, quantized_weight const& example) {
+  bool const four = choice == quantize_choice::w4a16, fp8 = choice == quantize_choice::fp8;
+  json_value weights = {{"num_bits", four ? 4 : 8},
+                        {"type", fp8 ? "float" : "int"},
+                        {"symmetric", true},
+                        {"strategy", example.format.group > 0 ? "group" : "channel"},
+                        {"dynamic", false}};
+  if (example.format.group > 0) weights["group_size"] = example.format.group;
+  json_value inputs = nullptr;
+  if (choice == quantize_choice::w8a8 || fp8)
+    inputs = {{"num_bits", 8},
+              {"type", fp8 ? "float" : "int"},
+              {"symmetric", true},
+              {"strategy", "token"},
+              {"dynamic", true}};
+  return {
+      {"quant_method", "compressed-tensors"},
+      {"format", four  ? "pack-quantized"
+                 : fp8 ? "float-quantized"
+                       : "int-quantized"},
+      {"quantization_status", "compressed"},
+      {"ignore", {"lm_head"}},
+      {"config_groups", {{"group_0", {{"targets", {"Linear"}}, {"weights", weights}, {"input_activations", inputs}}}}}};
 }
 
 std::string prefix_of(std::size_t layer) { return "model.layers." + std::to_string(layer) + "."; }
@@ -136,8 +167,60 @@ std::uint64_t editable_model::parameters() const {
 
 std::uint64_t editable_model::bytes() const {
   std::uint64_t sum = 0;
-  for (auto const& [name, t] : tensors_) sum += t.values.size() * bytes_of(t.stored);
+  for (stored_tensor const& t : stored()) sum += t.bytes.size();
   return sum;
+}
+
+editable_model::tensor const& editable_model::matrix(std::string const& module) const {
+  auto const at = tensors_.find(module + ".weight");
+  if (at == tensors_.end() || at->second.shape.size() != 2)
+    throw wrong(source_, "has no such matrix", "none", module + ".weight");
+  return at->second;
+}
+
+void editable_model::set_codes(std::string const& module, quantized_weight codes, quantize_choice choice) {
+  tensors_.at(module + ".weight").values = codes.dequantized();
+  codes_[module] = std::move(codes), choice_ = choice;
+}
+
+std::vector<editable_model::stored_tensor> editable_model::stored() const {
+  std::vector<stored_tensor> list;
+  auto const add = [&](std::string const& name, dtype type, std::vector<std::int64_t> shape, auto const& values) {
+    auto const bytes = std::as_bytes(std::span(values));
+    list.push_back({{name, type, std::move(shape), {}}, {bytes.begin(), bytes.end()}});
+  };
+  for (auto const& [name, t] : tensors_) {
+    std::string const module = name.substr(0, name.size() - std::min(name.size(), std::string_view(".weight").size()));
+    auto const        codes  = codes_.find(module);
+    if (codes == codes_.end() || !name.ends_with(".weight")) {
+      add(name, t.stored, t.shape,
+          t.stored == dtype::f16    ? narrowed<f16>(t.values)
+          : t.stored == dtype::bf16 ? narrowed<bf16>(t.values)
+                                    : narrowed<float>(t.values));
+      continue;
+    }
+    quantized_weight const& q = codes->second;
+    if (choice_ == quantize_choice::w4a16) {
+      pack_quantized_checkpoint<float> out;
+      throw_if(export_pack_quantized(out, q));
+      std::int64_t const words = static_cast<std::int64_t>(out.weight_packed.size()) / out.rows;
+      add(module + ".weight_packed", dtype::i32, {out.rows, words}, out.weight_packed);
+      add(module + ".weight_scale", dtype::f32, {out.rows, q.groups()}, out.weight_scale);
+      add(module + ".weight_shape", dtype::i64, {2}, out.weight_shape);
+    } else if (choice_ == quantize_choice::fp8) {
+      float_quantized_checkpoint<float> out;
+      throw_if(export_float_quantized(out, q));
+      add(module + ".weight", dtype::f8_e4m3, t.shape, out.weight);
+      add(module + ".weight_scale", dtype::f32, {out.rows, 1}, out.weight_scale);
+    } else {
+      int_quantized_checkpoint<float> out;
+      throw_if(export_int_quantized(out, q));
+      add(module + ".weight", dtype::i8, t.shape, out.weight);
+      add(module + ".weight_scale", dtype::f32, {out.rows, 1}, out.weight_scale);
+    }
+  }
+  for (stored_tensor& t : list) t.info.bytes = t.bytes;
+  return list;
 }
 
 checkpoint editable_model::as_checkpoint() const {
@@ -154,14 +237,11 @@ void editable_model::save(fs::path const& directory) const {
   fs::create_directories(directory, e);
   if (e) throw wrong(directory.string(), "cannot be made", e.message(), "a writable folder");
 
-  std::vector<std::vector<std::byte>> bytes;
-  std::vector<tensor_info>            list;
-  bytes.reserve(tensors_.size());
-  for (auto const& [name, t] : tensors_) {
-    bytes.push_back(t.stored == dtype::f16    ? narrowed<f16>(t.values)
-                    : t.stored == dtype::bf16 ? narrowed<bf16>(t.values)
-                                              : narrowed<float>(t.values));
-    list.push_back({name, t.stored, t.shape, bytes.back()});
+  std::vector<stored_tensor> const tensors = stored();
+  std::vector<tensor_info>         list;
+  for (stored_tensor const& t : tensors) {
+    list.push_back(t.info);
+    list.back().bytes = t.bytes;
   }
   write_safetensors(directory / "model.safetensors", list, {{"format", "pt"}});
 
@@ -188,6 +268,8 @@ void editable_model::save(fs::path const& directory) const {
   if (alike && first.heads == config_.heads && first.kv_heads == config_.kv_heads && first.intermediate > 0)
     config["intermediate_size"] = first.intermediate;  // an ordinary model
   else config["tenon_layers"] = uneven;
+  if (choice_ != quantize_choice::none)
+    config["quantization_config"] = quantization_of(choice_, codes_.begin()->second);
   if (config_.has_windows()) {  // which layers have one no longer follows from a pattern
     json_value types;
     for (std::int64_t const w : config_.windows) types.push_back(w > 0 ? "sliding_attention" : "full_attention");

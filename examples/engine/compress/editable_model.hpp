@@ -1,5 +1,7 @@
 #pragma once
 //  A model in memory, in f32, that can be cut: layers, attention halves and MLP halves go, names and shapes follow.
+#include <tenon/quant/quantized_weight.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -10,6 +12,7 @@
 
 #include "engine/files/hf_config.hpp"
 #include "engine/files/safetensors.hpp"
+#include "engine/model/decoder.hpp"
 
 namespace tenon::engine {
 
@@ -39,6 +42,11 @@ class editable_model {
   /// Of layer i's MLP only the neurons `kept`, ascending; `down` (hidden, kept) becomes its down_proj.
   void keep_neurons(std::size_t i, std::vector<std::int64_t> const& kept, std::vector<float> down);
 
+  /// The matrix of a module: "model.layers.0.mlp.up_proj".
+  [[nodiscard]] tensor const& matrix(std::string const& module) const;
+  /// The module becomes `codes`, and what they stand for. All codes of a model are of one choice; cuts come before.
+  void set_codes(std::string const& module, quantized_weight codes, quantize_choice choice);
+
   /// The matrix that ends a half: o_proj or down_proj of layer i, (hidden, inputs).
   [[nodiscard]] tensor& last_matrix(std::size_t i, layer_half half);
 
@@ -53,10 +61,20 @@ class editable_model {
   void save(std::filesystem::path const& directory) const;
 
  private:
+  /// A tensor of the files that save() writes.
+  struct stored_tensor {
+    tensor_info            info;  // bytes: those below
+    std::vector<std::byte> bytes;
+  };
+  [[nodiscard]] std::vector<stored_tensor> stored() const;
+
   std::string                   source_;
   model_config                  config_;
   std::map<std::string, tensor> tensors_;
   std::vector<std::size_t>      origin_;
+
+  std::map<std::string, quantized_weight> codes_;  // by module
+  quantize_choice                         choice_ = quantize_choice::none;
 };
 
 }  // namespace tenon::engine

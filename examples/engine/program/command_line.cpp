@@ -30,6 +30,7 @@ constexpr choice<token_output>    token_outputs[] = {{"ids", token_output::ids},
                                                      {"offsets", token_output::offsets},
                                                      {"json", token_output::json}};
 constexpr choice<token_output>    text_outputs[]  = {{"text", token_output::ids}, {"json", token_output::json}};
+constexpr choice<bool>            methods[]       = {{"gptq", false}, {"rtn", true}};
 constexpr choice<bool>            switches[]      = {{"on", true}, {"off", false}};
 
 void add_tokenizer(option_set& set, options& o) {
@@ -38,17 +39,21 @@ void add_tokenizer(option_set& set, options& o) {
   set.flag("--quiet,-q", "print nothing on stderr but errors", o.quiet);
 }
 
-void add_common(option_set& set, options& o) {
-  add_tokenizer(set, o);
-  set.one_of("--device", "where to run (auto: a GPU if there is one)", o.device, devices);
-  set.one_of("--dtype", "number format (auto: f32 on the host, the model's own on CUDA)", o.dtype, dtypes);
-  set.flag("--allow-tf32", "f32 products may use tf32 on CUDA", o.allow_tf32);
-  set.value("--quantize", "w8a8|w8a16|w4a16|fp8", "quantise the weights when loading, and the inputs of w8a8 and fp8",
+void add_quantize(option_set& set, options& o) {
+  set.value("--quantize", "w8a8|w8a16|w4a16|fp8", "quantise the weights, and the inputs of w8a8 and fp8 as they come",
             [&o](std::string const& name, std::string const& given) {
               if (given != "w8a8" && given != "w8a16" && given != "w4a16" && given != "fp8")
                 misuse(name, "unknown choice", in_quotes(given), "w8a8|w8a16|w4a16|fp8");
               o.quantize = given;
             });
+}
+
+void add_common(option_set& set, options& o) {
+  add_tokenizer(set, o);
+  set.one_of("--device", "where to run (auto: a GPU if there is one)", o.device, devices);
+  set.one_of("--dtype", "number format (auto: f32 on the host, the model's own on CUDA)", o.dtype, dtypes);
+  set.flag("--allow-tf32", "f32 products may use tf32 on CUDA", o.allow_tf32);
+  add_quantize(set, o);
   set.one_of("--kv-cache-dtype", "what keys and values are stored as (auto: as --dtype)", o.kv_cache_dtype, kv_dtypes);
   set.integer("--block-size,--page-size", "tokens per page of the KV cache", o.block_size, 1, 1 << 20, "16");
   set.integer("--max-model-len", "tokens of prompt and completion at most (default: the model's)", o.max_model_len, 1,
@@ -127,6 +132,8 @@ void add_compress(option_set& set, options& o) {
   set.integer("--drop-attention", "attention halves to drop", c.drop_attention, 0, 4096, "0");
   set.integer("--drop-mlp", "MLP halves to drop", c.drop_mlp, 0, 4096, "0");
   set.number("--cut-mlp-width", "share of the neurons of every MLP to drop", c.mlp_width, 0, .95, "0");
+  add_quantize(set, o);
+  set.one_of("--method", "how codes are found: by GPTQ on the calibration text, or by rounding", c.nearest, methods);
   set.flag("--no-heal", "leave the weights in front of a gap as they are", c.heal, false);
   set.text("--text", "FILE", "text to calibrate with (default: what the model itself says)", o.text_file);
   set.text("--ids", "FILE", "JSON with per_text[].ids to calibrate with", o.ids_file);

@@ -48,7 +48,8 @@ struct align_options {
 struct compress_options {
   std::string  out, eval_text, eval_ids;
   std::int64_t drop_layers = 0, drop_attention = 0, drop_mlp = 0;
-  double       mlp_width = 0;  // share of every MLP's neurons that goes
+  double       mlp_width = 0;      // share of every MLP's neurons that goes
+  bool         nearest   = false;  // codes by rounding alone
   bool         heal      = true;
   int          texts     = 64;   // that the model samples for its calibration, where no file is given
   std::int64_t length    = 256;  // tokens of each text
