@@ -18,7 +18,7 @@ struct cut {
   int                      layer;       // the one that goes; -1: all are cut
   double                   perplexity;  // change in percent, at most
   double                   kl;          // nats per token, at most
-  double                   benefit;     // of healing: divergence as a part of the plain cut's, at most
+  double                   benefit;     // of healing or calibration: divergence as a part of the plain cut's, at most
 };
 
 json compressed(cut const& c, std::vector<std::string> const& more = {}) {
@@ -63,6 +63,21 @@ TEST(compress_quality, drops_the_cheapest_and_heals) {
         EXPECT_LE(other["kl"], c.benefit * other["kl_plain"].get<double>());
       }
     expect_within(r["evaluation"], c.perplexity, c.kl);
+  }
+}
+
+TEST(compress_quality, quantises) {
+  if (test::shared_data().empty()) GTEST_SKIP() << test::no_shared_data;
+  for (cut const& c : {cut{"stories260K", {"--quantize", "w4a16"}, -1, 7.5, .068, .75},
+                       cut{"babyllama105", {"--quantize", "w4a16"}, -1, 1.7, .016, .5},
+                       cut{"stories260K", {"--quantize", "w8a8"}, -1, .3, 1.8e-3, 1},
+                       cut{"babyllama105", {"--quantize", "w8a8"}, -1, .3, 1.1e-3, 1}}) {
+    SCOPED_TRACE(std::string(c.model) + " " + c.options[1]);
+    json const calibrated = compressed(c)["evaluation"];
+    expect_within(calibrated, c.perplexity, c.kl);
+    if (c.benefit < 1) {
+      EXPECT_LE(calibrated["kl"], c.benefit * compressed(c, {"--method", "rtn"})["evaluation"]["kl"].get<double>());
+    }
   }
 }
 
