@@ -39,6 +39,18 @@ struct shape {
 
 inline std::ostream& operator<<(std::ostream& out, shape const& s) { return out << s.name; }
 
+/// A plain one, for tests of what is done with models.
+inline shape const small_llama{.name           = "small",
+                               .model_type     = "llama",
+                               .heads          = 2,
+                               .kv_heads       = 1,
+                               .head_dim       = 8,
+                               .intermediate   = 40,
+                               .tied           = false,
+                               .attention_bias = false,
+                               .mlp_bias       = false,
+                               .shards         = 1};
+
 inline constexpr int layers = 2, vocabulary = 37, length = 64;
 
 class model {

@@ -135,12 +135,8 @@ int run_align(options const& from) {
   limits.max_length = std::min(limits.max_length, limits_of(other, expected.config, 1).max_length);
   limits.max_rows   = limits.max_batched_tokens;
 
-  scorer_options o;
-  o.max_length         = limits.max_length;
-  o.max_batched_tokens = limits.max_batched_tokens;
-  o.max_rows           = limits.max_rows;
-  o.block_size         = static_cast<int>(from.block_size);
-  limits.pages         = 2 * pages_for(static_cast<std::size_t>(limits.max_length), o);
+  scorer_options const o = scorer_options_of(from, limits);
+  limits.pages           = 2 * pages_for(static_cast<std::size_t>(limits.max_length), o);
 
   number_format const stored    = format_of(from, files.config, device_of(from));
   budgets const       may       = budgets_of(from, stored, kv_format_of(from, stored));

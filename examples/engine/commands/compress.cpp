@@ -30,33 +30,31 @@ char const* name_of(cut_kind k) {
   return k == cut_kind::layer ? "layer" : k == cut_kind::attention ? "attention" : "mlp";
 }
 
-/// Decoders of the models that compressing makes, in f32 on the host, each text alone.
+/// Decoders of the models that compressing makes, in f32 on the host: `texts` together of up to `length` tokens each.
 class workbench {
  public:
-  workbench(options const& from, model_config const& config, int texts, int length) {
-    compress_options const& c = from.compress;
+  workbench(options const& from, model_config const& config, int texts, std::int64_t length) {
+    constexpr int tokens = 256;  // in a step
     o_.threads = o_.load.threads = static_cast<int>(from.threads.value_or(0));
     o_.block_size                = static_cast<int>(from.block_size);
-    o_.max_length                = static_cast<int>(std::min<std::int64_t>(length, config.max_position));
-    o_.max_batched_tokens = o_.max_rows = std::max(c.chunk, texts);
-    o_.max_sequences                    = std::max(texts, 1);
-    scoring_.max_length                 = o_.max_length;
-    scoring_.max_batched_tokens = scoring_.max_rows = o_.max_rows;
-    scoring_.block_size                             = o_.block_size;
+    o_.max_length                = static_cast<int>(std::min(length, config.max_position));
+    o_.max_batched_tokens = o_.max_rows = std::max(tokens, texts);
+    o_.max_sequences                    = texts;
   }
 
   std::unique_ptr<decoder> open(model_config const& config, checkpoint const& weights) const {
     return make_decoder(config, &weights, 0, o_);
   }
-  std::unique_ptr<decoder> open(editable_model const& m) const {
-    checkpoint const weights = m.as_checkpoint();
-    return open(m.config(), weights);
+  std::unique_ptr<decoder> open(editable_model const& m) const { return open(m.config(), m.as_checkpoint()); }
+  scorer_options           scoring() const {
+              return {.max_length         = o_.max_length,
+                      .max_batched_tokens = o_.max_batched_tokens,
+                      .max_rows           = o_.max_rows,
+                      .block_size         = o_.block_size};
   }
-  scorer_options const& scoring() const { return scoring_; }
 
  private:
   decoder_options o_;
-  scorer_options  scoring_;
 };
 
 std::int32_t first_token(model_files const& files) {
@@ -68,17 +66,69 @@ std::int32_t first_token(model_files const& files) {
 nlohmann::ordered_json to_json(cut_step const& s) {
   nlohmann::ordered_json j;
   j["kind"] = name_of(s.kind), j["layer"] = s.layer;
-  for (cut_candidate const& c : s.candidates)
-    j["candidates"].push_back({{"layer", c.layer}, {"kl_plain", c.plain}, {"kl", c.cost()}, {"healed", c.can_heal}});
+  for (cut_candidate const& c : s.candidates) {
+    auto& one    = j["candidates"].emplace_back();
+    one["layer"] = c.layer, one["kl_plain"] = c.plain;
+    one["kl_healed"] = c.healed ? nlohmann::ordered_json(*c.healed) : nlohmann::ordered_json(nullptr);
+    one["kl"]        = c.cost();
+  }
   return j;
 }
 
-nlohmann::ordered_json to_json(score const& s, double original_nll) {
+/// Of texts that the decoder takes: long ones are cut into pieces.
+token_texts pieces_of(token_texts const& texts, std::size_t length) {
+  token_texts pieces;
+  for (auto const& ids : texts)
+    for (std::size_t first = 0; first + 1 < ids.size(); first += length) {
+      auto const begin = ids.begin() + static_cast<std::ptrdiff_t>(first);
+      pieces.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(std::min(length, ids.size() - first)));
+    }
+  return pieces;
+}
+
+token_texts calibration_texts(options const& from, model_files const& files, editable_model const& model,
+                              workbench const& bench) {
+  auto const length = bench.scoring().max_length;
+  if (from.text_file.empty() && from.ids_file.empty()) {
+    auto const itself = bench.open(model);
+    return self_sampled(*itself, first_token(files), from.compress.texts, length, from.sampling.seed.value_or(0),
+                        bench.scoring());
+  }
+  auto pieces = pieces_of(texts_of(from.text_file, from.ids_file, files), static_cast<std::size_t>(length));
+  if (pieces.empty())
+    throw wrong(from.text_file + from.ids_file, "holds nothing to calibrate with", "fewer than 2 tokens", "at least 2");
+  return pieces;
+}
+
+/// Layers and halves go, the cheapest first.
+void cut_depth(nlohmann::ordered_json& report, editable_model& model, model_opener const& open,
+               token_texts const& texts, workbench const& bench, compress_options const& c) {
+  depth_cutter const    cutter(model, open, texts, bench.scoring(), c.heal);
+  layer_influence const influence = cutter.influence();
+  report["block_influence"] = influence.block_influence, report["angular_distance"] = influence.angular_distance;
+  for (auto const& [kind, count] : {std::pair{cut_kind::layer, c.drop_layers},
+                                    {cut_kind::attention, c.drop_attention},
+                                    {cut_kind::mlp, c.drop_mlp}})
+    for (std::int64_t i = 0; i < count; ++i) report["cuts"].push_back(to_json(cutter.cut(model, kind)));
+}
+
+/// The files that were written against the model as it was, each text at the model's full length.
+nlohmann::ordered_json evaluation_of(options const& from, model_files const& files, editable_model const& original) {
+  compress_options const& c = from.compress;
+  workbench const         bench(from, files.config, 1, std::int64_t{1} << 13);
+  model_config const      written = read_model_config(c.out);
+  checkpoint const        weights(c.out);
+  auto const              tested = bench.open(written, weights), reference = bench.open(original);
+  score                   s, alone;
+  for (auto const& ids : texts_of(c.eval_text, c.eval_ids, files)) {
+    score_text(*tested, reference.get(), ids, bench.scoring(), s);
+    score_text(*reference, nullptr, ids, bench.scoring(), alone);
+  }
   nlohmann::ordered_json j;
-  j["tokens"] = s.tokens, j["nll"] = s.mean_nll(), j["nll_original"] = original_nll;
-  j["perplexity_change"] = std::exp(s.mean_nll() - original_nll) - 1;
+  j["tokens"] = s.tokens, j["nll"] = s.mean_nll(), j["nll_original"] = alone.mean_nll();
+  j["perplexity_change"] = std::exp(s.mean_nll() - alone.mean_nll()) - 1;
   j["kl"] = s.against.mean_kl(), j["kl_stderr"] = s.against.kl_standard_error();
-  j["top1_agreement"] = s.against.top1_agreement();
+  j["top1_agreement"] = s.against.top1_agreement(), j["not_finite"] = s.against.broken();
   return j;
 }
 
@@ -90,7 +140,7 @@ std::string text_of(nlohmann::ordered_json const& report) {
     text += buffer;
   };
   for (auto const& step : report["cuts"]) {
-    line("%-9s  kl plain  kl healed\n", step["kind"].get<std::string>().c_str());
+    line("%-9s  kl plain         kl\n", step["kind"].get<std::string>().c_str());
     for (auto const& c : step["candidates"])
       line("%9d  %8.4f  %9.4f%s\n", c["layer"].get<int>(), c["kl_plain"].get<double>(), c["kl"].get<double>(),
            c["layer"] == step["layer"] ? "  dropped" : "");
@@ -103,12 +153,14 @@ std::string text_of(nlohmann::ordered_json const& report) {
   }
   if (report.contains("modules")) {
     double worst = 0, sum = 0;
+    int    rounded = 0;
     for (auto const& m : report["modules"]) {
       double const e = m["output_error"].get<double>();
-      worst          = std::max(worst, e), sum += e;
+      worst          = std::max(worst, e), sum += e, rounded += m["method"] == "rtn";
     }
-    line("%zu matrices in %s: error of their outputs %.4f in the mean, %.4f at most\n", report["modules"].size(),
-         report["quantize"].get<std::string>().c_str(), sum / static_cast<double>(report["modules"].size()), worst);
+    line("%zu matrices in %s, %d of them rounded: error of their outputs %.4f in the mean, %.4f at most\n",
+         report["modules"].size(), report["quantize"].get<std::string>().c_str(), rounded,
+         sum / static_cast<double>(report["modules"].size()), worst);
   }
   line("parameters %lld -> %lld, bytes %lld -> %lld\n", report["parameters_before"].get<long long>(),
        report["parameters"].get<long long>(), report["bytes_before"].get<long long>(),
@@ -131,42 +183,22 @@ int run_compress(options const& from) {
   if (fs::exists(fs::path(c.out) / "config.json"))
     throw wrong((fs::path(c.out) / "config.json").string(), "is there already", "a model", "an empty folder, or none");
 
-  bool const        reads_text = !from.text_file.empty() || !c.eval_text.empty();
-  model_files const files      = open_model(from, reads_text ? text_use::needed : text_use::wanted);
-  editable_model    model(from.model, files.config, *files.weights);
-  workbench const   bench(from, files.config, c.texts, static_cast<int>(c.length));
+  bool const           reads_text = !from.text_file.empty() || !c.eval_text.empty();
+  model_files const    files      = open_model(from, reads_text ? text_use::needed : text_use::wanted);
+  editable_model const original(from.model, files.config, *files.weights);
+  editable_model       model = original;
+  workbench const      bench(from, files.config, c.texts, c.length);
+  model_opener const   open  = [&](editable_model const& m) { return bench.open(m); };
+  token_texts const    texts = calibration_texts(from, files, original, bench);
 
   nlohmann::ordered_json report;
-  report["model"] = from.model, report["parameters_before"] = model.parameters(),
-  report["bytes_before"] = model.bytes();
-  token_texts texts;
-  if (!from.text_file.empty() || !from.ids_file.empty()) {
-    texts                 = texts_of(from.text_file, from.ids_file, files);
-    report["calibration"] = from.text_file + from.ids_file;
-  } else {
-    auto const itself     = bench.open(model);
-    texts                 = self_sampled(*itself, first_token(files), c.texts, bench.scoring().max_length,
-                                         from.sampling.seed.value_or(0), bench.scoring());
-    report["calibration"] = "sampled from the model";
-  }
-  for (auto& ids : texts)  // what fits the decoder, alone
-    if (ids.size() > static_cast<std::size_t>(bench.scoring().max_length))
-      ids.resize(static_cast<std::size_t>(bench.scoring().max_length));
-  std::erase_if(texts, [](auto const& ids) { return ids.size() < 2; });
-  if (texts.empty())
-    throw wrong(from.text_file + from.ids_file, "holds nothing to calibrate with", "fewer than 2 tokens", "at least 2");
-  report["calibration_texts"] = texts.size();
-
-  editable_model const  original = model;
-  model_opener const    open     = [&](editable_model const& m) { return bench.open(m); };
-  depth_cutter const    cutter(original, open, texts, bench.scoring(), c.heal);
-  layer_influence const influence = cutter.influence();
-  report["block_influence"] = influence.block_influence, report["angular_distance"] = influence.angular_distance;
-  report["cuts"] = nlohmann::ordered_json::array();
-  for (auto const& [kind, count] : {std::pair{cut_kind::layer, c.drop_layers},
-                                    {cut_kind::attention, c.drop_attention},
-                                    {cut_kind::mlp, c.drop_mlp}})
-    for (std::int64_t i = 0; i < count; ++i) report["cuts"].push_back(to_json(cutter.cut(model, kind)));
+  std::uint64_t          bytes_before = 0;
+  for (auto const& [type, bytes] : files.weights->bytes_by_dtype()) bytes_before += bytes;
+  std::string const calibration = from.text_file + from.ids_file;
+  report["calibration"]         = calibration.empty() ? "sampled from the model" : calibration;
+  report["calibration_texts"]   = texts.size();
+  report["cuts"]                = nlohmann::ordered_json::array();
+  if (c.drop_layers + c.drop_attention + c.drop_mlp > 0) cut_depth(report, model, open, texts, bench, c);
   if (c.mlp_width > 0)
     for (width_cut const& w : cut_mlp_width(model, open, texts, bench.scoring(), c.mlp_width, c.heal))
       report["widths"].push_back({{"layer", w.layer},
@@ -175,30 +207,21 @@ int run_compress(options const& from) {
                                   {"output_error_plain", w.plain},
                                   {"output_error", w.fitted}});
   if (quantize_choice const choice = quantize_of(from); choice != quantize_choice::none) {
-    report["quantize"] = from.quantize, report["method"] = c.nearest || choice == quantize_choice::fp8 ? "rtn" : "gptq";
+    report["quantize"] = from.quantize;
     for (quantized_module const& m : quantize_model(model, open, texts, bench.scoring(), choice,
                                                     c.nearest ? quantize_method::nearest : quantize_method::gptq))
-      report["modules"].push_back({{"name", m.name}, {"output_error", m.output_error}, {"sqnr_db", m.sqnr}});
+      report["modules"].push_back({{"name", m.name},
+                                   {"method", m.method == quantize_method::gptq ? "gptq" : "rtn"},
+                                   {"output_error", m.output_error},
+                                   {"sqnr_db", m.sqnr}});
   }
-  report["parameters"] = model.parameters(), report["bytes"] = model.bytes();
   for (std::size_t i = 0; i < model.layers(); ++i)
     report["layers"].push_back({{"was", model.origin(i)},
                                 {"attention", model.has(i, layer_half::attention)},
                                 {"mlp", model.has(i, layer_half::mlp)}});
-  model.save(c.out);
-
-  if (!c.eval_text.empty() || !c.eval_ids.empty()) {
-    // Of the files that were written, rounded as they are.
-    model_config const written = read_model_config(c.out);
-    checkpoint const   weights(c.out);
-    auto const         tested = bench.open(written, weights), reference = bench.open(original);
-    score              s, alone;
-    for (auto const& ids : texts_of(c.eval_text, c.eval_ids, files)) {
-      score_text(*tested, reference.get(), ids, bench.scoring(), s);
-      score_text(*reference, nullptr, ids, bench.scoring(), alone);
-    }
-    if (s.tokens > 0) report["evaluation"] = to_json(s, alone.mean_nll());
-  }
+  report["parameters_before"] = original.parameters(), report["parameters"] = model.parameters();
+  report["bytes_before"] = bytes_before, report["bytes"] = model.save(c.out);
+  if (!c.eval_text.empty() || !c.eval_ids.empty()) report["evaluation"] = evaluation_of(from, files, original);
   result_file((fs::path(c.out) / "compress_report.json").string()).write(report.dump(2) + "\n");
   report["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result_writer out;

@@ -27,11 +27,7 @@ int run_perplexity(options const& from) {
 
   std::unique_ptr<npy_writer> dump;
   if (!from.dump_logits.empty()) dump = std::make_unique<npy_writer>(from.dump_logits, files.config.vocab_size);
-  scorer_options o;
-  o.max_length         = limits.max_length;
-  o.max_batched_tokens = limits.max_batched_tokens;
-  o.max_rows           = limits.max_rows;
-  o.block_size         = static_cast<int>(from.block_size);
+  scorer_options const o = scorer_options_of(from, limits);
 
   score total;
   for (auto const& ids : texts)

@@ -156,6 +156,13 @@ std::unique_ptr<decoder> open_decoder(options const& from, model_files const& fi
   return make_decoder(files.config, files.weights ? &*files.weights : nullptr, from.sampling.seed.value_or(0), o);
 }
 
+scorer_options scorer_options_of(options const& from, run_limits const& limits) {
+  return {.max_length         = limits.max_length,
+          .max_batched_tokens = limits.max_batched_tokens,
+          .max_rows           = limits.max_rows,
+          .block_size         = checked_limit(from.block_size)};
+}
+
 generator_options generator_options_of(options const& from, run_limits const& limits, model_files const& files) {
   generator_options o;
   o.schedule                    = from.schedule.limits;

@@ -48,6 +48,9 @@ enum class run_as { asked, reference };
 [[nodiscard]] std::unique_ptr<decoder> open_decoder(options const& from, model_files const& files,
                                                     run_limits const& limits, run_as as = run_as::asked);
 
+/// Every token's logits of texts that are fed, one text at a time.
+[[nodiscard]] scorer_options scorer_options_of(options const& from, run_limits const& limits);
+
 /// A generator for them; the model of costs is read where --cost-model names one.
 [[nodiscard]] generator_options generator_options_of(options const& from, run_limits const& limits,
                                                      model_files const& files);

@@ -1,8 +1,7 @@
 #pragma once
-//  Texts through a decoder, each alone, step by step, with a look at its stages.
+//  Texts through decoders, each text alone, step by step.
 #include <algorithm>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "engine/generation/scorer.hpp"
@@ -24,19 +23,5 @@ void each_step(token_texts const& texts, scorer_options const& o, F const& f) {
       f(step, first + count == ids.size());
     }
 }
-
-/// A decoder whose stages are shown while this is there.
-class stage_reader {
- public:
-  stage_reader(decoder& model, tap show) : model_(model) { model_.look_with(std::move(show)); }
-  ~stage_reader() { model_.look_with({}); }
-  stage_reader(stage_reader const&)            = delete;
-  stage_reader& operator=(stage_reader const&) = delete;
-
-  void feed(step_batch const& step) { model_.forward(step); }
-
- private:
-  decoder& model_;
-};
 
 }  // namespace tenon::engine

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <optional>
 #include <utility>
 
 #include "engine/error.hpp"
@@ -28,17 +27,23 @@ double cosine(float const* a, float const* b, std::size_t n) {
   return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
 }
 
-/// The part that ends in front of the gap: where a matrix can be fitted.
+/// The half that ends the stream in front of a gap, whose last matrix can be fitted.
 struct seam {
   std::size_t layer;
-  layer_half  half;
+  stage       inputs;  // of the matrix
+  char const* matrix;
 };
-std::optional<seam> seam_before(editable_model const& model, std::size_t gap) {
-  for (std::size_t i = std::min(gap + 1, model.layers()); i-- > 0;)
-    for (layer_half const half : {layer_half::mlp, layer_half::attention})
-      if (model.has(i, half)) return seam{i, half};
+/// The last one in layers 0 to `last`.
+std::optional<seam> seam_up_to(editable_model const& model, std::size_t last) {
+  if (model.config().norms_after) return {};
+  for (std::size_t i = last + 1; i-- > 0;) {
+    if (model.has(i, layer_half::mlp)) return seam{i, stage::gated, "mlp.down_proj"};
+    if (model.has(i, layer_half::attention)) return seam{i, stage::attention, "self_attn.o_proj"};
+  }
   return {};
 }
+
+constexpr std::size_t most_logits = std::size_t{1} << 28;  // a gigabyte
 
 }  // namespace
 
@@ -47,10 +52,15 @@ depth_cutter::depth_cutter(editable_model const& uncut, model_opener open, token
     : open_(std::move(open)), reference_(open_(uncut)), texts_(std::move(texts)), options_(options), heal_(heal) {
   std::size_t tokens = 0;
   for (auto const& ids : texts_) tokens += ids.size();
-  if (tokens > (std::size_t{1} << 28) / static_cast<std::size_t>(uncut.config().vocab_size)) return;
-  for (auto const& ids : texts_)
-    visit_logits(*reference_, ids, options_,
-                 [&](std::size_t, std::span<float const> l) { expected_.insert(expected_.end(), l.begin(), l.end()); });
+  if (tokens > most_logits / static_cast<std::size_t>(uncut.config().vocab_size)) return;
+  for (auto const& ids : texts_) expected_.push_back(reference_logits(ids));
+}
+
+std::vector<float> depth_cutter::reference_logits(std::vector<std::int32_t> const& ids) const {
+  std::vector<float> all;
+  visit_logits(*reference_, ids, options_,
+               [&](std::size_t, std::span<float const> l) { all.insert(all.end(), l.begin(), l.end()); });
+  return all;
 }
 
 layer_influence depth_cutter::influence() const {
@@ -59,17 +69,15 @@ layer_influence depth_cutter::influence() const {
   std::size_t         tokens = 0;
   std::vector<rows>   streams;
   std::size_t         width = 0;
-  stage_reader        reader(*reference_, [&](tap_site const& s, rows& values) {
-    std::string_view const name = s.name;
-    if (name == "embedding") streams.assign(1, values), width = s.width;
-    if (name == "attention_residual" || name == "mlp_residual") {
-      if (streams.size() < static_cast<std::size_t>(s.layer) + 2) streams.push_back(values);
-      else streams.back() = values;
-    }
+  stage_reader const  look(*reference_, [&](tap_site const& s, rows& values) {
+    if (!is_stream(s.what)) return false;
+    if (s.what == stage::embedding) streams.clear(), width = s.width;
+    streams.resize(static_cast<std::size_t>(s.layer + 2));  // [0] is the embedding
+    streams.back() = values;
     return false;
   });
   each_step(texts_, options_, [&](step_batch const& step, bool last) {
-    reader.feed(step);
+    reference_->forward(step);
     std::size_t const n = step.ids.size();
     cosines.resize(streams.size() - 1), angles.resize(streams.size() - 1);
     for (std::size_t i = 0; i + 1 < streams.size(); ++i) {
@@ -90,62 +98,53 @@ layer_influence depth_cutter::influence() const {
 double depth_cutter::divergence(editable_model const& model) const {
   auto const   tested = open_(model);
   logits_error error;
-  std::size_t  at = 0;
-  for (auto const& ids : texts_) {
-    std::vector<float> again;
-    if (expected_.empty())
-      visit_logits(*reference_, ids, options_,
-                   [&](std::size_t, std::span<float const> l) { again.insert(again.end(), l.begin(), l.end()); });
-    std::span<float const> const expected = expected_.empty() ? again : expected_;
-    if (expected_.empty()) at = 0;
-    visit_logits(*tested, ids, options_, [&](std::size_t, std::span<float const> l) {
-      throw_if(error.add(expected.subspan(at, l.size()), l));
-      at += l.size();
+  for (std::size_t i = 0; i < texts_.size(); ++i) {
+    rows const  again    = expected_.empty() ? reference_logits(texts_[i]) : rows{};
+    rows const& expected = expected_.empty() ? again : expected_[i];
+    visit_logits(*tested, texts_[i], options_, [&](std::size_t at, std::span<float const> l) {
+      throw_if(error.add(std::span(expected).subspan(at * l.size(), l.size()), l));
     });
   }
   return error.broken() > 0 ? std::numeric_limits<double>::infinity() : error.mean_kl();
 }
 
-/// Fits the seam in front of layer `gap` of the cut model, whose stream there was the one behind layer `origin` of the uncut one.
-bool depth_cutter::heal(editable_model& model, std::size_t gap, std::size_t origin) const {
-  auto const at = seam_before(model, gap);
+/// Fits the last matrix of layers 0 to `last` of the cut model, so that the stream behind it is the one behind layer `origin` of
+/// the uncut model.
+bool depth_cutter::heal(editable_model& model, std::size_t last, std::size_t origin) const {
+  auto const at = seam_up_to(model, last);
   if (!at) return false;
-  auto const  cut         = open_(model);
-  bool const  after_mlp   = at->half == layer_half::mlp;
-  char const* inputs_name = after_mlp ? "gated" : "attention";
-  rows inputs, stream, before;  // of the seam: what its matrix gets, the stream so far, that in front of the seam
-  std::size_t       width = 0;
-  rows              target;
-  gram_accumulator  gram;
-  cross_accumulator cross;
+  auto const               cut  = open_(model);
+  std::vector<float> const bias = model.bias(at->layer, at->matrix);
+  rows                     target, inputs, stream, before;  // before: the stream that the seam adds to
+  index_t                  width = 0;
+  gram_accumulator         gram;
+  cross_accumulator        cross;
   {
-    stage_reader uncut(*reference_, [&](tap_site const& s, rows& values) {
-      std::string_view const name = s.name;
-      if (s.layer == static_cast<int>(origin) && (name == "attention_residual" || name == "mlp_residual"))
-        target = values;
+    stage_reader const uncut(*reference_, [&](tap_site const& s, rows& values) {
+      if (s.layer == static_cast<int>(origin) && is_stream(s.what)) target = values;
       return false;
     });
-    stage_reader reader(*cut, [&](tap_site const& s, rows& values) {
-      std::string_view const name = s.name;
-      if (s.layer == static_cast<int>(at->layer) && name == inputs_name)
-        inputs = values, before = stream, width = s.width;
-      if (name == "embedding" || name == "attention_residual" || name == "mlp_residual") stream = values;
+    stage_reader const look(*cut, [&](tap_site const& s, rows& values) {
+      if (s.layer == static_cast<int>(at->layer) && s.what == at->inputs)
+        inputs = values, before = stream, width = static_cast<index_t>(s.width);
+      if (is_stream(s.what)) stream = values;
       return false;
     });
     each_step(texts_, options_, [&](step_batch const& step, bool) {
-      uncut.feed(step), reader.feed(step);
+      reference_->forward(step), cut->forward(step);
       auto const n = static_cast<index_t>(step.ids.size()), hidden = static_cast<index_t>(model.config().hidden);
-      for (std::size_t i = 0; i < target.size(); ++i) target[i] -= before[i];
-      auto const a = dense(std::as_const(inputs).data(), n, static_cast<index_t>(width));
+      for (std::size_t i = 0; i < target.size(); ++i)
+        target[i] -= before[i] + (bias.empty() ? 0.f : bias[i % bias.size()]);
+      auto const a = dense(std::as_const(inputs).data(), n, width);
       throw_if(gram.add(a));
       throw_if(cross.add(a, dense(std::as_const(target).data(), n, hidden)));
     });
   }
-  editable_model::tensor& w          = model.last_matrix(at->layer, at->half);
-  auto const              view       = dense(w.values.data(), w.shape[0], w.shape[1]);
-  auto const              rows_gram  = gram.take();
-  auto const              rows_cross = cross.take();
-  throw_if(refit(view, as_const(view), rows_gram, rows_cross));
+  editable_model::tensor const& w = model.matrix(at->layer, at->matrix);
+  std::vector<float>            fitted(w.values.size());
+  throw_if(refit(dense(fitted.data(), w.shape[0], w.shape[1]), dense(w.values.data(), w.shape[0], w.shape[1]),
+                 gram.take(), cross.take()));
+  model.set_matrix(at->layer, at->matrix, std::move(fitted));
   return true;
 }
 
@@ -159,18 +158,17 @@ cut_step depth_cutter::cut(editable_model& model, cut_kind kind) const {
                                                    : model.has(i, layer_half::mlp);
     if (!may) continue;
     editable_model candidate = model;
-    // Behind a layer that goes, the stream is the one behind the layer in front.
     if (kind == cut_kind::layer) candidate.drop_layer(i);
     else candidate.drop_half(i, kind == cut_kind::attention ? layer_half::attention : layer_half::mlp);
     cut_candidate c;
-    c.layer = model.origin(i);
-    c.plain = c.healed      = divergence(candidate);
-    editable_model fitted   = candidate;
-    bool const     in_front = kind != cut_kind::layer || i > 0;
+    c.layer               = model.origin(i);
+    c.plain               = divergence(candidate);
+    editable_model fitted = candidate;
+    bool const     in_front =
+        kind != cut_kind::layer || i > 0;  // there is a layer in front of the gap, or what is left of this one
     if (heal_ && in_front && heal(fitted, kind == cut_kind::layer ? i - 1 : i, model.origin(i))) {
-      c.can_heal = true;
-      c.healed   = divergence(fitted);
-      if (c.healed < c.plain) candidate = std::move(fitted);
+      c.healed = divergence(fitted);
+      if (*c.healed < c.plain) candidate = std::move(fitted);
     }
     step.candidates.push_back(c);
     if (c.cost() < least) least = c.cost(), best = std::move(candidate), step.layer = c.layer;

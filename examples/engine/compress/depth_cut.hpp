@@ -1,18 +1,19 @@
 #pragma once
 //  Fewer layers: whole ones, or their attention or MLP alone, each time what costs least, measured.
 //
-//  A cut is followed by healing: the last matrix in front of the gap is fitted again, in closed form, so that the residual stream behind
-//  the gap is again what the uncut model has there (tenon/compress/least_squares.hpp). Which cut costs least is asked after healing, which
-//  changes the order. Scores that predict the answer are reported beside it; they are not trusted.
+//  A cut is followed by healing: the last matrix in front of the gap is fitted again, in closed form, so that the residual
+//  stream behind the gap is again what the uncut model has there (tenon/compress/least_squares.hpp). Which cut costs least is
+//  asked after healing, which changes the order. Scores that predict the answer are reported beside it; they are not trusted.
+//  Models that norm what a half adds (Gemma 2) are not healed: no matrix adds to their stream.
 //
-//  Sources. Greedy by measured loss: Song et al., SLEB, 2024. Block influence: Men et al., ShortGPT, 2024. Angular distance: Gromov
-//  et al., The unreasonable ineffectiveness of the deeper layers, 2024. Healing a dropped run of blocks by a fitted map: Shopkhoev et al.,
-//  ReplaceMe, 2025.
+//  Sources. Greedy by measured loss: Song et al., SLEB, 2024. Block influence: Men et al., ShortGPT, 2024. Angular distance:
+//  Gromov et al., The unreasonable ineffectiveness of the deeper layers, 2024. Healing a dropped run of blocks by a fitted map:
+//  Shopkhoev et al., ReplaceMe, 2025.
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "engine/compress/calibration_pass.hpp"
@@ -29,12 +30,11 @@ using model_opener = std::function<std::unique_ptr<decoder>(editable_model const
 
 /// What dropping one part costs: divergence from the uncut model in nats per token.
 struct cut_candidate {
-  std::size_t layer    = 0;  // of the uncut model
-  double      plain    = 0;  // nothing fitted
-  double      healed   = 0;
-  bool        can_heal = false;  // there is a matrix in front of the gap
+  std::size_t           layer = 0;  // of the uncut model
+  double                plain = 0;  // nothing fitted
+  std::optional<double> healed;     // none: nothing could be fitted, or should be
 
-  double cost() const { return can_heal && healed < plain ? healed : plain; }
+  double cost() const { return std::min(plain, healed.value_or(plain)); }
 };
 
 struct cut_step {
@@ -60,15 +60,16 @@ class depth_cutter {
   cut_step cut(editable_model& model, cut_kind kind) const;
 
  private:
-  [[nodiscard]] double divergence(editable_model const& model) const;
-  bool                 heal(editable_model& model, std::size_t gap, std::size_t origin) const;
+  [[nodiscard]] std::vector<float> reference_logits(std::vector<std::int32_t> const& ids) const;
+  [[nodiscard]] double             divergence(editable_model const& model) const;
+  bool                             heal(editable_model& model, std::size_t last, std::size_t origin) const;
 
-  model_opener             open_;
-  std::unique_ptr<decoder> reference_;
-  token_texts              texts_;
-  scorer_options           options_;
-  bool                     heal_;
-  std::vector<float> expected_;  // the reference's logits, (tokens, vocabulary); empty where they take too much memory
+  model_opener                    open_;
+  std::unique_ptr<decoder>        reference_;
+  token_texts                     texts_;
+  scorer_options                  options_;
+  bool                            heal_;
+  std::vector<std::vector<float>> expected_;  // the reference's logits of each text; empty: too many to keep
 };
 
 }  // namespace tenon::engine

@@ -4,8 +4,8 @@
 #include <tenon/core/throw_if.hpp>
 #include <tenon/quant/import_compressed_tensors.hpp>
 
-#include <algorithm>
 #include <cstring>
+#include <deque>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -32,13 +32,41 @@ std::vector<float> widened(std::span<std::byte const> bytes) {
 }
 
 template <class To>
-std::vector<std::byte> narrowed(std::vector<float> const& values) {
-  std::vector<std::byte> bytes(values.size() * sizeof(To));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    To const v(values[i]);
-    std::memcpy(bytes.data() + i * sizeof v, &v, sizeof v);
+std::vector<To> narrowed(std::vector<float> const& values) {
+  std::vector<To> to;
+  to.reserve(values.size());
+  for (float const v : values) to.emplace_back(v);
+  return to;
+}
+
+/// The tensors of a module that is codes: add(name, type, shape, values) for each; `prefix`: "model.layers.0.mlp.up_proj.".
+template <class Add>
+void add_codes(Add const& add, std::string const& prefix, quantized_weight const& q) {
+  switch (q.format.code) {
+    case weight_code::int4: {
+      pack_quantized_checkpoint<float> out;
+      throw_if(export_pack_quantized(out, q));
+      auto const t = out.tensors();
+      add(prefix + "weight_packed", dtype::i32, {t.weight_packed.extent[0], t.weight_packed.extent[1]},
+          out.weight_packed);
+      add(prefix + "weight_scale", dtype::f32, {q.rows, q.groups()}, out.weight_scale);
+      add(prefix + "weight_shape", dtype::i64, {2}, out.weight_shape);
+      break;
+    }
+    case weight_code::fp8: {
+      float_quantized_checkpoint<float> out;
+      throw_if(export_float_quantized(out, q));
+      add(prefix + "weight", dtype::f8_e4m3, {q.rows, q.columns}, out.weight);
+      add(prefix + "weight_scale", dtype::f32, {q.rows, q.groups()}, out.weight_scale);
+      break;
+    }
+    default: {
+      int_quantized_checkpoint<float> out;
+      throw_if(export_int_quantized(out, q));
+      add(prefix + "weight", dtype::i8, {q.rows, q.columns}, out.weight);
+      add(prefix + "weight_scale", dtype::f32, {q.rows, q.groups()}, out.weight_scale);
+    }
   }
-  return bytes;
 }
 
 /// As compressed-tensors says it.
@@ -132,7 +160,7 @@ void editable_model::drop_half(std::size_t i, layer_half half) {
   else s.intermediate = 0;
 }
 
-void editable_model::keep_neurons(std::size_t i, std::vector<std::int64_t> const& kept, std::vector<float> down) {
+void editable_model::keep_neurons(std::size_t i, std::vector<std::int64_t> const& kept, std::vector<float> fitted) {
   auto const count = static_cast<std::int64_t>(kept.size());
   for (char const* const name : {"gate_proj.weight", "up_proj.weight", "gate_proj.bias", "up_proj.bias"}) {
     auto const at = tensors_.find(prefix_of(i) + "mlp." + name);
@@ -146,17 +174,9 @@ void editable_model::keep_neurons(std::size_t i, std::vector<std::int64_t> const
     }
     t.values = std::move(rows), t.shape[0] = count;
   }
-  tensor& t  = last_matrix(i, layer_half::mlp);
-  t.shape[1] = count, t.values = std::move(down);
+  tensor& down  = tensors_.at(prefix_of(i) + "mlp.down_proj.weight");
+  down.shape[1] = count, down.values = std::move(fitted);
   config_.shapes[i].intermediate = count;
-}
-
-editable_model::tensor& editable_model::last_matrix(std::size_t i, layer_half half) {
-  std::string const name =
-      prefix_of(i) + (half == layer_half::attention ? "self_attn.o_proj.weight" : "mlp.down_proj.weight");
-  auto const at = tensors_.find(name);
-  if (at == tensors_.end() || at->second.shape.size() != 2) throw wrong(source_, "has no such matrix", "none", name);
-  return at->second;
 }
 
 std::uint64_t editable_model::parameters() const {
@@ -165,62 +185,26 @@ std::uint64_t editable_model::parameters() const {
   return sum;
 }
 
-std::uint64_t editable_model::bytes() const {
-  std::uint64_t sum = 0;
-  for (stored_tensor const& t : stored()) sum += t.bytes.size();
-  return sum;
-}
-
-editable_model::tensor const& editable_model::matrix(std::string const& module) const {
-  auto const at = tensors_.find(module + ".weight");
-  if (at == tensors_.end() || at->second.shape.size() != 2)
-    throw wrong(source_, "has no such matrix", "none", module + ".weight");
+editable_model::tensor const& editable_model::matrix(std::size_t i, std::string const& module) const {
+  std::string const name = prefix_of(i) + module + ".weight";
+  auto const        at   = tensors_.find(name);
+  if (at == tensors_.end() || at->second.shape.size() != 2) throw wrong(source_, "has no such matrix", "none", name);
   return at->second;
 }
 
-void editable_model::set_codes(std::string const& module, quantized_weight codes, quantize_choice choice) {
-  tensors_.at(module + ".weight").values = codes.dequantized();
-  codes_[module] = std::move(codes), choice_ = choice;
+std::vector<float> editable_model::bias(std::size_t i, std::string const& module) const {
+  auto const at = tensors_.find(prefix_of(i) + module + ".bias");
+  return at == tensors_.end() ? std::vector<float>{} : at->second.values;
 }
 
-std::vector<editable_model::stored_tensor> editable_model::stored() const {
-  std::vector<stored_tensor> list;
-  auto const add = [&](std::string const& name, dtype type, std::vector<std::int64_t> shape, auto const& values) {
-    auto const bytes = std::as_bytes(std::span(values));
-    list.push_back({{name, type, std::move(shape), {}}, {bytes.begin(), bytes.end()}});
-  };
-  for (auto const& [name, t] : tensors_) {
-    std::string const module = name.substr(0, name.size() - std::min(name.size(), std::string_view(".weight").size()));
-    auto const        codes  = codes_.find(module);
-    if (codes == codes_.end() || !name.ends_with(".weight")) {
-      add(name, t.stored, t.shape,
-          t.stored == dtype::f16    ? narrowed<f16>(t.values)
-          : t.stored == dtype::bf16 ? narrowed<bf16>(t.values)
-                                    : narrowed<float>(t.values));
-      continue;
-    }
-    quantized_weight const& q = codes->second;
-    if (choice_ == quantize_choice::w4a16) {
-      pack_quantized_checkpoint<float> out;
-      throw_if(export_pack_quantized(out, q));
-      std::int64_t const words = static_cast<std::int64_t>(out.weight_packed.size()) / out.rows;
-      add(module + ".weight_packed", dtype::i32, {out.rows, words}, out.weight_packed);
-      add(module + ".weight_scale", dtype::f32, {out.rows, q.groups()}, out.weight_scale);
-      add(module + ".weight_shape", dtype::i64, {2}, out.weight_shape);
-    } else if (choice_ == quantize_choice::fp8) {
-      float_quantized_checkpoint<float> out;
-      throw_if(export_float_quantized(out, q));
-      add(module + ".weight", dtype::f8_e4m3, t.shape, out.weight);
-      add(module + ".weight_scale", dtype::f32, {out.rows, 1}, out.weight_scale);
-    } else {
-      int_quantized_checkpoint<float> out;
-      throw_if(export_int_quantized(out, q));
-      add(module + ".weight", dtype::i8, t.shape, out.weight);
-      add(module + ".weight_scale", dtype::f32, {out.rows, 1}, out.weight_scale);
-    }
-  }
-  for (stored_tensor& t : list) t.info.bytes = t.bytes;
-  return list;
+void editable_model::set_matrix(std::size_t i, std::string const& module, std::vector<float> values) {
+  tensors_.at(prefix_of(i) + module + ".weight").values = std::move(values);
+}
+
+void editable_model::set_codes(std::size_t i, std::string const& module, quantized_weight codes,
+                               quantize_choice choice) {
+  set_matrix(i, module, codes.dequantized());
+  codes_[prefix_of(i) + module + ".weight"] = std::move(codes), choice_ = choice;
 }
 
 checkpoint editable_model::as_checkpoint() const {
@@ -230,18 +214,30 @@ checkpoint editable_model::as_checkpoint() const {
   return {source_, std::move(list)};
 }
 
-void editable_model::save(fs::path const& directory) const {
+std::uint64_t editable_model::save(fs::path const& directory) const {
   if (fs::exists(directory / "config.json"))
     throw wrong((directory / "config.json").string(), "is there already", "a model", "an empty folder, or none");
   std::error_code e;
   fs::create_directories(directory, e);
   if (e) throw wrong(directory.string(), "cannot be made", e.message(), "a writable folder");
 
-  std::vector<stored_tensor> const tensors = stored();
-  std::vector<tensor_info>         list;
-  for (stored_tensor const& t : tensors) {
-    list.push_back(t.info);
-    list.back().bytes = t.bytes;
+  std::vector<tensor_info>           list;
+  std::deque<std::vector<std::byte>> bytes;  // of the list
+  auto const add = [&](std::string const& name, dtype type, std::vector<std::int64_t> shape, auto const& values) {
+    auto const all = std::as_bytes(std::span(values));
+    bytes.emplace_back(all.begin(), all.end());
+    list.push_back({name, type, std::move(shape), bytes.back()});
+  };
+  for (auto const& [name, t] : tensors_) {
+    if (auto const codes = codes_.find(name); codes != codes_.end()) {
+      add_codes(add, name.substr(0, name.size() - std::string_view("weight").size()), codes->second);
+    } else {
+      switch (t.stored) {
+        case dtype::f16: add(name, t.stored, t.shape, narrowed<f16>(t.values)); break;
+        case dtype::bf16: add(name, t.stored, t.shape, narrowed<bf16>(t.values)); break;
+        default: add(name, t.stored, t.shape, t.values);
+      }
+    }
   }
   write_safetensors(directory / "model.safetensors", list, {{"format", "pt"}});
 
@@ -279,6 +275,9 @@ void editable_model::save(fs::path const& directory) const {
   }
   result_file file((directory / "config.json").string());
   file.write(config.dump(2) + "\n");
+  std::uint64_t sum = 0;
+  for (auto const& b : bytes) sum += b.size();
+  return sum;
 }
 
 }  // namespace tenon::engine

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -42,32 +41,26 @@ class editable_model {
   /// Of layer i's MLP only the neurons `kept`, ascending; `down` (hidden, kept) becomes its down_proj.
   void keep_neurons(std::size_t i, std::vector<std::int64_t> const& kept, std::vector<float> down);
 
-  /// The matrix of a module: "model.layers.0.mlp.up_proj".
-  [[nodiscard]] tensor const& matrix(std::string const& module) const;
+  /// The matrix of a module of layer i: "mlp.up_proj".
+  [[nodiscard]] tensor const& matrix(std::size_t i, std::string const& module) const;
+  /// What the module adds to its product; empty: nothing.
+  [[nodiscard]] std::vector<float> bias(std::size_t i, std::string const& module) const;
+  /// Other numbers of the same shape.
+  void set_matrix(std::size_t i, std::string const& module, std::vector<float> values);
   /// The module becomes `codes`, and what they stand for. All codes of a model are of one choice; cuts come before.
-  void set_codes(std::string const& module, quantized_weight codes, quantize_choice choice);
-
-  /// The matrix that ends a half: o_proj or down_proj of layer i, (hidden, inputs).
-  [[nodiscard]] tensor& last_matrix(std::size_t i, layer_half half);
+  void set_codes(std::size_t i, std::string const& module, quantized_weight codes, quantize_choice choice);
 
   [[nodiscard]] std::uint64_t parameters() const;
-  [[nodiscard]] std::uint64_t bytes() const;  // as saved
 
-  /// For a decoder; refers to this model.
+  /// For a decoder, in f32; refers to this model.
   [[nodiscard]] checkpoint as_checkpoint() const;
 
-  /// config.json, model.safetensors in the types of the original's tensors, and the original's tokenizer files. Throws `error` where there
-  /// is a config.json already, or something cannot be written.
-  void save(std::filesystem::path const& directory) const;
+  /// config.json, model.safetensors in the types of the original's tensors, codes as compressed-tensors has them, and the original's
+  /// tokenizer files. Returns the bytes of all tensors. Throws `error` where there is a config.json already, or something cannot be
+  /// written.
+  std::uint64_t save(std::filesystem::path const& directory) const;
 
  private:
-  /// A tensor of the files that save() writes.
-  struct stored_tensor {
-    tensor_info            info;  // bytes: those below
-    std::vector<std::byte> bytes;
-  };
-  [[nodiscard]] std::vector<stored_tensor> stored() const;
-
   std::string                   source_;
   model_config                  config_;
   std::map<std::string, tensor> tensors_;

@@ -1,11 +1,18 @@
 #include "engine/compress/self_text.hpp"
 
+#include <string>
+
+#include "engine/error.hpp"
+
 namespace tenon::engine {
 
-std::vector<std::vector<std::int32_t>> self_sampled(decoder& model, std::int32_t first, int count, int length,
-                                                    std::uint64_t seed, scorer_options const& options) {
-  std::vector<std::vector<std::int32_t>> texts(static_cast<std::size_t>(count), {first});
-  auto const pages = static_cast<std::int32_t>(pages_for(static_cast<std::size_t>(length), options));
+token_texts self_sampled(decoder& model, std::int32_t first, int count, int length, std::uint64_t seed,
+                         scorer_options const& options) {
+  token_texts texts(static_cast<std::size_t>(count), {first});
+  auto const  pages = static_cast<std::int32_t>(pages_for(static_cast<std::size_t>(length), options));
+  if (std::int64_t{count} * pages > model.pages())
+    throw wrong("--calibration-texts", "do not fit the KV cache together",
+                std::to_string(std::int64_t{count} * pages) + " pages", "at most " + std::to_string(model.pages()));
   step_batch step;
   draw_batch draw;
   drawn      next;
@@ -21,10 +28,8 @@ std::vector<std::vector<std::int32_t>> self_sampled(decoder& model, std::int32_t
       step.kv_length.push_back(at + 1);
       step.logit_rows.push_back(s);
       for (std::int32_t p = 0; p < pages; ++p) step.block_table.push_back(s * pages + p);
-      sampling_params how;
-      how.temperature = 1, how.seed = seed + static_cast<std::uint64_t>(s),
-      how.position = static_cast<std::uint64_t>(at);
-      draw.params.push_back(how);
+      draw.params.push_back(
+          {.temperature = 1, .seed = seed + static_cast<std::uint64_t>(s), .position = static_cast<std::uint64_t>(at)});
     }
     model.forward(step);
     model.draw(draw, next);

@@ -16,25 +16,9 @@ struct recorded_stage {
   std::vector<float> values;
 };
 
-std::string name_of(tap_site const& s) {
-  return s.layer < 0 ? s.name : "layers." + std::to_string(s.layer) + "." + s.name;
-}
-
 float_spacing spacing_in(number_format f) {
   return f == number_format::bf16 ? spacing_of<bf16> : f == number_format::f16 ? spacing_of<f16> : spacing_of<float>;
 }
-
-/// Takes the stages of a pass while it is there.
-class looker {
- public:
-  looker(decoder& model, tap show) : model_(model) { model_.look_with(std::move(show)); }
-  ~looker() { model_.look_with({}); }
-  looker(looker const&)            = delete;
-  looker& operator=(looker const&) = delete;
-
- private:
-  decoder& model_;
-};
 
 /// Both ways of one chunk of tokens.
 class chunk_alignment {
@@ -44,7 +28,7 @@ class chunk_alignment {
 
   void record(step_batch const& step) {
     stages_.clear();
-    looker const look(reference_, [this](tap_site const& s, std::vector<float>& values) {
+    stage_reader const look(reference_, [this](tap_site const& s, std::vector<float>& values) {
       stages_.push_back({s, values});
       return false;
     });
@@ -69,11 +53,11 @@ class chunk_alignment {
   void run(step_batch const& step, tensor_error stage_error::*kind, bool replace) {
     std::size_t at = 0;
     {
-      looker const look(tested_, [&](tap_site const& s, std::vector<float>& values) {
-        if (at == stages_.size() || name_of(s) != name_of(stages_[at].site) || s.width != stages_[at].site.width)
-          differ(s, at);
+      stage_reader const look(tested_, [&](tap_site const& s, std::vector<float>& values) {
+        if (at == stages_.size() || text_of(s) != text_of(stages_[at].site))
+          differ(text_of(s), at == stages_.size() ? "the logits" : text_of(stages_[at].site));
         recorded_stage const& good = stages_[at];
-        throw_if((stage(at, name_of(s), s.width, stored_).*kind)
+        throw_if((error_of(at, name_of(s), s.width, stored_).*kind)
                      .add(std::span<float const>(good.values), std::span<float const>(values)));
         ++at;
         if (replace) values = good.values;
@@ -81,22 +65,22 @@ class chunk_alignment {
       });
       tested_.forward(step);
     }
-    if (at != stages_.size()) differ({"end"}, at);
+    if (at != stages_.size()) differ("the logits", text_of(stages_[at].site));
     tested_.read_logits(answer_);
-    throw_if((stage(at, "logits", logits_.size() / step.logit_rows.size(), number_format::f32).*kind)
+    throw_if((error_of(at, "logits", logits_.size() / step.logit_rows.size(), number_format::f32).*kind)
                  .add(std::span<float const>(logits_), std::span<float const>(answer_)));
   }
 
-  stage_error& stage(std::size_t at, std::string const& name, std::size_t width, number_format stored) {
+  stage_error& error_of(std::size_t at, std::string const& name, std::size_t width, number_format stored) {
     if (at == total_.stages.size())
       total_.stages.push_back({name, width, tensor_error(spacing_in(stored)), tensor_error(spacing_in(stored))});
     return total_.stages[at];
   }
 
-  [[noreturn]] void differ(tap_site const& found, std::size_t at) const {
-    tap_site const expected = at < stages_.size() ? stages_[at].site : tap_site{"end"};
-    auto const     text     = [](tap_site const& s) { return name_of(s) + " of " + std::to_string(s.width); };
-    throw wrong("--against", "the models have different stages", text(found), text(expected));
+  static std::string text_of(tap_site const& s) { return name_of(s) + " of " + std::to_string(s.width); }
+
+  [[noreturn]] static void differ(std::string const& found, std::string const& expected) {
+    throw wrong("--against", "the models have different stages", found, expected);
   }
 
   decoder &                   tested_, &reference_;

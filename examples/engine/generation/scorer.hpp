@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/model/decoder.hpp"
@@ -25,6 +26,18 @@ struct scorer_options {
 /// all of them.
 void feed(step_batch& step, std::span<std::int32_t const> ids, std::size_t first, std::size_t count,
           scorer_options const& options, std::int64_t page);
+
+/// The model shows its stages to `show` while this is there.
+class stage_reader {
+ public:
+  stage_reader(decoder& model, tap show) : model_(model) { model_.look_with(std::move(show)); }
+  ~stage_reader() { model_.look_with({}); }
+  stage_reader(stage_reader const&)            = delete;
+  stage_reader& operator=(stage_reader const&) = delete;
+
+ private:
+  decoder& model_;
+};
 
 /// Feeds `ids` and calls visit(position, logits) for each position in order; logits (vocabulary) are the model's answer to
 /// the tokens up to and including `position`. At most max_length ids.

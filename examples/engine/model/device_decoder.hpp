@@ -99,7 +99,7 @@ class device_decoder final : public decoder {
     auto x = x_.view(tokens_, config_.hidden);
     auto h = h_.view(tokens_, config_.hidden);
     throw_if(embedding_gather(context_, x, embedding_view(), ids_.view(tokens_), epilogue::scale(embedding_scale())));
-    show("embedding", -1, x_, tokens_, config_.hidden);
+    show(stage::embedding, -1, x_, tokens_, config_.hidden);
     for (std::size_t i = 0; i < weights_.layers.size(); ++i) {
       auto const& layer = weights_.layers[i];
       layer_            = static_cast<int>(i);
@@ -291,17 +291,17 @@ class device_decoder final : public decoder {
     auto const q = part(0, heads), k = part(heads, kv_heads), v = part(heads + kv_heads, kv_heads);
 
     norm(h, x, w.attention_norm);
-    show("attention_norm", layer_, h_, tokens_, config_.hidden);
+    show(stage::attention_norm, layer_, h_, tokens_, config_.hidden);
     space_.apply(context_, qkv_.view(tokens_, width), as_const(h), w[product::qkv]);
-    show("q", layer_, qkv_, tokens_, heads * head_dim, 0, width);
-    show("k", layer_, qkv_, tokens_, kv_heads * head_dim, heads * head_dim, width);
-    show("v", layer_, qkv_, tokens_, kv_heads * head_dim, (heads + kv_heads) * head_dim, width);
+    show(stage::q, layer_, qkv_, tokens_, heads * head_dim, 0, width);
+    show(stage::k, layer_, qkv_, tokens_, kv_heads * head_dim, heads * head_dim, width);
+    show(stage::v, layer_, qkv_, tokens_, kv_heads * head_dim, (heads + kv_heads) * head_dim, width);
     new_tokens<T> fresh{
         q, k, v, std::as_const(positions_).view(tokens_), std::as_const(slots_).view(tokens_), cos_sin_view()};
     fresh.eps = eps();
     if (w.q_norm.size() > 0) fresh.q_norm = w.q_norm.view(head_dim), fresh.k_norm = w.k_norm.view(head_dim);
     throw_if(append(context_, cache.memory(), fresh));
-    show("q_rotated", layer_, qkv_, tokens_, heads * head_dim, 0, width);
+    show(stage::q_rotated, layer_, qkv_, tokens_, heads * head_dim, 0, width);
     throw_if(attend(context_, cache.memory(),
                     queries<T>{.out              = attended_.view(tokens_, heads, head_dim),
                                .q                = as_const(q),
@@ -313,20 +313,20 @@ class device_decoder final : public decoder {
                                .soft_cap         = static_cast<float>(config_.attention_soft_cap),
                                .max_query_length = longest_query_,
                                .max_kv_length    = longest_kv_}));
-    show("attention", layer_, attended_, tokens_, heads * head_dim);
+    show(stage::attention, layer_, attended_, tokens_, heads * head_dim);
     add_product(x, h, as_const(attended_.view(tokens_, heads * head_dim)), w[product::attention_out],
                 w.after_attention_norm);
-    show("attention_residual", layer_, x_, tokens_, config_.hidden);
+    show(stage::attention_residual, layer_, x_, tokens_, config_.hidden);
   }
 
   void mlp(layer_weights<T> const& w, rows_view x, rows_view h) {
     auto const gated = gated_.view(tokens_, w.shape.intermediate);
     norm(h, x, w.mlp_norm);
-    show("mlp_norm", layer_, h_, tokens_, config_.hidden);
+    show(stage::mlp_norm, layer_, h_, tokens_, config_.hidden);
     space_.apply_pair(context_, gated, as_const(h), w[product::gate_up], gate_of(config_.activation));
-    show("gated", layer_, gated_, tokens_, w.shape.intermediate);
+    show(stage::gated, layer_, gated_, tokens_, w.shape.intermediate);
     add_product(x, h, as_const(gated), w[product::down], w.after_mlp_norm);
-    show("mlp_residual", layer_, x_, tokens_, config_.hidden);
+    show(stage::mlp_residual, layer_, x_, tokens_, config_.hidden);
   }
 
   /// x = x + a W^T, or x + norm(a W^T) where there is such a norm; h is scratch.
@@ -354,15 +354,14 @@ class device_decoder final : public decoder {
     auto const    last = last_.view(rows_, hidden);
     throw_if(embedding_gather(context_, last, as_const(x), std::as_const(logit_rows_).view(rows_), epilogue::scale(1)));
     norm(last, last, weights_.final_norm);
-    show("final_norm", -1, last_, rows_, hidden);
+    show(stage::final_norm, -1, last_, rows_, hidden);
     throw_if(gemm(context_, logits_.view(rows_, vocabulary), as_const(last),
                   config_.tie_word_embeddings ? embedding_view() : weights_.head.view(vocabulary, hidden), {},
                   optional_soft_cap{static_cast<float>(config_.final_soft_cap)}));
   }
 
   /// Columns [first, first + width) of the array's `rows` rows of `stride` numbers, to the tap where there is one.
-  void show(char const* name, int layer, array<T>& from, index_t rows, index_t width, index_t first = 0,
-            index_t stride = 0) {
+  void show(stage what, int layer, array<T>& from, index_t rows, index_t width, index_t first = 0, index_t stride = 0) {
     if (!tap_) return;
     auto const n = static_cast<std::size_t>(rows), w = static_cast<std::size_t>(width),
                step = static_cast<std::size_t>(stride > 0 ? stride : width), begin = static_cast<std::size_t>(first);
@@ -372,7 +371,7 @@ class device_decoder final : public decoder {
     values.reserve(n * w);
     for (std::size_t r = 0; r < n; ++r)
       for (std::size_t c = 0; c < w; ++c) values.push_back(static_cast<float>(all[r * step + begin + c]));
-    if (!tap_({name, layer, n, w}, values)) return;
+    if (!tap_({what, layer, n, w}, values)) return;
     for (std::size_t r = 0; r < n; ++r)
       for (std::size_t c = 0; c < w; ++c) all[r * step + begin + c] = T(values.at(r * w + c));
     from.upload(all);

@@ -53,7 +53,6 @@ struct compress_options {
   bool         heal      = true;
   int          texts     = 64;   // that the model samples for its calibration, where no file is given
   std::int64_t length    = 256;  // tokens of each text
-  int          chunk     = 256;  // tokens in a step
 };
 
 struct options {
