@@ -12,21 +12,7 @@ namespace {
 
 using tenon::bf16, tenon::dense, tenon::errc, tenon::f16, tenon::fold_batch_norm, tenon::fold_leading_batch_norm,
     tenon::index_t, tenon::no_bias;
-using test::as, test::linear, test::normal, test::worst;
-
-template <class T>
-tenon::batch_norm<T> view(test::norm_values<T> const& n) {
-  auto const c = static_cast<index_t>(n.gamma.size());
-  return {.gamma    = dense(n.gamma.data(), c),
-          .beta     = dense(n.beta.data(), c),
-          .mean     = dense(n.mean.data(), c),
-          .variance = dense(n.variance.data(), c),
-          .eps      = n.eps};
-}
-template <class T>
-auto over(std::vector<T>& v) {
-  return dense(v.data(), static_cast<index_t>(v.size()));
-}
+using test::as, test::linear, test::normal, test::over, test::worst;
 
 template <class T>
 constexpr double bound = sizeof(T) == 4 ? 1e-5 : 1e-13;

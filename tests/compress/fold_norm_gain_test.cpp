@@ -13,14 +13,9 @@ namespace {
 
 using tenon::bf16, tenon::dense, tenon::errc, tenon::f16, tenon::fold_norm_gain, tenon::fold_report, tenon::index_t,
     tenon::norm_consumer;
-using test::as, test::linear, test::normal;
+using test::as, test::linear, test::normal, test::over;
 
 constexpr std::size_t hidden = 24, inner = 40, experts = 3, tokens = 6;
-
-template <class T>
-auto over(std::vector<T>& v) {
-  return dense(v.data(), static_cast<index_t>(v.size()));
-}
 
 /// (x - mean) / deviation * gain + bias, or without a mean, in double.
 std::vector<double> normalised(std::vector<double> x, std::vector<double> const& gain, std::vector<double> const& bias,
@@ -194,7 +189,7 @@ TEST(fold_norm_gain, a_tied_head_is_refused) {
   fold_report report;
   auto        s = fold_norm_gain(report, {&head, 1}, over(gain), {.consumers = 1});
   EXPECT_EQ(s.code, errc::unsupported);
-  EXPECT_STREQ(s.subject, "a tied consumer");
+  EXPECT_STREQ(s.subject, "readers of a consumer");
   EXPECT_EQ(s.got, 0);
   EXPECT_EQ(s.want, 2);
   EXPECT_EQ(embedding, before);
@@ -202,8 +197,10 @@ TEST(fold_norm_gain, a_tied_head_is_refused) {
   head.readers              = 1;
   norm_consumer const two[] = {head, head};
   s                         = fold_norm_gain(report, two, over(gain), {.consumers = 2});
-  EXPECT_STREQ(s.subject, "a consumer twice");
+  EXPECT_EQ(s.code, errc::unsupported);
+  EXPECT_STREQ(s.subject, "w of a consumer");
   EXPECT_EQ(s.got, 1);
+  EXPECT_EQ(s.want, 0);
   EXPECT_EQ(embedding, before);
   auto untied = embedding;
   head.w      = dense(untied.data(), 100, hidden);
@@ -231,24 +228,24 @@ TEST(fold_norm_gain, names_the_consumer_at_fault) {
     auto const s = fold_norm_gain(report, list, over(gain), over(bias), {.consumers = 2});
     EXPECT_EQ(a, std::vector<float>(12, 1.f));
     EXPECT_EQ(gain[0], 2.f);
-    return std::string(s.subject) + " " + std::to_string(s.got);
+    return std::string(to_string(s.code)) + " " + s.subject + " " + std::to_string(s.got);
   };
   list[1].w = dense(b.data(), 4, 5);
-  EXPECT_EQ(run(), "hidden of a consumer 1");
+  EXPECT_EQ(run(), "shape mismatch hidden of a consumer 1");
   list[1].w = dense(b.data(), 5, 4), list[1].bias = over(a_bias);
-  EXPECT_EQ(run(), "bias of a consumer 1");
+  EXPECT_EQ(run(), "shape mismatch bias of a consumer 1");
   list[1].bias = {};
-  EXPECT_EQ(run(), "a consumer without a bias 1");
+  EXPECT_EQ(run(), "unsupported bias of a consumer 1");
   list[1].bias = over(b_bias);
   b[9]         = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_EQ(run(), "w of a consumer 1");
+  EXPECT_EQ(run(), "out of range w of a consumer 1");
   b[9] = 3e38f;
-  EXPECT_EQ(run(), "w of a consumer 1");
+  EXPECT_EQ(run(), "out of range w of a consumer 1");
   b[9]    = 1.f;
   gain[3] = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(run(), "gain 3");
+  EXPECT_EQ(run(), "out of range gain 3");
   gain[3] = 2.f, bias[2] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_EQ(run(), "bias 2");
+  EXPECT_EQ(run(), "out of range bias 2");
   bias.assign(4, 0.f), list[1].bias = {};  // a bias of zeros needs no place to go
   EXPECT_TRUE(fold_norm_gain(report, list, over(gain), over(bias), {.consumers = 2}).ok());
   EXPECT_EQ(b[9], 2.f);
@@ -271,7 +268,8 @@ TEST(fold_norm_gain, takes_empty_weights) {
   float               gain[] = {2, 3, 4, 5};
   EXPECT_TRUE(fold_norm_gain(report, list, dense(gain, 4), {.consumers = 2}).ok());
   EXPECT_EQ(gain[3], 1.f);
-  norm_consumer const narrow{dense(none, 3, 0)};
+  norm_consumer const narrow{dense(none, 3, 0)}, less{dense(none, 3, -1)};
+  EXPECT_STREQ(fold_norm_gain(report, {&less, 1}, dense(none, -1), {.consumers = 1}).subject, "gain");
   EXPECT_TRUE(fold_norm_gain(report, {&narrow, 1}, dense(none, 0), {.consumers = 1}).ok());
 }
 

@@ -1,40 +1,23 @@
 #pragma once
 //  The layers that folds are judged by, as plain loops: linear, convolution, BatchNorm. Sums and results are of type T,
 //  so `double` is the reference and `float` is what a network in fp32 gives.
+#include <tenon/compress/fold_batch_norm.hpp>
+#include <tenon/core/tensor_view.hpp>
+
+#include "../support/seeded_values.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <numbers>
-#include <random>
 #include <type_traits>
 #include <vector>
 
 namespace test {
 
-/// Seeded normal values: the same in every C++ library.
-struct gaussian {
-  std::mt19937_64 engine;
-
-  double uniform() { return (static_cast<double>(engine() >> 11) + 0.5) * 0x1p-53; }
-  double operator()() { return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform()); }
-};
 template <class T>
-std::vector<T> normal(std::size_t n, std::uint64_t seed, double deviation = 1) {
-  gaussian       draw{std::mt19937_64(seed)};
-  std::vector<T> v(n);
-  if constexpr (std::is_floating_point_v<T>)
-    for (auto& e : v) e = static_cast<T>(deviation * draw());
-  else
-    for (auto& e : v) e = T(static_cast<float>(deviation * draw()));
-  return v;
-}
-template <class T>
-std::vector<T> uniform(std::size_t n, std::uint64_t seed, double low, double high) {
-  gaussian       draw{std::mt19937_64(seed)};
-  std::vector<T> v(n);
-  for (auto& e : v) e = static_cast<T>(low + (high - low) * draw.uniform());
-  return v;
+auto over(std::vector<T>& v) {
+  return tenon::dense(v.data(), v.size());
 }
 
 template <class T, class V>
@@ -113,6 +96,12 @@ struct norm_values {
     return x;
   }
 };
+
+template <class T>
+tenon::batch_norm<T> view(norm_values<T> const& n) {
+  auto const over = [](std::vector<T> const& v) { return tenon::dense(v.data(), v.size()); };
+  return {over(n.gamma), over(n.beta), over(n.mean), over(n.variance), n.eps};
+}
 
 /// max |a - b| / max |b|; NaN where there is one.
 template <class T>

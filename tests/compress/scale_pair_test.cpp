@@ -13,14 +13,9 @@ namespace {
 
 using tenon::bf16, tenon::dense, tenon::errc, tenon::f16, tenon::fold_report, tenon::index_t, tenon::no_bias,
     tenon::scale_pair, tenon::scale_value_heads;
-using test::as, test::linear, test::normal, test::worst;
+using test::as, test::linear, test::normal, test::over, test::worst;
 
 constexpr std::size_t hidden = 20, inner = 44, tokens = 5;
-
-template <class T>
-auto over(std::vector<T>& v) {
-  return dense(v.data(), static_cast<index_t>(v.size()));
-}
 
 /// Scales of both signs between 1/16 and 16.
 std::vector<float> wild(std::size_t n, std::uint64_t seed) {

@@ -117,16 +117,11 @@ status fold_batch_norm(tensor_view<W, Rank> w_out, tensor_view<B, 1> bias_out, t
   std::vector<double> shifted(s.channels());
   for (std::size_t i = 0; i < shifted.size(); ++i)
     shifted[i] = s.of(i, fold::number_or(0, bias, static_cast<index_t>(i)));
-  auto const b_value = [&](index_t const* i) { return shifted[static_cast<std::size_t>(i[0])]; };
   auto const w_value = [&](index_t const* i) {
     index_t const channel = options.transposed ? i[0] / group_ins * w.extent[1] + i[1] : i[0];
     return s.scale[static_cast<std::size_t>(channel)] * fold::number(fold::at(w, i));
   };
-  TENON_TRY(fold::check(name, "w", w_out, w_value));
-  TENON_TRY(fold::check(name, "bias", bias_out, b_value));
-  fold::write(w_out, w_value);
-  fold::write(bias_out, b_value);
-  return {};
+  return fold::store_layer(name, w_out, w_value, bias_out, shifted);
 }
 
 /// w norm(x) + b as one linear layer: w'[i, c] = w[i, c] s[c], b'[i] = b[i] + sum_c w[i, c] (beta[c] - s[c] mean[c])
@@ -167,15 +162,10 @@ status fold_leading_batch_norm(tensor_view<W, 2> w_out, tensor_view<B, 1> bias_o
     for (index_t j = 0; j < in; ++j) sum += fold::number(w(i, j)) * s.of(static_cast<std::size_t>(j), 0);
     shifted[static_cast<std::size_t>(i)] = fold::number_or(0, bias, i) + sum;
   }
-  auto const b_value = [&](index_t const* i) { return shifted[static_cast<std::size_t>(i[0])]; };
   auto const w_value = [&](index_t const* i) {
     return fold::number(w(i[0], i[1])) * s.scale[static_cast<std::size_t>(i[1])];
   };
-  TENON_TRY(fold::check(name, "w", w_out, w_value));
-  TENON_TRY(fold::check(name, "bias", bias_out, b_value));
-  fold::write(w_out, w_value);
-  fold::write(bias_out, b_value);
-  return {};
+  return fold::store_layer(name, w_out, w_value, bias_out, shifted);
 }
 
 }  // namespace tenon

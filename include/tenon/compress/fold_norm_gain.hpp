@@ -74,7 +74,7 @@ status fold_norm(fold_report& report, std::span<norm_consumer const> consumers, 
               .require(w.extent[0] >= 0, errc::out_of_range, "out of a consumer", k, count)
               .addressable(w, "w of a consumer");
           c.require(!shifts || !std::holds_alternative<std::monostate>(one.bias), errc::unsupported,
-                    "a consumer without a bias", k, count);
+                    "bias of a consumer", k, count);
           std::visit(
               [&](auto const& b) {
                 if constexpr (!std::is_same_v<decltype(b), std::monostate const&>)
@@ -84,11 +84,11 @@ status fold_norm(fold_report& report, std::span<norm_consumer const> consumers, 
               one.bias);
         },
         one.w);
-    c.require(one.readers == 1, errc::unsupported, "a tied consumer", k, one.readers);
+    c.require(one.readers == 1, errc::unsupported, "readers of a consumer", k, one.readers);
     for (index_t before = 0; before < k; ++before)
       c.require(std::visit(address, one.w) == nullptr ||
                     std::visit(address, one.w) != std::visit(address, consumers[static_cast<std::size_t>(before)].w),
-                errc::unsupported, "a consumer twice", k, before);
+                errc::unsupported, "w of a consumer", k, before);
   }
   TENON_TRY(c.result);
 
@@ -157,11 +157,11 @@ status fold_norm(fold_report& report, std::span<norm_consumer const> consumers, 
 ///
 /// Arithmetic  double, rounded once to the element of each weight.
 /// Cost        two passes over the weights, the first of which only checks; vectors of length hidden.
-/// Errors      shape_mismatch(consumers: `got` are listed, `want` were counted), unsupported(a tied consumer: `got` is
-///             its place in the list, `want` its readers; a consumer twice: the two places), shape_mismatch(hidden of a
-///             consumer: `got` is its place), out_of_range(gain: the first that is not finite; w of a consumer: its
-///             place, and the row of the first result that its storage cannot hold), misaligned. Nothing is written
-///             then.
+/// Errors      shape_mismatch(consumers: `got` are listed, `want` were counted), out_of_range(gain: the first that is not
+///             finite), misaligned. With the consumer's place in the list as `got`: unsupported(readers of a consumer: it
+///             has `want`, as a tied head; w of a consumer: listed before, at `want`), shape_mismatch(hidden of a consumer),
+///             out_of_range(out of a consumer; w of a consumer: `want` is the row of the first result that its storage
+///             cannot hold). Nothing is written then.
 /// Test tests/compress/fold_norm_gain_test.cpp.   Page docs/operators/folds.md.
 template <fold_element G>
 requires(!std::is_const_v<G>) status fold_norm_gain(fold_report& report, std::span<norm_consumer const> consumers,
@@ -174,8 +174,8 @@ requires(!std::is_const_v<G>) status fold_norm_gain(fold_report& report, std::sp
 /// bias  (hidden)  f32 f64 f16 bf16; becomes 0. Consumers need a bias (out) of their own, unless it is 0 everywhere
 ///
 /// Arithmetic  sums by ascending j in double.
-/// Errors      also unsupported(a consumer without a bias: `got` is its place), shape_mismatch and out_of_range(bias of
-///             a consumer).
+/// Errors      also of the bias of a consumer: unsupported(it has none), shape_mismatch, out_of_range; and of bias, as of
+///             gain.
 /// Test tests/compress/fold_norm_gain_test.cpp.   Page docs/operators/folds.md.
 template <fold_element G, fold_element S>
 requires(!std::is_const_v<G> && !std::is_const_v<S>) status

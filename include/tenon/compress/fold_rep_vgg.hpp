@@ -68,7 +68,7 @@ struct rep_vgg_block {
 /// Arithmetic  double, the sum of all branches rounded once to the element of w_out and of bias_out.
 /// Cost        two passes over w_out, the first of which only checks; a few vectors of length out.
 /// Errors      unsupported(block: no branch; kernel: not square or even, which has no centre; identity: `got` inputs
-///             are not `want` outputs; identity with a stride: `got`), shape_mismatch, misaligned, and those of
+///             are not `want` outputs; stride: not 1 beside an identity), shape_mismatch, misaligned, and those of
 ///             fold_batch_norm, where `subject` is that of the branch: "spatial", "pointwise", "identity". Nothing is
 ///             written then.
 /// Test tests/compress/fold_rep_vgg_test.cpp.   Page docs/operators/folds.md.
@@ -126,13 +126,12 @@ status fold_rep_vgg(tensor_view<To, 4> w_out, tensor_view<B, 1> bias_out, rep_vg
   }
   if (block.identity) {
     c.require(ins * block.groups == out, errc::unsupported, "identity", ins * block.groups, out)
-        .require(block.stride == 1, errc::unsupported, "identity with a stride", block.stride, 1);
+        .require(block.stride == 1, errc::unsupported, "stride", block.stride, 1);
     TENON_TRY(c.result);
     TENON_TRY(add("identity", identity_scale, {}, *block.identity));
   }
 
   index_t const centre  = kernel / 2;
-  auto const    b_value = [&](index_t const* i) { return bias[static_cast<std::size_t>(i[0])]; };
   auto const    w_value = [&](index_t const* i) {
     auto const o   = static_cast<std::size_t>(i[0]);
     double     sum = block.spatial ? spatial_scale[o] * fold::number(fold::at(spatial, i)) : 0.;
@@ -141,11 +140,7 @@ status fold_rep_vgg(tensor_view<To, 4> w_out, tensor_view<B, 1> bias_out, rep_vg
     if (block.identity && i[1] == i[0] % ins) sum += identity_scale[o];
     return sum;
   };
-  TENON_TRY(fold::check(name, "w", to, w_value));
-  TENON_TRY(fold::check(name, "bias", bias_out, b_value));
-  fold::write(to, w_value);
-  fold::write(bias_out, b_value);
-  return {};
+  return fold::store_layer(name, to, w_value, bias_out, bias);
 }
 
 }  // namespace tenon

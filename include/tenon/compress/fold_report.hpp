@@ -9,8 +9,10 @@
 
 #include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <vector>
 
 namespace tenon {
 
@@ -94,7 +96,9 @@ double number_or(double none, tensor_view<Element, 1> const& v, index_t i) {
 template <class Element>
 contract& vector(contract& c, tensor_view<Element, 1> const& v, index_t n, char const* subject, bool optional) {
   if (optional && v.extent[0] == 0) return c;
-  c.require(v.extent[0] == n, errc::shape_mismatch, subject, v.extent[0], n).addressable(v, subject);
+  c.require(v.extent[0] >= 0, errc::out_of_range, subject, v.extent[0], 0)
+      .require(v.extent[0] == n, errc::shape_mismatch, subject, v.extent[0], n)
+      .addressable(v, subject);
   for (index_t i = 0; c.result.ok() && i < n; ++i) c.require(finite(v(i)), errc::out_of_range, subject, i, 0);
   return c;
 }
@@ -110,8 +114,9 @@ status each(tensor_view<Element, Rank> const& like, Visit&& visit) {
   return {};
 }
 
-/// to[i] = value(i), rounded once, everywhere; or nothing at all where one would not be finite, whose first index and
-/// place behind it are then `got` and `want` (out_of_range). `value` is asked twice, and before its element is written.
+/// `check` and then `write`: to[i] = value(i), rounded once, everywhere; or nothing at all where one would not be finite,
+/// whose first index and place behind it are then `got` and `want` (out_of_range). `value` is asked twice, and before its
+/// element is written.
 template <fold_element T, int Rank, class Value>
 status check(char const* primitive, char const* subject, tensor_view<T, Rank> const& to, Value&& value) {
   return each(to, [&](index_t const* i) -> status {
@@ -127,6 +132,18 @@ void write(tensor_view<T, Rank> const& to, Value&& value) {
     at(to, i) = rounded<T>(value(i));
     return {};
   });
+}
+
+/// Weight and bias of a folded layer: both, or neither.
+template <fold_element W, int Rank, fold_element B, class WeightAt>
+status store_layer(char const* primitive, tensor_view<W, Rank> const& w, WeightAt&& weight_at,
+                   tensor_view<B, 1> const& bias, std::vector<double> const& biases) {
+  auto const bias_at = [&](index_t const* i) { return biases[static_cast<std::size_t>(i[0])]; };
+  TENON_TRY(check(primitive, "w", w, weight_at));
+  TENON_TRY(check(primitive, "bias", bias, bias_at));
+  write(w, weight_at);
+  write(bias, bias_at);
+  return {};
 }
 
 }  // namespace fold
