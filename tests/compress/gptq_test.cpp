@@ -303,22 +303,15 @@ TEST(gptq, damping_is_raised_then_reported) {
 }
 
 TEST(gptq, types_and_strides) {
-  index_t const            columns = 24, rows = 7;
-  auto const               gram = test::gram_of(test::correlated(90, columns, 13), columns);
-  auto const               w    = test::normal(rows * columns, 14);
-  std::vector<tenon::bf16> narrow(w.size());
-  std::vector<float>       rounded(w.size()), transposed(w.size());
-  for (index_t i = 0; i < rows; ++i)
-    for (index_t j = 0; j < columns; ++j) {
-      auto const at = static_cast<std::size_t>(i * columns + j);
-      narrow[at] = tenon::bf16(w[at]), rounded[at] = static_cast<float>(narrow[at]);
-      transposed[static_cast<std::size_t>(j * rows + i)] = w[at];
-    }
-  quantized_weight a, b;
-  expect_ok(tenon::gptq(a, dense(narrow.data(), rows, columns), gram, int4(8)));
-  EXPECT_EQ(a.codes, gptq_of(rounded, gram, int4(8)).codes);
-  expect_ok(
-      tenon::gptq(b, tenon::tensor_view<float const, 2>{transposed.data(), {rows, columns}, {1, rows}}, gram, int4(8)));
+  index_t const              columns = 24, rows = 7;
+  auto const                 gram = test::gram_of(test::correlated(90, columns, 13), columns);
+  auto const                 w    = test::normal(rows * columns, 14);
+  test::other_storages const other(w, rows, columns);
+  quantized_weight           a, b;
+  expect_ok(tenon::gptq(a, dense(other.narrow.data(), rows, columns), gram, int4(8)));
+  EXPECT_EQ(a.codes, gptq_of(other.rounded, gram, int4(8)).codes);
+  expect_ok(tenon::gptq(b, tenon::tensor_view<float const, 2>{other.transposed.data(), {rows, columns}, {1, rows}},
+                        gram, int4(8)));
   EXPECT_EQ(b.codes, gptq_of(w, gram, int4(8)).codes);
 }
 

@@ -71,20 +71,13 @@ TEST(gram, calls_do_not_matter) {
 }
 
 TEST(gram, strides_and_types) {
-  index_t const            columns = 5, rows = 300;
-  auto const               x = test::correlated(rows, columns, 5);
-  std::vector<tenon::bf16> narrow(x.size());
-  std::vector<float>       rounded(x.size()), transposed(x.size());
-  for (index_t i = 0; i < rows; ++i)
-    for (index_t j = 0; j < columns; ++j) {
-      auto const at = static_cast<std::size_t>(i * columns + j);
-      narrow[at] = tenon::bf16(x[at]), rounded[at] = static_cast<float>(narrow[at]);
-      transposed[static_cast<std::size_t>(j * rows + i)] = x[at];
-    }
-  tenon::gram_accumulator bits, strided;
-  expect_ok(bits.add(dense(narrow.data(), rows, columns)));
-  expect_ok(strided.add(tenon::tensor_view<float const, 2>{transposed.data(), {rows, columns}, {1, rows}}));
-  expect_same(bits.take(), test::gram_of(rounded, columns));
+  index_t const              columns = 5, rows = 300;
+  auto const                 x = test::correlated(rows, columns, 5);
+  test::other_storages const other(x, rows, columns);
+  tenon::gram_accumulator    bits, strided;
+  expect_ok(bits.add(dense(other.narrow.data(), rows, columns)));
+  expect_ok(strided.add(tenon::tensor_view<float const, 2>{other.transposed.data(), {rows, columns}, {1, rows}}));
+  expect_same(bits.take(), test::gram_of(other.rounded, columns));
   expect_same(strided.take(), test::gram_of(x, columns));
 }
 

@@ -41,14 +41,12 @@ matrix solved_from_the_right(matrix const& b, matrix a) {
 /// sum over rows of |W a + b - r|^2
 double residual(std::vector<float> const& x, std::vector<float> const& w, std::vector<float> const& bias,
                 matrix const& r, index_t inputs) {
-  double all = 0;
+  auto const y   = test::outputs_of(x, w, inputs);
+  double     all = 0;
   for (index_t t = 0; t < r.rows; ++t)
     for (index_t o = 0; o < r.columns; ++o) {
-      double y = (bias.empty() ? 0. : static_cast<double>(bias[static_cast<std::size_t>(o)])) - r(t, o);
-      for (index_t j = 0; j < inputs; ++j)
-        y += static_cast<double>(w[static_cast<std::size_t>(o * inputs + j)]) *
-             static_cast<double>(x[static_cast<std::size_t>(t * inputs + j)]);
-      all += y * y;
+      double const b = bias.empty() ? 0. : static_cast<double>(bias[static_cast<std::size_t>(o)]);
+      all += (y(t, o) + b - r(t, o)) * (y(t, o) + b - r(t, o));
     }
   return all;
 }
@@ -100,19 +98,12 @@ TEST(least_squares, refit_of_normal_equations) {
 
 // Targets that the layer can reach are reached; in place, too.
 TEST(least_squares, refit_finds_the_layer) {
-  index_t const      rows = 200, inputs = 12, outputs = 4;
-  auto const         a = test::correlated(rows, inputs, 4), truth = test::normal(outputs * inputs, 5);
-  std::vector<float> r;
-  for (index_t t = 0; t < rows; ++t)
-    for (index_t o = 0; o < outputs; ++o) {
-      double y = 0;
-      for (index_t j = 0; j < inputs; ++j)
-        y += static_cast<double>(a[static_cast<std::size_t>(t * inputs + j)]) *
-             static_cast<double>(truth[static_cast<std::size_t>(o * inputs + j)]);
-      r.push_back(static_cast<float>(y));
-    }
-  std::vector<float> w(truth.size());
-  auto const         view = dense(w.data(), outputs, inputs);
+  index_t const            rows = 200, inputs = 12, outputs = 4;
+  auto const               a = test::correlated(rows, inputs, 4), truth = test::normal(outputs * inputs, 5);
+  auto const               y = test::outputs_of(a, truth, inputs).values;
+  std::vector<float> const r(y.begin(), y.end());
+  std::vector<float>       w(truth.size());
+  auto const               view = dense(w.data(), outputs, inputs);
   expect_ok(tenon::refit(view, view, test::gram_of(a, inputs), cross_of(a, r, inputs, outputs), 1e-12));
   for (std::size_t i = 0; i < w.size(); ++i) EXPECT_NEAR(w[i], truth[i], 1e-4);
 }
@@ -142,22 +133,15 @@ TEST(least_squares, survivors_against_fitting_the_outputs) {
   auto const                 w    = test::normal(outputs * inputs, 10);
   auto const                 gram = test::gram_of(x, inputs);
   std::vector<index_t> const kept{0, 1, 3, 4, 5, 8, 9, 11, 12, 13, 14, 16, 18, 19};
-  auto const                 k  = static_cast<index_t>(kept.size());
-  auto const                 xm = test::as_matrix(x, rows, inputs);
-  matrix                     y(rows, outputs);
-  for (index_t t = 0; t < rows; ++t)
-    for (index_t o = 0; o < outputs; ++o)
-      for (index_t j = 0; j < inputs; ++j)
-        y(t, o) += xm(t, j) * static_cast<double>(w[static_cast<std::size_t>(o * inputs + j)]);
-  auto const left = columns_of(x, inputs, kept), plain = columns_of(w, inputs, kept);
+  auto const                 k    = static_cast<index_t>(kept.size());
+  auto const                 y    = test::outputs_of(x, w, inputs);
+  auto const                 left = columns_of(x, inputs, kept), plain = columns_of(w, inputs, kept);
 
   for (bool const with_bias : {false, true}) {
     // The same by normal equations on rows: centred where a bias takes the means.
-    matrix xk = test::as_matrix(left, rows, k), target = y;
-    for (index_t t = 0; t < rows; ++t)
-      for (index_t o = 0; o < outputs; ++o)
-        for (index_t i = 0; i < k; ++i)
-          target(t, o) -= xk(t, i) * static_cast<double>(plain[static_cast<std::size_t>(o * k + i)]);
+    matrix     xk = test::as_matrix(left, rows, k), target = y;
+    auto const said = test::outputs_of(left, plain, k);
+    for (std::size_t i = 0; i < target.values.size(); ++i) target.values[i] -= said.values[i];
     auto const centre = [&](matrix& m) {
       for (index_t j = 0; j < m.columns; ++j) {
         double mean = 0;
@@ -197,13 +181,8 @@ TEST(least_squares, refit_beats_plain_deletion) {
   std::vector<index_t>     kept;
   for (index_t j = 0; j < inputs; ++j)
     if (j % 4 != 1) kept.push_back(j);
-  auto const k = static_cast<index_t>(kept.size());
-  matrix     y(fresh, outputs);
-  for (index_t t = 0; t < fresh; ++t)
-    for (index_t o = 0; o < outputs; ++o)
-      for (index_t j = 0; j < inputs; ++j)
-        y(t, o) += static_cast<double>(z[static_cast<std::size_t>(t * inputs + j)]) *
-                   static_cast<double>(w[static_cast<std::size_t>(o * inputs + j)]);
+  auto const k     = static_cast<index_t>(kept.size());
+  auto const y     = test::outputs_of(z, w, inputs);
   auto const left  = columns_of(z, inputs, kept);
   auto const error = [&](bool fit, bool with_bias) {
     std::vector<float> out(static_cast<std::size_t>(outputs * k)),

@@ -13,7 +13,7 @@
 namespace {
 
 using tenon::activation_histogram, tenon::dense, tenon::errc, tenon::index_t, tenon::range_method;
-using test::expect_error, test::expect_ok;
+using test::expect_error, test::expect_ok, test::uniform;
 
 activation_histogram histogram_of(std::vector<float> const& x) {
   activation_histogram h;
@@ -35,18 +35,12 @@ void expect_same(activation_histogram const& a, activation_histogram const& b) {
 }
 
 std::vector<float> laplace(index_t n, std::uint64_t seed) {
-  test::normal_values draw(seed);
+  test::seeded_values draw(seed);
   std::vector<float>  v(static_cast<std::size_t>(n));
   for (auto& e : v) {
     double const u = draw.uniform() - 0.5;
     e              = static_cast<float>(u < 0 ? std::log(1 + 2 * u) : -std::log(1 - 2 * u));
   }
-  return v;
-}
-std::vector<float> uniform(index_t n, std::uint64_t seed) {
-  test::normal_values draw(seed);
-  std::vector<float>  v(static_cast<std::size_t>(n));
-  for (auto& e : v) e = static_cast<float>(2 * draw.uniform() - 1);
   return v;
 }
 
@@ -125,7 +119,7 @@ TEST(observers, extremes) {
 }
 
 TEST(observers, percentile_of_sorted_values) {
-  for (auto const& x : {test::normal(5000, 3), laplace(5000, 4), uniform(777, 5)})
+  for (auto const& x : {test::normal(5000, 3), laplace(5000, 4), uniform(777, 5, -1, 1)})
     for (double const part : {1e-9, 0.1, 0.5, 0.99, 0.999, 0.9999, 1.}) {
       auto sorted = x;
       for (auto& v : sorted) v = std::abs(v);
@@ -140,7 +134,7 @@ TEST(observers, percentile_of_sorted_values) {
 
 // The chosen range is as good, on the values themselves, as the best of many.
 TEST(observers, squared_error_of_the_values) {
-  for (auto const& x : {test::normal(4000, 6), laplace(4000, 7), uniform(1000, 8)})
+  for (auto const& x : {test::normal(4000, 6), laplace(4000, 7), uniform(1000, 8, -1, 1)})
     for (int const highest : {7, 127}) {
       auto const error = [&](double range) {
         double const scale = range / highest;
@@ -185,7 +179,7 @@ double naive_divergence(std::vector<double> const& bins, std::size_t cut, int le
 }
 
 TEST(observers, entropy_spelt_out) {
-  for (auto const& x : {test::normal(2000, 9), laplace(20000, 10), uniform(500, 11)}) {
+  for (auto const& x : {test::normal(2000, 9), laplace(20000, 10), uniform(500, 11, -1, 1)}) {
     auto const          h = histogram_of(x);
     std::vector<double> bins;
     for (int b = 0; b < h.used(); ++b)
@@ -215,7 +209,7 @@ TEST(observers, known_distributions) {
   EXPECT_NEAR(range_of(h, {.method = range_method::percentile, .percentile = 0.9545}), 2, 0.03);
   EXPECT_NEAR(range_of(h, {.method = range_method::squared_error}), 3.92, 0.25);
   EXPECT_NEAR(range_of(h, {.method = range_method::squared_error, .highest = 7}), 2.48, 0.06);
-  auto const even = histogram_of(uniform(200000, 13));
+  auto const even = histogram_of(uniform(200000, 13, -1, 1));
   for (auto const m : {range_method::max, range_method::percentile, range_method::squared_error, range_method::entropy})
     EXPECT_NEAR(range_of(even, {.method = m}), 1, 0.01) << static_cast<int>(m);
   // Two values far out: the largest magnitude follows them, the others do not.
@@ -228,14 +222,12 @@ TEST(observers, known_distributions) {
 }
 
 TEST(observers, types_strides_and_refusals) {
-  auto const               x = test::normal(60, 14);
-  std::vector<tenon::bf16> narrow(x.size());
-  std::vector<float>       rounded(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) narrow[i] = tenon::bf16(x[i]), rounded[i] = static_cast<float>(narrow[i]);
-  activation_histogram bits, strided;
-  expect_ok(bits.add(dense(narrow.data(), 6, 10)));
-  expect_same(bits, histogram_of(rounded));
-  expect_ok(strided.add(tenon::tensor_view<float const, 2>{x.data(), {10, 6}, {1, 10}}));
+  auto const                 x = test::normal(60, 14);
+  test::other_storages const other(x, 6, 10);
+  activation_histogram       bits, strided;
+  expect_ok(bits.add(dense(other.narrow.data(), 6, 10)));
+  expect_same(bits, histogram_of(other.rounded));
+  expect_ok(strided.add(tenon::tensor_view<float const, 2>{other.transposed.data(), {6, 10}, {1, 6}}));
   expect_same(strided, histogram_of(x));
 
   auto bad = x;

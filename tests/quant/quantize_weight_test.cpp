@@ -1,5 +1,7 @@
 #include <tenon/quant/quantize_weight.hpp>
 
+#include "../support/seeded_values.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -16,17 +18,8 @@ using tenon::dense, tenon::errc, tenon::f16, tenon::index_t, tenon::quantize_wei
     tenon::weight_code, tenon::weight_format;
 using method = tenon::weight_scale_method;
 
-/// Seeded normal values: the same in every C++ library.
-struct gaussian {
-  std::mt19937_64 engine;
-  double          uniform() { return (static_cast<double>(engine() >> 11) + 0.5) * 0x1p-53; }
-  double operator()() { return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform()); }
-};
 std::vector<float> normal(std::size_t n, std::uint64_t seed, double deviation = 0.02) {
-  gaussian           draw{std::mt19937_64(seed)};
-  std::vector<float> v(n);
-  for (auto& e : v) e = static_cast<float>(deviation * draw());
-  return v;
+  return test::normal(n, seed, deviation);
 }
 /// Student's t with five degrees of freedom: its quantiles in random order, because a few extremes decide what a sample shows.
 std::vector<float> heavy_tailed(std::size_t n, std::uint64_t seed) {

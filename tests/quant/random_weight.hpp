@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "../support/expect_status.hpp"
+
 #include <algorithm>
 #include <numeric>
 #include <random>
@@ -63,11 +65,6 @@ inline void expect_error(tenon::status const& s, tenon::errc code, char const* s
   EXPECT_TRUE(std::string(s.primitive).rfind("import_", 0) == 0 || std::string(s.primitive).rfind("export_", 0) == 0)
       << s.primitive;
   EXPECT_STREQ(s.subject, subject);
-}
-
-inline void expect_ok(tenon::status const& s) {
-  EXPECT_TRUE(s.ok()) << s.primitive << ": " << to_string(s.code) << ", " << s.subject << ", " << s.got << " for "
-                      << s.want;
 }
 
 }  // namespace test
