@@ -11,6 +11,7 @@
 //  Source. Lin et al., "AWQ: activation-aware weight quantization for LLM compression and acceleration", 2024; duo scaling,
 //  the normalisation and the clip search are of the authors' and AutoAWQ's code.
 #include <tenon/compress/gram.hpp>
+#include <tenon/compress/integer_groups.hpp>
 #include <tenon/core/contract.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/status.hpp>
@@ -90,16 +91,6 @@ inline std::vector<double> relative_magnitudes(std::span<tensor_view<float const
   return mean;
 }
 
-/// What both searches ask of a format.
-inline contract& awq_format(contract& c, weight_format const& format, weight_scale_method method) {
-  bool const integer = format.code == weight_code::int4 || format.code == weight_code::int8;
-  return c.require(format.group >= 0, errc::out_of_range, "group", format.group, 0)
-      .require(format.block_rows == 1, errc::unsupported, "block_rows", format.block_rows, 1)
-      .require(integer, errc::unsupported, "code")
-      .require(!format.zero_points || format.code == weight_code::int4, errc::unsupported, "zero_points")
-      .require(method <= weight_scale_method::searched, errc::unsupported, "method");
-}
-
 }  // namespace calibration
 
 /// The factors of the inputs under which the outputs of all layers that read them suffer least from quantisation.
@@ -128,9 +119,8 @@ inline status awq_factors(std::vector<float>& s, std::span<tensor_view<float con
     c.require(w.extent[0] >= 0, errc::out_of_range, "weights", w.extent[0], 0)
         .require(w.extent[1] == columns, errc::shape_mismatch, "columns", w.extent[1], columns)
         .addressable(w, "weights");
-  c.require(gram.rows > 0, errc::out_of_range, "rows", gram.rows, 1)
+  calibration::integer_format(c, gram, format, options.method)
       .require(options.steps >= 1 && options.steps <= 1000, errc::out_of_range, "steps", options.steps, 20);
-  calibration::awq_format(c, format, options.method);
   TENON_TRY(c.result);
   for (std::size_t m = 0; m < weights.size(); ++m)
     if (!calibration::all_finite("awq_factors", "weights", weights[m]).ok())
@@ -152,8 +142,8 @@ inline status awq_factors(std::vector<float>& s, std::span<tensor_view<float con
   TENON_TRY(error_of(did.nearest_error, best));
   did.error = did.nearest_error;
 
-  index_t const group     = format.group > 0 ? format.group : max(columns, index_t{1});
-  auto const    magnitude = calibration::relative_magnitudes(weights, columns, group);
+  auto const magnitude =
+      calibration::relative_magnitudes(weights, columns, calibration::group_columns(format, columns));
   for (int step = 0; step < options.steps; ++step) {
     double const        r = static_cast<double>(step) / options.steps;
     std::vector<double> v(n);
@@ -202,26 +192,15 @@ inline status awq_clip(tensor_view<float, 2> w, gram_statistics const& gram, wei
                        awq_clip_options const& options = {}, index_t* clipped = nullptr) {
   extent   rows{"rows"}, columns{"columns"};
   contract c{"awq_clip"};
-  c.shape(w, rows, columns)
-      .addressable(w, "w")
-      .require(gram.columns == columns.value, errc::shape_mismatch, "columns", gram.columns, columns.value)
-      .require(gram.rows > 0, errc::out_of_range, "rows", gram.rows, 1)
+  calibration::weight_and_inputs(c, w, rows, columns, gram);
+  calibration::integer_format(c, gram, format, options.method)
       .require(options.steps >= 1 && options.steps <= 1000, errc::out_of_range, "steps", options.steps, 10)
       .require(options.smallest >= 0 && options.smallest < 1, errc::out_of_range, "smallest");
-  calibration::awq_format(c, format, options.method);
   TENON_TRY(c.result);
   TENON_TRY(calibration::all_finite("awq_clip", "w", w));
 
-  index_t const n = columns.value, group = format.group > 0 ? format.group : max(n, index_t{1});
-  double        largest = 0, least = std::numeric_limits<double>::infinity();
-  for (index_t i = 0; i < rows.value; ++i)
-    for (index_t first = 0; first < n; first += group) {
-      double most = 0;
-      for (index_t j = first; j < min(first + group, n); ++j) most = max(most, static_cast<double>(std::abs(w(i, j))));
-      largest = max(largest, most);
-      if (most > 0) least = min(least, most);
-    }
-  auto const factor = static_cast<double>(quantizer::choose_factor(format, largest, least));
+  index_t const n = columns.value, group = calibration::group_columns(format, n);
+  auto const    factor = static_cast<double>(calibration::common_factor(format, rows.value, n, w));
 
   quantize_weight_options const scales{.method = options.method, .signed_scales = options.signed_scales};
   quantizer::weight_cell        cell;
@@ -233,7 +212,6 @@ inline status awq_clip(tensor_view<float, 2> w, gram_statistics const& gram, wei
     for (index_t i = 0; i < width; ++i)
       for (index_t j = 0; j < width; ++j) block[static_cast<std::size_t>(i * width + j)] = gram(first + i, first + j);
     d.resize(static_cast<std::size_t>(width));
-    cell.values.resize(static_cast<std::size_t>(width));
     for (index_t i = 0; i < rows.value; ++i) {
       float most = 0;
       for (index_t j = 0; j < width; ++j) most = max(most, std::abs(w(i, first + j)));
@@ -243,12 +221,8 @@ inline status awq_clip(tensor_view<float, 2> w, gram_statistics const& gram, wei
       for (int step = 0; step < options.steps; ++step) {
         auto const limit =
             static_cast<float>(static_cast<double>(most) * (1 - (1 - options.smallest) * step / options.steps));
-        cell.least = cell.greatest = 0;
-        for (index_t j = 0; j < width; ++j) {
-          float const v                            = quantizer::clamp(w(i, first + j), -limit, limit);
-          cell.values[static_cast<std::size_t>(j)] = v;
-          cell.least = min(cell.least, v), cell.greatest = max(cell.greatest, v);
-        }
+        calibration::fill_cell(cell, width,
+                               [&](index_t j) { return quantizer::clamp(w(i, first + j), -limit, limit); });
         auto const grid = quantizer::choose_grid(cell, format, factor, scales);
         for (index_t j = 0; j < width; ++j) {
           auto const at = static_cast<std::size_t>(j);

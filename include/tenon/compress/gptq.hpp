@@ -12,6 +12,7 @@
 //  later option of public quantisers. Scales whose sign and size are both searched, inside GPTQ, are ours.
 #include <tenon/compress/cholesky.hpp>
 #include <tenon/compress/gram.hpp>
+#include <tenon/compress/integer_groups.hpp>
 #include <tenon/core/contract.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/status.hpp>
@@ -23,7 +24,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -78,30 +78,22 @@ inline index_t gptq_block_end(index_t start, index_t columns, index_t group) {
 ///             2 columns^2 doubles.
 /// Errors      shape_mismatch(columns), out_of_range(rows: gram has none; damping; w: `got` the row, `want` the column;
 ///             group; pivot: `got` is the column that fails with the highest damping, for which quantize_weight or AWQ
-///             is left; scale: one outgrew its storage), unsupported(code, block_rows, zero_points), misaligned
+///             is left; scale: one outgrew its storage), unsupported(code, block_rows, zero_points, method), misaligned
 /// Test tests/compress/gptq_test.cpp.   Page docs/operators/gptq.md.
 template <class W>
 status gptq(quantized_weight& out, tensor_view<W, 2> w, gram_statistics const& gram, weight_format format,
             gptq_quantize_options const& options = {}, gptq_report* report = nullptr) {
   extent   rows{"rows"}, columns{"columns"};
   contract c{"gptq"};
-  c.shape(w, rows, columns)
-      .addressable(w, "w")
-      .require(gram.columns == columns.value, errc::shape_mismatch, "columns", gram.columns, columns.value)
-      .require(gram.rows > 0, errc::out_of_range, "rows", gram.rows, 1)
-      .require(format.code == weight_code::int4 || format.code == weight_code::int8, errc::unsupported, "code")
-      .require(format.block_rows == 1, errc::unsupported, "block_rows", format.block_rows, 1)
-      .require(format.group >= 0, errc::out_of_range, "group", format.group, 0)
-      .require(!format.zero_points || format.code == weight_code::int4, errc::unsupported, "zero_points")
+  calibration::weight_and_inputs(c, w, rows, columns, gram);
+  calibration::integer_format(c, gram, format, options.method)
       .require(options.damping > 0 && std::isfinite(options.damping), errc::out_of_range, "damping");
   TENON_TRY(c.result);
   TENON_TRY(calibration::all_finite("gptq", "w", w));
 
   quantized_weight q;
   q.format = format, q.rows = rows.value, q.columns = columns.value;
-  index_t const n      = q.columns,
-                group  = format.group > 0 ? min(index_t{format.group}, max(n, index_t{1})) : max(n, index_t{1});
-  index_t const groups = q.groups();
+  index_t const n = q.columns, group = calibration::group_columns(format, n), groups = q.groups();
   q.codes.resize(static_cast<std::size_t>(q.rows * n));
   q.scales.resize(static_cast<std::size_t>(q.rows * groups));
   if (format.zero_points) q.zeros.resize(q.scales.size(), 8);
@@ -133,7 +125,7 @@ status gptq(quantized_weight& out, tensor_view<W, 2> w, gram_statistics const& g
       }
     status s = inverse_upper_factor(dense(u.data(), n, n));
     if (s.ok()) break;
-    if (did.raised == 3 || s.code != errc::out_of_range) {
+    if (did.raised == 3) {
       s.primitive = "gptq";
       s.got       = order[static_cast<std::size_t>(s.got)];
       if (report) *report = did;
@@ -145,33 +137,17 @@ status gptq(quantized_weight& out, tensor_view<W, 2> w, gram_statistics const& g
   auto const at = [&](index_t i, index_t j) {
     return dead[static_cast<std::size_t>(j)] ? 0.f : static_cast<float>(w(i, j));
   };
-  double largest = 0, least = std::numeric_limits<double>::infinity();
-  for (index_t i = 0; i < q.rows; ++i)
-    for (index_t g = 0; g * group < n; ++g) {
-      double absmax = 0;
-      for (index_t j = g * group; j < min((g + 1) * group, n); ++j)
-        absmax = max(absmax, static_cast<double>(std::abs(at(i, j))));
-      largest = max(largest, absmax);
-      if (absmax > 0) least = min(least, absmax);
-    }
-  q.factor = quantizer::choose_factor(format, largest, least);
+  q.factor = calibration::common_factor(format, q.rows, n, at);
 
   quantize_weight_options const scale_options{.method = options.method, .signed_scales = options.signed_scales};
   quantizer::weight_cell        cell;
   // The grid of columns [first, first + count) of the weights `value(j)`.
   auto const choose = [&](index_t first, index_t count, auto const& value) {
     bool const weighted = options.weighted && options.method == weight_scale_method::searched;
-    cell.values.resize(static_cast<std::size_t>(count));
-    cell.importance.resize(weighted ? cell.values.size() : 0);
-    cell.least = cell.greatest = 0;
-    for (index_t j = 0; j < count; ++j) {
-      auto const  to  = static_cast<std::size_t>(j);
-      float const v   = static_cast<float>(value(first + j));
-      cell.values[to] = v;
-      cell.least      = min(cell.least, v);
-      cell.greatest   = max(cell.greatest, v);
-      if (weighted) cell.importance[to] = static_cast<float>(gram(first + j, first + j) / mean);
-    }
+    calibration::fill_cell(cell, count, [&](index_t j) { return value(first + j); });
+    cell.importance.clear();
+    for (index_t j = first; weighted && j < first + count; ++j)
+      cell.importance.push_back(static_cast<float>(gram(j, j) / mean));
     return quantizer::choose_grid(cell, format, static_cast<double>(q.factor), scale_options);
   };
 
