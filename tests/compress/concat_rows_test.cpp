@@ -88,7 +88,8 @@ TEST(concat_rows, names_the_part_at_fault) {
   };
   EXPECT_EQ(run(7, dense(a.data(), 4, 3)), "rows 7 8");
   EXPECT_EQ(run(8, dense(a.data(), 3, 4)), "k of a part 1 3");
-  EXPECT_EQ(run(8, dense(static_cast<float*>(nullptr), 4, 3)), "a part 1 0");
+  EXPECT_EQ(run(8, dense(static_cast<float*>(nullptr), 4, 3)), "parts 1 0");
+  EXPECT_STREQ(concat_rows(dense(out.data(), 0, -1), std::span<tensor_view<float const, 2>>{}).subject, "k");
   index_t const                     most = std::numeric_limits<index_t>::max();
   tensor_view<float const, 2> const endless{nullptr, {most, 0}, {0, 1}};
   EXPECT_STREQ(concat_rows(dense(out.data(), 0, 0), {endless, endless}).subject, "rows of a part");
@@ -171,8 +172,13 @@ TEST(concat_rows, refuses_parts_of_different_kinds) {
   EXPECT_EQ(run(), "scales");
   b.zeros.pop_back();
   EXPECT_EQ(run(), "zeros");
+  auto none              = a;
+  none.format.block_rows = 0;
+  auto s                 = concat_rows(all, {&none, &none});
+  EXPECT_EQ(s.code, errc::out_of_range);
+  EXPECT_STREQ(s.subject, "block_rows");
   auto tall = test::random_weight(130, 128, {weight_code::fp8, 128, 128}, 4, 0, 127), next = tall;
-  auto s = concat_rows(all, {&tall, &next});
+  s = concat_rows(all, {&tall, &next});
   EXPECT_STREQ(s.subject, "block_rows");
   EXPECT_EQ(s.got, 0);
   EXPECT_STREQ(concat_rows(all, std::span<quantized_weight const* const>{}).subject, "parts");

@@ -30,23 +30,24 @@ namespace tenon {
 /// Arithmetic  none: the same bits. tenon::gemm's sums do not depend on n, so on one kind of kernel products keep
 ///             theirs, too.
 /// Cost        one pass.
-/// Errors      shape_mismatch(rows: `got` in out, `want` in all parts; k of a part: `got` is its place), out_of_range(a
-///             part without an address: its place), misaligned. Nothing is written then.
+/// Errors      shape_mismatch(rows: `got` in out, `want` in all parts; k of a part: `got` is its place), out_of_range(rows
+///             of a part, parts: without an address: its place; k), misaligned. Nothing is written then.
 /// Test tests/compress/concat_rows_test.cpp.   Page docs/operators/folds.md.
 template <class T, int Rank>
 requires(Rank == 1 || Rank == 2) status
     concat_rows(tensor_view<T, Rank> out, std::span<std::type_identity_t<tensor_view<T const, Rank>> const> parts) {
   contract c{"concat_rows"};
   index_t  rows = 0;
+  c.require(out.extent[Rank - 1] >= 0, errc::out_of_range, Rank == 1 ? "rows" : "k", out.extent[Rank - 1], 0);
   for (std::size_t p = 0; p < parts.size(); ++p) {
     auto const place = static_cast<index_t>(p);
     c.require(parts[p].extent[0] >= 0, errc::out_of_range, "rows of a part", place, 0)
         .require(parts[p].extent[Rank - 1] == out.extent[Rank - 1] || Rank == 1, errc::shape_mismatch, "k of a part",
                  place, out.extent[Rank - 1])
-        .require(Rank == 1 || parts[p].data != nullptr || parts[p].size() == 0, errc::out_of_range, "a part", place, 0);
+        .require(Rank == 1 || parts[p].data != nullptr || parts[p].size() == 0, errc::out_of_range, "parts", place, 0);
     c.require(parts[p].extent[0] <= std::numeric_limits<index_t>::max() - rows, errc::out_of_range, "rows of a part",
               place, rows);
-    if (parts[p].data != nullptr) c.addressable(parts[p], "a part");
+    if (parts[p].data != nullptr) c.addressable(parts[p], "parts");
     TENON_TRY(c.result);
     rows += parts[p].extent[0];
   }
@@ -81,7 +82,7 @@ requires(Rank == 1 || Rank == 2) status
 /// Errors      `got` is the place of the part at fault. unsupported(format, order, input_scale: not that of the first
 ///             part; factor: not a power of two times that of the first, or a scale has no room for it; block_rows: a
 ///             part that is not the last ends within a block), shape_mismatch(columns, codes, scales, zeros),
-///             out_of_range(parts: none).
+///             out_of_range(parts: none; rows, columns, block_rows).
 /// Test tests/compress/concat_rows_test.cpp.   Page docs/operators/folds.md.
 inline status concat_rows(quantized_weight& out, std::span<quantized_weight const* const> parts) {
   if (parts.empty()) return {errc::out_of_range, "concat_rows", "parts", 0, 1};
@@ -101,6 +102,8 @@ inline status concat_rows(quantized_weight& out, std::span<quantized_weight cons
     c.require(part.format == first.format, errc::unsupported, "format", place)
         .require(part.columns == first.columns, errc::shape_mismatch, "columns", place, first.columns)
         .require(part.rows >= 0, errc::out_of_range, "rows", place)
+        .require(part.columns >= 0, errc::out_of_range, "columns", place)
+        .require(part.format.block_rows >= 1, errc::out_of_range, "block_rows", place, part.format.block_rows)
         .require(part.order == first.order, errc::unsupported, "order", place)
         .require(part.input_scale == first.input_scale, errc::unsupported, "input_scale", place)
         .require(std::frexp(part.factor, &exponent) == mantissa, errc::unsupported, "factor", place);
