@@ -148,6 +148,19 @@ TEST(smooth_quant, refuses) {
   expect_error(tenon::scale_channels(dense(x.data(), 1, 3), dense(s.data(), 3)), errc::out_of_range, "s", 1, 0);
   expect_error(tenon::scale_channels(dense(x.data(), 1, 2), dense(s.data(), 3)), errc::shape_mismatch, "columns", 3, 2);
   EXPECT_EQ(x, (std::vector<float>{1, 1, 3}));
+  std::vector<tenon::f16> narrow{tenon::f16(2.f), tenon::f16(60000.f)};
+  s = {2, 1.2f};
+  expect_error(tenon::scale_channels(dense(narrow.data(), 1, 2), dense(s.data(), 2)), errc::out_of_range, "w", 0, 1);
+  EXPECT_EQ(static_cast<float>(narrow[0]), 2);
+}
+
+// The product lies just above the middle of two f16 numbers, as an f32 on it, and that would go to the even one.
+TEST(smooth_quant, rounds_once) {
+  tenon::f16  w(1 + 0x1p-10f);
+  float const s = 0x1.ffc01p-1f;
+  ASSERT_EQ(tenon::f16(static_cast<float>(w) * s).bits, tenon::f16(1.f).bits);
+  expect_ok(tenon::scale_channels(dense(&w, 1, 1), dense(&s, 1)));
+  EXPECT_EQ(static_cast<float>(w), 1 + 0x1p-10f);
 }
 
 }  // namespace

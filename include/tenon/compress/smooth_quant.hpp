@@ -4,6 +4,7 @@
 //    s[j] = max|X_j|^alpha / max|W_j|^(1 - alpha);    X_j / s[j] and W_j s[j]: the product is the same
 //
 //  Source. Xiao et al., "SmoothQuant: accurate and efficient post-training quantization for large language models", 2023.
+#include <tenon/compress/fold_report.hpp>
 #include <tenon/compress/gram.hpp>
 #include <tenon/core/contract.hpp>
 #include <tenon/core/integer.hpp>
@@ -82,14 +83,15 @@ inline status smooth_quant_factors(tensor_view<float, 1> s, tensor_view<float co
 
 /// w[i,j] *= s[j], or /= s[j] (`divide`): what readers of a channel, and its writer, do with factors
 ///
-/// w       (rows, columns)  f32 f16 bf16, any strides, in place. A norm's gain is one row; a writer's rows are columns of
+/// w       (rows, columns)  f32 f64 f16 bf16, any strides, in place. A norm's gain is one row; a writer's rows are columns of
 ///                          its transposed view
 /// s       (columns)        f32, finite, > 0
 ///
-/// Arithmetic  fp32, rounded once to w's type: exact where s is a power of two
-/// Errors      shape_mismatch(columns), out_of_range(s: `got` is the column), misaligned. w is untouched then.
+/// Arithmetic  double, rounded once to w's type: exact where s is a power of two
+/// Errors      shape_mismatch(columns), out_of_range(s: `got` is the column; w: `got` and `want` are row and column of the
+///             first result that its type cannot hold), misaligned. w is untouched then.
 /// Test tests/compress/smooth_quant_test.cpp.   Page docs/operators/calibration.md.
-template <class W>
+template <fold_element W>
 status scale_channels(tensor_view<W, 2> w, tensor_view<float const, 1> s, bool divide = false) {
   extent   rows{"rows"}, columns{"columns"};
   contract c{"scale_channels"};
@@ -97,11 +99,12 @@ status scale_channels(tensor_view<W, 2> w, tensor_view<float const, 1> s, bool d
   for (index_t j = 0; j < columns.value && c.result.ok(); ++j)
     c.require(s(j) > 0 && s(j) <= std::numeric_limits<float>::max(), errc::out_of_range, "s", j);
   TENON_TRY(c.result);
-  for (index_t i = 0; i < rows.value; ++i)
-    for (index_t j = 0; j < columns.value; ++j) {
-      auto const v = static_cast<float>(w(i, j));
-      w(i, j)      = W(divide ? v / s(j) : v * s(j));
-    }
+  auto const scaled = [&](index_t const* i) {
+    double const v = fold::number(w(i[0], i[1])), by = fold::number(s(i[1]));
+    return divide ? v / by : v * by;
+  };
+  TENON_TRY(fold::check("scale_channels", "w", w, scaled));
+  fold::write(w, scaled);
   return {};
 }
 
