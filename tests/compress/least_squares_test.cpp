@@ -225,6 +225,11 @@ TEST(least_squares, edges_of_survivors) {
   }
 
   out.assign(w.size(), 7.f);
+  bias = {1, std::numeric_limits<float>::infinity()};
+  expect_error(tenon::refit_survivors(dense(out.data(), outputs, 5), dense(bias.data(), outputs),
+                                      dense(w.data(), outputs, inputs), gram, all),
+               errc::out_of_range, "bias", 1, 0);
+  EXPECT_EQ(bias[0], 1);
   auto const call = [&](std::vector<index_t> const& kept, tenon::refit_survivors_options const& options = {}) {
     return tenon::refit_survivors(dense(out.data(), outputs, static_cast<index_t>(kept.size())), {},
                                   dense(w.data(), outputs, inputs), gram, kept, options);

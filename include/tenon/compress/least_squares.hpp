@@ -32,12 +32,16 @@ struct refit_report {
 
 namespace calibration {
 
-/// Mean of the diagonal; 1 where all is zero, so that a ridge is one.
-inline double mean_diagonal(gram_statistics const& gram) {
+/// Mean of diagonal(0) .. diagonal(n - 1); 1 where all is zero, so that a ridge is one.
+template <class Diagonal>
+double mean_diagonal(index_t n, Diagonal&& diagonal) {
   double sum = 0;
-  for (index_t j = 0; j < gram.columns; ++j) sum += gram(j, j);
-  return sum > 0 ? sum / static_cast<double>(gram.columns) : 1.;
+  for (index_t j = 0; j < n; ++j) sum += diagonal(j);
+  return sum > 0 ? sum / static_cast<double>(n) : 1.;
 }
+
+/// Whether v is within f32.
+inline bool fits_float(double v) { return std::abs(v) <= static_cast<double>(std::numeric_limits<float>::max()); }
 
 }  // namespace calibration
 
@@ -72,7 +76,7 @@ inline status refit(tensor_view<float, 2> out, tensor_view<float const, 2> w, gr
   TENON_TRY(calibration::all_finite("refit", "w", w));
 
   index_t const       m = outputs.value, n = inputs.value;
-  double const        pull = ridge * calibration::mean_diagonal(gram);
+  double const        pull = ridge * calibration::mean_diagonal(n, [&](index_t j) { return gram(j, j); });
   std::vector<double> l(static_cast<std::size_t>(n * n)), b(cross.products);
   for (index_t i = 0; i < n; ++i)
     for (index_t j = 0; j <= i; ++j) l[static_cast<std::size_t>(i * n + j)] = gram(j, i) + (i == j ? pull : 0.);
@@ -86,7 +90,7 @@ inline status refit(tensor_view<float, 2> out, tensor_view<float const, 2> w, gr
   TENON_TRY(cholesky_solve(dense(static_cast<double const*>(l.data()), n, n), dense(b.data(), m, n)));
   for (index_t o = 0; o < m; ++o)
     for (index_t i = 0; i < n; ++i)
-      if (!(std::abs(b[static_cast<std::size_t>(o * n + i)]) <= static_cast<double>(std::numeric_limits<float>::max())))
+      if (!calibration::fits_float(b[static_cast<std::size_t>(o * n + i)]))
         return {errc::out_of_range, "refit", "out", o, i};
 
   // |W a - r|^2 = W A'A W' - 2 W A'R + r^2
@@ -129,7 +133,8 @@ struct refit_survivors_options {
 /// Cost        kept^3 / 6 + outputs kept (kept + dropped) multiplications, and outputs inputs^2 / 2 for the report;
 ///             allocates kept^2 + outputs kept doubles
 /// Errors      shape_mismatch(outputs, inputs, kept), out_of_range(kept: `got` is the entry that does not ascend or is no
-///             input; ridge; w; rows: a bias needs some; pivot: raise the ridge), misaligned. Nothing is written then.
+///             input; ridge; w; rows: a bias needs some; pivot: raise the ridge; out, bias: the first result outside f32),
+///             misaligned. Nothing is written then.
 /// Test tests/compress/least_squares_test.cpp.   Page docs/operators/healing.md.
 inline status refit_survivors(tensor_view<float, 2> out, tensor_view<float, 1> bias, tensor_view<float const, 2> w,
                               gram_statistics const& gram, std::vector<index_t> const& kept,
@@ -165,9 +170,10 @@ inline status refit_survivors(tensor_view<float, 2> out, tensor_view<float, 1> b
 
   std::vector<double> fitted(static_cast<std::size_t>(m * k));
   if (options.fit) {
-    double mean = 0;
-    for (index_t const j : kept) mean += h(j, j);
-    double const        pull = options.ridge * (mean > 0 ? mean / static_cast<double>(k) : 1.);
+    double const        pull = options.ridge * calibration::mean_diagonal(k, [&](index_t i) {
+                          index_t const j = kept[static_cast<std::size_t>(i)];
+                          return h(j, j);
+                        });
     std::vector<double> l(static_cast<std::size_t>(k * k));
     for (index_t i = 0; i < k; ++i)
       for (index_t j = 0; j <= i; ++j)
@@ -191,9 +197,19 @@ inline status refit_survivors(tensor_view<float, 2> out, tensor_view<float, 1> b
     for (index_t i = 0; i < k; ++i) {
       double& v = fitted[static_cast<std::size_t>(o * k + i)];
       v += static_cast<double>(w(o, kept[static_cast<std::size_t>(i)]));
-      if (!(std::abs(v) <= static_cast<double>(std::numeric_limits<float>::max())))
-        return {errc::out_of_range, "refit_survivors", "out", o, i};
+      if (!calibration::fits_float(v)) return {errc::out_of_range, "refit_survivors", "out", o, i};
     }
+
+  std::vector<double> biases;
+  for (index_t o = 0; o < m && with_bias; ++o) {
+    double moved = 0;
+    for (index_t j = 0; j < n; ++j) moved += static_cast<double>(w(o, j)) * gram.mean(j);
+    for (index_t i = 0; i < k; ++i)
+      moved -= static_cast<double>(static_cast<float>(fitted[static_cast<std::size_t>(o * k + i)])) *
+               gram.mean(kept[static_cast<std::size_t>(i)]);
+    biases.push_back(static_cast<double>(bias(o)) + moved);
+    if (!calibration::fits_float(biases.back())) return {errc::out_of_range, "refit_survivors", "bias", o, 0};
+  }
 
   // Errors of the outputs, with what a bias makes up for: the constant part of each row of d is d mean(a).
   auto const error = [&](bool plain) {
@@ -216,17 +232,10 @@ inline status refit_survivors(tensor_view<float, 2> out, tensor_view<float, 1> b
   };
   if (report) *report = {error(true), error(false)};
 
-  for (index_t o = 0; o < m; ++o) {
-    double moved = 0;
-    if (with_bias)
-      for (index_t j = 0; j < n; ++j) moved += static_cast<double>(w(o, j)) * gram.mean(j);
-    for (index_t i = 0; i < k; ++i) {
-      auto const v = static_cast<float>(fitted[static_cast<std::size_t>(o * k + i)]);
-      out(o, i)    = v;
-      if (with_bias) moved -= static_cast<double>(v) * gram.mean(kept[static_cast<std::size_t>(i)]);
-    }
-    if (with_bias) bias(o) = static_cast<float>(static_cast<double>(bias(o)) + moved);
-  }
+  for (index_t o = 0; o < m; ++o)
+    for (index_t i = 0; i < k; ++i) out(o, i) = static_cast<float>(fitted[static_cast<std::size_t>(o * k + i)]);
+  if (with_bias)
+    for (index_t o = 0; o < m; ++o) bias(o) = static_cast<float>(biases[static_cast<std::size_t>(o)]);
   return {};
 }
 
