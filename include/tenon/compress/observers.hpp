@@ -73,7 +73,7 @@ class activation_histogram {
   double                            width() const { return std::ldexp(1., exponent_); }
   std::vector<std::uint64_t> const& counts() const { return counts_; }
 
-  /// Bins up to that of the largest magnitude; 0 where every value was zero, or there were none.
+  /// Bins up to that of the largest magnitude, 2049 to 4096; 0 where every value was zero, or there were none.
   int used() const { return absmax_ > 0 ? static_cast<int>(static_cast<double>(absmax_) / width()) + 1 : 0; }
 
   /// The lesser of a bin's upper end and the largest magnitude.
@@ -142,9 +142,8 @@ struct histogram_sums {
   std::vector<double> log_mass;  // sum of count log(count)
 
   explicit histogram_sums(activation_histogram const& h) {
-    int const used = h.used();
-    for (int b = 0; b < used; ++b)
-      count.push_back(static_cast<double>(h.counts()[static_cast<std::size_t>(b == 0 && used > 1 ? 1 : b)]));
+    for (int b = 0; b < h.used(); ++b)
+      count.push_back(static_cast<double>(h.counts()[static_cast<std::size_t>(max(b, 1))]));
     before.push_back(0), filled.push_back(0), log_mass.push_back(0);
     for (double const n : count) {
       before.push_back(before.back() + n);
@@ -230,7 +229,7 @@ inline status activation_range(float& range, activation_histogram const& histogr
     case range_method::entropy: {
       calibration::histogram_sums const sums(histogram);
       double                            least = std::numeric_limits<double>::infinity();
-      for (int cut = min(options.highest + 1, used); cut <= used; ++cut) {
+      for (int cut = options.highest + 1; cut <= used; ++cut) {
         double const divergence = calibration::cut_divergence(sums, cut, options.highest + 1);
         if (divergence <= least) least = divergence, range = histogram.upper_end(cut - 1);
       }

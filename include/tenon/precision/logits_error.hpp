@@ -34,6 +34,7 @@ inline void log_softmax(std::span<float const> logits, std::vector<double>& out)
 ///   delta_p    root mean square of q - p of that token
 ///
 /// Positions whose logits are not all finite are counted as `broken` and are in none of these.
+/// Test tests/precision/logits_error_test.cpp.   Page docs/align.md.
 class logits_error {
  public:
   static constexpr double       tie      = .05;  // nats
