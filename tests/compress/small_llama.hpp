@@ -2,6 +2,9 @@
 //  A small Llama in plain loops, read from a llama2.c file: a real model for the tests of calibration, whose layers stop at
 //  each linear input and let the test look at the rows and change the weights.
 #include <tenon/core/tensor_view.hpp>
+#include <tenon/precision/logits_error.hpp>
+
+#include "../support/expect_status.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -190,39 +194,29 @@ std::vector<float> forward(small_llama& m, std::vector<std::vector<int>> const& 
   return product(m.embedding, normalised(x, m.final_gain));
 }
 
-/// What a changed model's logits are to the original's: mean Kullback-Leibler divergence, part of equal favourites, and the
-/// mean negative log likelihood of the next token, over all tokens but each text's last.
-struct divergence {
-  double kl = 0, agreement = 0, nll = 0;
-};
-inline divergence compare(std::vector<float> const& reference, std::vector<float> const& other,
-                          std::vector<std::vector<int>> const& texts, index_t vocabulary) {
-  divergence  d;
-  std::size_t row = 0, count = 0;
-  auto const  n = static_cast<std::size_t>(vocabulary);
+/// A changed model's logits against the original's, over all tokens but each text's last.
+inline tenon::logits_error compare(std::vector<float> const& reference, std::vector<float> const& other,
+                                   std::vector<std::vector<int>> const& texts, index_t vocabulary) {
+  tenon::logits_error e;
+  auto const          n   = static_cast<std::size_t>(vocabulary);
+  std::size_t         row = 0;
   for (auto const& text : texts)
-    for (std::size_t t = 0; t < text.size(); ++t, ++row) {
-      if (t + 1 == text.size()) continue;
-      float const *a = reference.data() + row * n, *b = other.data() + row * n;
-      std::size_t  first_a = 0, first_b = 0;
-      for (std::size_t i = 0; i < n; ++i) {
-        if (a[i] > a[first_a]) first_a = i;
-        if (b[i] > b[first_b]) first_b = i;
-      }
-      double sum_a = 0, sum_b = 0, mixed = 0;
-      for (std::size_t i = 0; i < n; ++i) {
-        double const p = std::exp(static_cast<double>(a[i] - a[first_a]));
-        sum_a += p, sum_b += std::exp(static_cast<double>(b[i] - b[first_b]));
-        mixed += p * static_cast<double>((a[i] - a[first_a]) - (b[i] - b[first_b]));
-      }
-      d.kl += mixed / sum_a - std::log(sum_a) + std::log(sum_b);
-      d.agreement += first_a == first_b;
-      auto const next = static_cast<std::size_t>(text[t + 1]);
-      d.nll += std::log(sum_b) - static_cast<double>(b[next] - b[first_b]);
-      ++count;
-    }
-  auto const c = static_cast<double>(count);
-  return {d.kl / c, d.agreement / c, d.nll / c};
+    for (std::size_t t = 0; t < text.size(); ++t, ++row)
+      if (t + 1 < text.size())
+        expect_ok(e.add(std::span(reference).subspan(row * n, n), std::span(other).subspan(row * n, n), text[t + 1]));
+  return e;
+}
+
+/// Mean negative log likelihood of each next token.
+inline double mean_nll(std::vector<float> const& logits, std::vector<int> const& text, index_t vocabulary) {
+  auto const          n = static_cast<std::size_t>(vocabulary);
+  std::vector<double> p;
+  double              sum = 0;
+  for (std::size_t t = 0; t + 1 < text.size(); ++t) {
+    tenon::log_softmax(std::span(logits).subspan(t * n, n), p);
+    sum -= p[static_cast<std::size_t>(text[t + 1])];
+  }
+  return sum / static_cast<double>(text.size() - 1);
 }
 
 }  // namespace test
