@@ -28,7 +28,7 @@ namespace tenon {
 /// Arithmetic  double, rounded once to the element of w and of bias.
 /// Cost        two passes over w, the first of which only checks.
 /// Errors      out_of_range(scale; w, bias: `got` and `want` are row and column of the first result that its storage
-///             cannot hold), shape_mismatch(bias), misaligned. Nothing is written then.
+///             cannot hold), shape_mismatch(bias), unsupported(bias: read-only), misaligned. Nothing is written then.
 /// Test tests/compress/fold_attention_scale_test.cpp.   Page docs/operators/folds.md.
 template <fold_element W, fold_element B>
 requires(!std::is_const_v<W>) status

@@ -157,11 +157,10 @@ status fold_norm(fold_report& report, std::span<norm_consumer const> consumers, 
 ///
 /// Arithmetic  double, rounded once to the element of each weight.
 /// Cost        two passes over the weights, the first of which only checks; vectors of length hidden.
-/// Errors      shape_mismatch(consumers: `got` are listed, `want` were counted), out_of_range(gain: the first that is not
-///             finite), misaligned. With the consumer's place in the list as `got`: unsupported(readers of a consumer: it
-///             has `want`, as a tied head; w of a consumer: listed before, at `want`), shape_mismatch(hidden of a consumer),
-///             out_of_range(out of a consumer; w of a consumer: `want` is the row of the first result that its storage
-///             cannot hold). Nothing is written then.
+/// Errors      shape_mismatch(consumers: `got` are listed, `want` were counted), out_of_range(gain: the first that is
+///             not finite), misaligned. Of a consumer, with its place in the list as `got`: unsupported(readers: it has
+///             `want`, as a tied head; w: listed before, at `want`), shape_mismatch(hidden), out_of_range(out; w: `want`
+///             is the row of the first result that its storage cannot hold). Nothing is written then.
 /// Test tests/compress/fold_norm_gain_test.cpp.   Page docs/operators/folds.md.
 template <fold_element G>
 requires(!std::is_const_v<G>) status fold_norm_gain(fold_report& report, std::span<norm_consumer const> consumers,
@@ -174,8 +173,8 @@ requires(!std::is_const_v<G>) status fold_norm_gain(fold_report& report, std::sp
 /// bias  (hidden)  f32 f64 f16 bf16; becomes 0. Consumers need a bias (out) of their own, unless it is 0 everywhere
 ///
 /// Arithmetic  sums by ascending j in double.
-/// Errors      also of the bias of a consumer: unsupported(it has none), shape_mismatch, out_of_range; and of bias, as of
-///             gain.
+/// Errors      also of the bias of a consumer: unsupported(it has none), shape_mismatch, out_of_range; and of bias, as
+///             of gain.
 /// Test tests/compress/fold_norm_gain_test.cpp.   Page docs/operators/folds.md.
 template <fold_element G, fold_element S>
 requires(!std::is_const_v<G> && !std::is_const_v<S>) status

@@ -114,9 +114,9 @@ status each(tensor_view<Element, Rank> const& like, Visit&& visit) {
   return {};
 }
 
-/// `check` and then `write`: to[i] = value(i), rounded once, everywhere; or nothing at all where one would not be finite,
-/// whose first index and place behind it are then `got` and `want` (out_of_range). `value` is asked twice, and before its
-/// element is written.
+/// `check` and then `write`: to[i] = value(i), rounded once, everywhere; or nothing at all where one would not be
+/// finite, whose first index and place behind it are then `got` and `want` (out_of_range). `value` is asked twice, and
+/// before its element is written.
 template <fold_element T, int Rank, class Value>
 status check(char const* primitive, char const* subject, tensor_view<T, Rank> const& to, Value&& value) {
   return each(to, [&](index_t const* i) -> status {

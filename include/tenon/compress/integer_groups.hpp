@@ -1,6 +1,6 @@
 #pragma once
-//  What GPTQ and AWQ share: their contract of a weight, the statistics of its inputs and a format of integer codes; and the
-//  groups of a weight, as quantize_weight takes them.
+//  What GPTQ and AWQ share: their contract of a weight, the statistics of its inputs and a format of integer codes; and
+//  the groups of a weight, as quantize_weight takes them.
 #include <tenon/compress/gram.hpp>
 #include <tenon/core/contract.hpp>
 #include <tenon/core/integer.hpp>

@@ -95,8 +95,8 @@ contract& scales(contract& c, tensor_view<S, 1> const& scale, index_t n) {
 ///             inverse.
 /// Cost        two passes over the weights, the first of which only checks; a vector of inner.
 /// Errors      out_of_range(scale: the first that is 0 or not finite; up, bias, down: `got` and `want` are row and
-///             column of the first result that its storage cannot hold), shape_mismatch(inner, bias), misaligned.
-///             Nothing is written then.
+///             column of the first result that its storage cannot hold), shape_mismatch(inner, bias), unsupported(bias:
+///             read-only), misaligned. Nothing is written then.
 /// Test tests/compress/scale_pair_test.cpp.   Page docs/operators/folds.md.
 template <fold_element U, fold_element B, fold_element D, fold_element S>
 requires(!std::is_const_v<U> && !std::is_const_v<D>) status
@@ -127,8 +127,8 @@ requires(!std::is_const_v<U> && !std::is_const_v<D>) status
 ///
 /// Arithmetic  as of scale_pair.
 /// Errors      out_of_range(kv_heads, q_heads, scale, v, bias, o), shape_mismatch(q_heads: not a multiple of kv_heads;
-///             v: rows are not a multiple of kv_heads; o: columns are not q_heads * head_dim), misaligned. Nothing is
-///             written then.
+///             v: rows are not a multiple of kv_heads; bias; o: columns are not q_heads * head_dim), unsupported(bias:
+///             read-only), misaligned. Nothing is written then.
 /// Test tests/compress/scale_pair_test.cpp.   Page docs/operators/folds.md.
 template <fold_element V, fold_element B, fold_element O, fold_element S>
 requires(!std::is_const_v<V> && !std::is_const_v<O>) status
