@@ -28,8 +28,8 @@ struct matrix {
   double  operator()(index_t i, index_t j) const { return values[static_cast<std::size_t>(i * columns + j)]; }
 };
 
-/// Rows as a language model has them: a third as many hidden causes as columns, columns of different size, a little noise,
-/// an offset.
+/// Rows as a language model has them: a third as many hidden causes as columns, columns of different size, a little
+/// noise, an offset.
 inline std::vector<float> correlated(index_t rows, index_t columns, std::uint64_t seed) {
   seeded_values       draw(seed);
   index_t const       causes = columns / 3 + 1;

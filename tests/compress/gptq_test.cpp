@@ -76,8 +76,8 @@ struct textbook_result {
   double           error = 0;
 };
 
-/// GPTQ as the paper has it, a column at a time, everything behind it updated at once. Scales are those of quantize_weight
-/// for the group's weights as they are when it is entered, or as they were (`beforehand`).
+/// GPTQ as the paper has it, a column at a time, everything behind it updated at once. Scales are those of
+/// quantize_weight for the group's weights as they are when it is entered, or as they were (`sorted`).
 textbook_result textbook(std::vector<float> const& w, index_t columns, std::vector<float> const& x,
                          weight_format format, tenon::quantize_weight_options const& scales, double damping,
                          bool sorted) {

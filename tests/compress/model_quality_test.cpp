@@ -1,4 +1,5 @@
-// A whole model with its linear layers in int4: what each method leaves of it. docs/operators/gptq.md has the long table.
+// A whole model with its linear layers in int4: what each method leaves of it. docs/operators/gptq.md has the long
+// table.
 #include <tenon/compress/awq.hpp>
 #include <tenon/compress/gptq.hpp>
 #include <tenon/compress/smooth_quant.hpp>
@@ -35,7 +36,8 @@ std::vector<linear_layer*> readers(small_llama::layer& l, linear_input input) {
   return {};
 }
 
-/// The model with `change(weights, gram)` called on every linear layer, on inputs that earlier changes have passed through.
+/// The model with `change(weights, gram)` called on every linear layer, on inputs that earlier changes have passed
+/// through.
 template <class Change>
 small_llama changed(small_llama m, std::vector<std::vector<int>> const& texts, Change&& change) {
   forward(m, texts, [&](std::size_t number, linear_input input, rows_of_floats& x) {

@@ -1,6 +1,6 @@
 #pragma once
-//  A small Llama in plain loops, read from a llama2.c file: a real model for the tests of calibration, whose layers stop at
-//  each linear input and let the test look at the rows and change the weights.
+//  A small Llama in plain loops, read from a llama2.c file: a real model for the tests of calibration, whose layers
+//  stop at each linear input and let the test look at the rows and change the weights.
 #include <tenon/core/tensor_view.hpp>
 #include <tenon/precision/logits_error.hpp>
 
@@ -137,8 +137,8 @@ inline void rotate(std::vector<float>& x, index_t width, index_t head, std::vect
     }
 }
 
-/// Runs all tokens of all texts through the layers; returns logits (tokens, vocabulary). `stop(layer, input, rows)` may change
-/// the rows, and the weights that read them.
+/// Runs all tokens of all texts through the layers; returns logits (tokens, vocabulary). `stop(layer, input, rows)` may
+/// change the rows, and the weights that read them.
 template <class Stop>
 std::vector<float> forward(small_llama& m, std::vector<std::vector<int>> const& texts, Stop&& stop) {
   std::vector<float>   x;

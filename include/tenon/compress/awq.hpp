@@ -1,15 +1,15 @@
 #pragma once
-//  AWQ: a factor per input that gives the weights of large inputs a finer share of the code, found by trying; then a search
-//  of how far each group's range may be clipped.
+//  AWQ: a factor per input that gives the weights of large inputs a finer share of the code, found by trying; then a
+//  search of how far each group's range may be clipped.
 //
 //    s[j] = mean|x_j|^r / (wmean[j]^(1 - r) + 1e-4),  r = 0, 1/20 .. 19/20;   s /= sqrt(max s * min s)
 //    the r with the least squared error of the outputs of  quantised(W s) / s
 //
-//  Errors come from the Gram matrix, trace(D X'X D'), so no rows are kept and nothing is sampled. Factors of 1 are tried as
-//  well: the original's grid does not hold them with duo scaling, and can end behind rounding to nearest.
+//  Errors come from the Gram matrix, trace(D X'X D'), so no rows are kept and nothing is sampled. Factors of 1 are
+//  tried as well: the original's grid does not hold them with duo scaling, and can end behind rounding to nearest.
 //
-//  Source. Lin et al., "AWQ: activation-aware weight quantization for LLM compression and acceleration", 2024; duo scaling,
-//  the normalisation and the clip search are of the authors' and AutoAWQ's code.
+//  Source. Lin et al., "AWQ: activation-aware weight quantization for LLM compression and acceleration", 2024; duo
+//  scaling, the normalisation and the clip search are of the authors' and AutoAWQ's code.
 #include <tenon/compress/gram.hpp>
 #include <tenon/compress/integer_groups.hpp>
 #include <tenon/core/contract.hpp>
@@ -95,19 +95,20 @@ inline std::vector<double> relative_magnitudes(std::span<tensor_view<float const
 
 /// The factors of the inputs under which the outputs of all layers that read them suffer least from quantisation.
 ///
-/// s        becomes (columns) f32, > 0: multiply the columns of every layer in `weights` by it before quantize_weight or
-///          awq_clip, and divide what writes the inputs (a norm's gain, the rows of the projection in front)
+/// s        becomes (columns) f32, > 0: multiply the columns of every layer in `weights` by it before quantize_weight
+///          or awq_clip, and divide what writes the inputs (a norm's gain, the rows of the projection in front)
 /// weights  (rows of its own, columns) each  f32, every value finite; any strides
 /// gram     of the inputs    gram_statistics with these columns and at least one row
 /// format   int4 with or without zero points, int8; any group; block_rows 1
 /// options  method, signed_scales, steps, duo_scaling
 /// report   what was chosen and what it is worth, or none
 ///
-/// Arithmetic  factors in double, rounded once and clamped to [1e-4, 1e4]; errors in double. An input that is always zero,
-///             or that nothing reads, gets the least factor of the others. Of equal errors the smaller r; factors of 1 before all.
+/// Arithmetic  factors in double, rounded once and clamped to [1e-4, 1e4]; errors in double. An input that is always
+///             zero, or that nothing reads, gets the least factor of the others. Of equal errors the smaller r; factors
+///             of 1 before all.
 /// Cost        steps + 1 times quantize_weight and rows columns^2 / 2 multiplications; one thread
-/// Errors      shape_mismatch(columns), out_of_range(rows: gram has none; steps: not in [1, 1000]; weights: `got` is the
-///             matrix of which a value is not finite; group), unsupported(code, block_rows, zero_points, method),
+/// Errors      shape_mismatch(columns), out_of_range(rows: gram has none; steps: not in [1, 1000]; weights: `got` is
+///             the matrix of which a value is not finite; group), unsupported(code, block_rows, zero_points, method),
 ///             misaligned. s is untouched then.
 /// Test tests/compress/awq_test.cpp.   Page docs/operators/gptq.md.
 inline status awq_factors(std::vector<float>& s, std::span<tensor_view<float const, 2> const> weights,
@@ -175,18 +176,19 @@ struct awq_clip_options {
   double              smallest      = 0.5;                            // part of a group's range that they end above
 };
 
-/// w[i,j] clamped to +- c, c the part of its row's and group's absmax under which that group's share of the output suffers
-/// least from quantisation: of 1, 1 - (1 - smallest) / steps, .. those above `smallest`.
+/// w[i,j] clamped to +- c, c the part of its row's and group's absmax under which that group's share of the output
+/// suffers least from quantisation: of 1, 1 - (1 - smallest) / steps, .. those above `smallest`.
 ///
 /// w        (rows, columns)  f32, every value finite; any strides; in place
-/// gram     of the inputs    gram_statistics with these columns and at least one row. After awq_factors the inputs are those
-///                           divided by s: see scale_gram
+/// gram     of the inputs    gram_statistics with these columns and at least one row. After awq_factors the inputs are
+///                           those divided by s: see scale_gram
 /// format   as awq_factors
 /// clipped  groups whose range shrank, or none
 ///
 /// Cost     steps times rows columns group multiplications, and the search of scales; one thread
-/// Errors   shape_mismatch(columns), out_of_range(rows; steps: not in [1, 1000]; smallest: not in [0, 1); w: `got` the row,
-///          `want` the column; group), unsupported(code, block_rows, zero_points, method), misaligned. w is untouched then.
+/// Errors   shape_mismatch(columns), out_of_range(rows; steps: not in [1, 1000]; smallest: not in [0, 1); w: `got` the
+///          row, `want` the column; group), unsupported(code, block_rows, zero_points, method), misaligned. w is
+///          untouched then.
 /// Test tests/compress/awq_test.cpp.   Page docs/operators/gptq.md.
 inline status awq_clip(tensor_view<float, 2> w, gram_statistics const& gram, weight_format format,
                        awq_clip_options const& options = {}, index_t* clipped = nullptr) {
@@ -250,7 +252,8 @@ inline status awq_clip(tensor_view<float, 2> w, gram_statistics const& gram, wei
 
 /// The statistics of inputs x[j] / s[j], from those of x.
 ///
-/// Errors  shape_mismatch(columns), out_of_range(s: `got` is the first that is not finite and > 0). gram is untouched then.
+/// Errors  shape_mismatch(columns), out_of_range(s: `got` is the first that is not finite and > 0). gram is untouched
+///         then.
 /// Test tests/compress/awq_test.cpp.   Page docs/operators/gptq.md.
 inline status scale_gram(gram_statistics& gram, std::vector<float> const& s) {
   if (static_cast<index_t>(s.size()) != gram.columns)

@@ -1,13 +1,14 @@
 #pragma once
-//  Cholesky factors of symmetric positive definite matrices, in double, on the host, and what calibration does with them.
+//  Cholesky factors of symmetric positive definite matrices, in double, on the host, and what calibration does with
+//  them.
 //
 //    A = L L',  L lower;     a step takes the square root of a pivot, and a pivot that is not positive ends the call
 //
 //  Sums are taken in a fixed order of eight lanes, so bits depend on the matrix alone.
 //
-//  Sources. Golub and Van Loan, "Matrix computations", section 4.2. The upper factor of an inverse as all that GPTQ needs of
-//  it: Frantar et al., "GPTQ", 2023; that it is the inverse of a factor from the other end, and takes no inverse of the
-//  whole, is elementary.
+//  Sources. Golub and Van Loan, "Matrix computations", section 4.2. The upper factor of an inverse as all that GPTQ
+//  needs of it: Frantar et al., "GPTQ", 2023; that it is the inverse of a factor from the other end, and takes no
+//  inverse of the whole, is elementary.
 #include <tenon/core/contract.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/status.hpp>
@@ -35,7 +36,8 @@ inline double dot(double const* a, double const* b, index_t n) {
   return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
 
-/// The lower triangle of a (n, n), dense, to L in place. Gives n, or the first row whose pivot is not a positive number.
+/// The lower triangle of a (n, n), dense, to L in place. Gives n, or the first row whose pivot is not a positive
+/// number.
 inline index_t factor_lower(double* a, index_t n) {
   constexpr index_t together = 32;  // rows that read a finished row while it is in the cache
   for (index_t first = 0; first < n; first += together) {
@@ -61,8 +63,8 @@ inline index_t factor_lower(double* a, index_t n) {
 /// a  (n, n)  f64, dense rows; symmetric, of which only the lower triangle is read
 ///
 /// Cost    n^3 / 6 multiplications; allocates n^2 doubles
-/// Errors  shape_mismatch(n), bad_stride, misaligned, out_of_range(pivot: `got` is the row whose pivot is not positive, or
-///         not a number). `a` is untouched then.
+/// Errors  shape_mismatch(n), bad_stride, misaligned, out_of_range(pivot: `got` is the row whose pivot is not positive,
+///         or not a number). `a` is untouched then.
 /// Test tests/compress/cholesky_test.cpp.   Page docs/operators/healing.md.
 inline status cholesky(tensor_view<double, 2> a) {
   extent   n{"n"};
@@ -135,8 +137,8 @@ inline status inverse_upper_factor(tensor_view<double, 2> a) {
     for (index_t j = 0; j <= i; ++j) l[static_cast<std::size_t>(i * n + j)] = a(n - 1 - j, n - 1 - i);
   if (index_t const row = calibration::factor_lower(l.data(), n); row < n)
     return {errc::out_of_range, "inverse_upper_factor", "pivot", n - 1 - row, n};
-  // L^-1, row by row: row i is (e_i - sum over k < i of L[i,k] (L^-1)[k,:]) / L[i,i]. Sixteen rows read one of the finished
-  // ones while it is in the cache.
+  // L^-1, row by row: row i is (e_i - sum over k < i of L[i,k] (L^-1)[k,:]) / L[i,i]. Sixteen rows read one of the
+  // finished ones while it is in the cache.
   constexpr index_t together = 16;
   for (index_t first = 0; first < n; first += together) {
     index_t const       end = min(first + together, n);

@@ -30,8 +30,9 @@ namespace tenon {
 /// Arithmetic  none: the same bits. tenon::gemm's sums do not depend on n, so on one kind of kernel products keep
 ///             theirs, too.
 /// Cost        one pass.
-/// Errors      shape_mismatch(rows: `got` in out, `want` in all parts; k of a part: `got` is its place), out_of_range(rows
-///             of a part, parts: without an address: its place; k), misaligned. Nothing is written then.
+/// Errors      shape_mismatch(rows: `got` in out, `want` in all parts; k of a part: `got` is its place),
+///             out_of_range(rows of a part, parts: without an address: its place; k), misaligned. Nothing is written
+///             then.
 /// Test tests/compress/concat_rows_test.cpp.   Page docs/operators/folds.md.
 template <class T, int Rank>
 requires(Rank == 1 || Rank == 2) status

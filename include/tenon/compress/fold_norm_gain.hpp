@@ -159,8 +159,8 @@ status fold_norm(fold_report& report, std::span<norm_consumer const> consumers, 
 /// Cost        two passes over the weights, the first of which only checks; vectors of length hidden.
 /// Errors      shape_mismatch(consumers: `got` are listed, `want` were counted), out_of_range(gain: the first that is
 ///             not finite), misaligned. Of a consumer, with its place in the list as `got`: unsupported(readers: it has
-///             `want`, as a tied head; w: listed before, at `want`), shape_mismatch(hidden), out_of_range(out; w: `want`
-///             is the row of the first result that its storage cannot hold). Nothing is written then.
+///             `want`, as a tied head; w: listed before, at `want`), shape_mismatch(hidden), out_of_range(out; w:
+///             `want` is the row of the first result that its storage cannot hold). Nothing is written then.
 /// Test tests/compress/fold_norm_gain_test.cpp.   Page docs/operators/folds.md.
 template <fold_element G>
 requires(!std::is_const_v<G>) status fold_norm_gain(fold_report& report, std::span<norm_consumer const> consumers,

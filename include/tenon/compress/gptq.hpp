@@ -1,15 +1,17 @@
 #pragma once
-//  GPTQ: codes chosen one column after the other, and what each column got wrong is made up for by the columns behind it.
+//  GPTQ: codes chosen one column after the other, and what each column got wrong is made up for by the columns behind
+//  it.
 //
 //    H = X'X + damping mean(diag) I,   U'U = H^-1, U upper;   for each column i, in order:
 //      code_i = round(w_i / scale);   e = (w_i - scale code_i) / U[i,i];   w_j -= e U[i,j] for all later j
 //
 //  The sum of all e^2 is the squared error of the layer's outputs over the calibration rows, damping included.
 //
-//  Sources. Frantar et al., "GPTQ: accurate post-training quantization for generative pre-trained transformers", 2023; for
-//  one weight, Hassibi and Stork, "Optimal brain surgeon", 1993. Columns in order of their inputs' size (act-order) is of the
-//  authors' code. Scales that are found beforehand (static groups), so that the order leaves no trace in the result, are a
-//  later option of public quantisers. Scales whose sign and size are both searched, inside GPTQ, are ours.
+//  Sources. Frantar et al., "GPTQ: accurate post-training quantization for generative pre-trained transformers", 2023;
+//  for one weight, Hassibi and Stork, "Optimal brain surgeon", 1993. Columns in order of their inputs' size (act-order)
+//  is of the authors' code. Scales that are found beforehand (static groups), so that the order leaves no trace in the
+//  result, are a later option of public quantisers. Scales whose sign and size are both searched, inside GPTQ, are
+//  ours.
 #include <tenon/compress/cholesky.hpp>
 #include <tenon/compress/gram.hpp>
 #include <tenon/compress/integer_groups.hpp>
@@ -52,8 +54,8 @@ namespace calibration {
 /// Columns between updates of all that is behind them.
 inline constexpr index_t gptq_block = 128;
 
-/// Where the block that begins at `start` ends: no group begins within a block and ends behind it, so that whoever enters
-/// a group finds all of its weights up to date.
+/// Where the block that begins at `start` ends: no group begins within a block and ends behind it, so that whoever
+/// enters a group finds all of its weights up to date.
 inline index_t gptq_block_end(index_t start, index_t columns, index_t group) {
   index_t const end = min(start + gptq_block, columns);
   if (end == columns && columns - start <= group) return end;
@@ -65,15 +67,17 @@ inline index_t gptq_block_end(index_t start, index_t columns, index_t group) {
 
 /// The codes of w that leave the layer's outputs nearest to what they were; see the top of this file
 ///
-/// out      written whole when the call succeeds, untouched when it does not; no order, whatever options.activation_order
+/// out      written whole when the call succeeds, untouched when it does not; no order, whatever
+///          options.activation_order
 /// w        (rows, columns)  f32 f16 bf16   any strides; every value finite
 /// gram     of the inputs    gram_statistics with these columns and at least one row
 /// format   int4: any group, with or without zero points; int8: any group; a last group may be partial; block_rows 1
 /// options  method, signed_scales, weighted, damping, activation_order
 /// report   what happened, or none; also written, but for its error, where no damping was enough
 ///
-/// Arithmetic  double; scales and codes as quantize_weight chooses and stores them. A column whose inputs were always zero
-///             gets weights of 0. Where the Cholesky factor fails, the damping is raised tenfold, up to three times.
+/// Arithmetic  double; scales and codes as quantize_weight chooses and stores them. A column whose inputs were always
+///             zero gets weights of 0. Where the Cholesky factor fails, the damping is raised tenfold, up to three
+///             times.
 /// Cost        columns^3 / 3 + rows columns^2 / 2 multiplications, and the search of scales; one thread. Allocates
 ///             2 columns^2 doubles.
 /// Errors      shape_mismatch(columns), out_of_range(rows: gram has none; damping; w: `got` the row, `want` the column;

@@ -1,15 +1,16 @@
 #pragma once
-//  What calibration rows say about the inputs of a linear layer: their Gram matrix X'X, and per column the sums that scales
-//  and scores need. One pass over the rows serves GPTQ, AWQ, refits and width scores.
+//  What calibration rows say about the inputs of a linear layer: their Gram matrix X'X, and per column the sums that
+//  scales and scores need. One pass over the rows serves GPTQ, AWQ, refits and width scores.
 //
 //    gram[i,j] = sum over rows of x[row,i] x[row,j]
 //
-//  Rows wait until there are 256 of them. Then the block's sums are taken in double, row by row, and added to the total. So
-//  bits depend on the rows and their order alone, not on how calls divide them; and whoever uses threads gives each its own
-//  fixed run of rows and merges the results in order.
+//  Rows wait until there are 256 of them. Then the block's sums are taken in double, row by row, and added to the
+//  total. So bits depend on the rows and their order alone, not on how calls divide them; and whoever uses threads
+//  gives each its own fixed run of rows and merges the results in order.
 //
 //  Sources. The Gram matrix as all that a layer's output error needs: Hassibi and Stork, "Second order derivatives for
-//  network pruning: optimal brain surgeon", 1993; Frantar et al., "GPTQ", 2023. Mean magnitudes: Lin et al., "AWQ", 2024.
+//  network pruning: optimal brain surgeon", 1993; Frantar et al., "GPTQ", 2023. Mean magnitudes: Lin et al., "AWQ",
+//  2024.
 #include <tenon/core/contract.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/status.hpp>
@@ -59,7 +60,8 @@ struct gram_statistics {
 
 namespace calibration {
 
-/// Columns that lie side by side in a panel: a panel of a block is then 16 KiB and two of them stay in a first-level cache.
+/// Columns that lie side by side in a panel: a panel of a block is then 16 KiB and two of them stay in a first-level
+/// cache.
 inline constexpr index_t panel = 8;
 
 /// A block of rows as doubles in panels: (ceil(columns / 8), rows, 8), zeros behind the last column.
@@ -101,12 +103,14 @@ class gram_accumulator {
  public:
   /// Adds the rows of x.
   ///
-  /// x        (rows, columns)  f32 f16 bf16, every value finite; any strides. The first call with columns fixes their number
+  /// x        (rows, columns)  f32 f16 bf16, every value finite; any strides. The first call with columns fixes their
+  ///                           number
   ///
   /// Arithmetic  double, rows in order; see the top of this file
   /// Cost        columns^2 / 2 multiplications per row; memory: the triangle, and 768 rows of columns floats
-  /// Errors      shape_mismatch(columns), out_of_range(x: `got` is the row and `want` the column of the first value that is
-  ///             not finite), misaligned, unsupported(columns: more than most_gram_columns). Nothing is added then.
+  /// Errors      shape_mismatch(columns), out_of_range(x: `got` is the row and `want` the column of the first value
+  ///             that is not finite), misaligned, unsupported(columns: more than most_gram_columns). Nothing is added
+  ///             then.
   /// Test tests/compress/gram_test.cpp.   Page docs/operators/calibration.md.
   template <class X>
   status add(tensor_view<X, 2> x) {
@@ -216,8 +220,8 @@ class cross_accumulator {
   ///
   /// Arithmetic  as gram_accumulator: double, 256 rows at a time
   /// Cost        inputs * outputs multiplications per row
-  /// Errors      shape_mismatch(rows, inputs, outputs), out_of_range(a, r: `got` the row, `want` the column), misaligned,
-  ///             unsupported(inputs, outputs: more than most_gram_columns). Nothing is added then.
+  /// Errors      shape_mismatch(rows, inputs, outputs), out_of_range(a, r: `got` the row, `want` the column),
+  ///             misaligned, unsupported(inputs, outputs: more than most_gram_columns). Nothing is added then.
   /// Test tests/compress/gram_test.cpp.   Page docs/operators/calibration.md.
   template <class A, class R>
   status add(tensor_view<A, 2> a, tensor_view<R, 2> r) {

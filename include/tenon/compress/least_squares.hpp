@@ -6,9 +6,9 @@
 //
 //  The ridge pulls towards the weights that were there, not towards zero: where rows say nothing, nothing changes.
 //
-//  Sources. ReplaceMe (Shopkhoev et al., 2025) replaces dropped blocks by a linear map fitted so; fitting the whole layer
-//  before the cut instead, for blocks, sublayers and widths alike, is ours. The mean of what a cut removes, moved into a
-//  bias: An et al., "Fluctuation-based adaptive structured pruning (FLAP)", 2024.
+//  Sources. ReplaceMe (Shopkhoev et al., 2025) replaces dropped blocks by a linear map fitted so; fitting the whole
+//  layer before the cut instead, for blocks, sublayers and widths alike, is ours. The mean of what a cut removes, moved
+//  into a bias: An et al., "Fluctuation-based adaptive structured pruning (FLAP)", 2024.
 #include <tenon/compress/cholesky.hpp>
 #include <tenon/compress/gram.hpp>
 #include <tenon/core/contract.hpp>
@@ -56,8 +56,8 @@ inline bool fits_float(double v) { return std::abs(v) <= static_cast<double>(std
 /// Arithmetic  double, rounded once to f32
 /// Cost        inputs^3 / 6 + inputs^2 outputs multiplications, the same again for the report; allocates inputs^2 +
 ///             inputs outputs doubles
-/// Errors      shape_mismatch(outputs, inputs, rows), out_of_range(ridge; w: `got` the row, `want` the column; pivot: the
-///             input at which the Cholesky factor fails: raise the ridge; out: a result outside f32), misaligned
+/// Errors      shape_mismatch(outputs, inputs, rows), out_of_range(ridge; w: `got` the row, `want` the column; pivot:
+///             the input at which the Cholesky factor fails: raise the ridge; out: a result outside f32), misaligned
 /// Test tests/compress/least_squares_test.cpp.   Page docs/operators/healing.md.
 inline status refit(tensor_view<float, 2> out, tensor_view<float const, 2> w, gram_statistics const& gram,
                     cross_statistics const& cross, double ridge = 1e-3, refit_report* report = nullptr) {
@@ -132,9 +132,9 @@ struct refit_survivors_options {
 /// Arithmetic  double, rounded once to f32
 /// Cost        kept^3 / 6 + outputs kept (kept + dropped) multiplications, and outputs inputs^2 / 2 for the report;
 ///             allocates kept^2 + outputs kept doubles
-/// Errors      shape_mismatch(outputs, inputs, kept), out_of_range(kept: `got` is the entry that does not ascend or is no
-///             input; ridge; w; rows: a bias needs some; pivot: raise the ridge; out, bias: the first result outside f32),
-///             misaligned. Nothing is written then.
+/// Errors      shape_mismatch(outputs, inputs, kept), out_of_range(kept: `got` is the entry that does not ascend or is
+///             no input; ridge; w; rows: a bias needs some; pivot: raise the ridge; out, bias: the first result outside
+///             f32), misaligned. Nothing is written then.
 /// Test tests/compress/least_squares_test.cpp.   Page docs/operators/healing.md.
 inline status refit_survivors(tensor_view<float, 2> out, tensor_view<float, 1> bias, tensor_view<float const, 2> w,
                               gram_statistics const& gram, std::vector<index_t> const& kept,

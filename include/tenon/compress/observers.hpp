@@ -1,14 +1,16 @@
 #pragma once
-//  The range of an activation for a scale that is fixed before the model runs: from a histogram of magnitudes, by four rules.
+//  The range of an activation for a scale that is fixed before the model runs: from a histogram of magnitudes, by four
+//  rules.
 //
 //    scale = range / 127;   what is larger saturates
 //
-//  A bin is a power of two wide, the one with which the largest magnitude falls into bin 2048..4095. Where a larger value
-//  comes, bins are merged in pairs, which loses nothing that a coarser histogram would have kept. So counts depend on the
-//  values alone: not on their order, on how calls divide them, or on who merged what.
+//  A bin is a power of two wide, the one with which the largest magnitude falls into bin 2048..4095. Where a larger
+//  value comes, bins are merged in pairs, which loses nothing that a coarser histogram would have kept. So counts
+//  depend on the values alone: not on their order, on how calls divide them, or on who merged what.
 //
 //  Sources. Percentile, squared error and entropy: Wu et al., "Integer quantization for deep learning inference", 2020;
-//  entropy: Migacz, "8-bit inference with TensorRT", 2017, of whose 2048 bins that extend these are the form without order.
+//  entropy: Migacz, "8-bit inference with TensorRT", 2017, of whose 2048 bins that extend these are the form without
+//  order.
 #include <tenon/core/contract.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/status.hpp>
@@ -32,8 +34,8 @@ class activation_histogram {
   /// x       (rows, columns)  f32 f16 bf16, every value finite; any strides
   ///
   /// Cost    two passes over x; 32 KiB per histogram
-  /// Errors  out_of_range(x: `got` the row, `want` the column of the first value that is not finite), misaligned. Nothing is
-  ///         counted then.
+  /// Errors  out_of_range(x: `got` the row, `want` the column of the first value that is not finite), misaligned.
+  ///         Nothing is counted then.
   /// Test tests/compress/observers_test.cpp.   Page docs/operators/calibration.md.
   template <class X>
   status add(tensor_view<X, 2> x) {
@@ -153,8 +155,8 @@ struct histogram_sums {
   }
 };
 
-/// KL(p || q) for a cut behind `cut` bins. p: those bins, with all that is larger in the last. q: the same bins without it,
-/// merged into `levels` of equal width and spread again over those of their bins that are not empty.
+/// KL(p || q) for a cut behind `cut` bins. p: those bins, with all that is larger in the last. q: the same bins without
+/// it, merged into `levels` of equal width and spread again over those of their bins that are not empty.
 ///
 /// A level's q is one number, so its bins' sum of p log q is p's mass times that, and all sums are differences of two.
 inline double cut_divergence(histogram_sums const& s, int cut, int levels) {
@@ -182,8 +184,9 @@ inline double cut_divergence(histogram_sums const& s, int cut, int levels) {
 ///
 ///   max            the largest
 ///   percentile     the least end of a bin at or below which the part `percentile` of all values is
-///   squared_error  of the ends of every eighth bin from the 128th on, and the largest magnitude, the one with the least sum
-///                  of count (c - scale min(round(c / scale), highest))^2 over bins with centre c, scale = end / highest
+///   squared_error  of the ends of every eighth bin from the 128th on, and the largest magnitude, the one with the
+///                  least sum of count (c - scale min(round(c / scale), highest))^2 over bins with centre c, scale =
+///                  end / highest
 ///   entropy        of the ends of all bins from the (highest + 1)th on, the last one with the least divergence: see
 ///                  calibration::cut_divergence
 ///
@@ -191,7 +194,8 @@ inline double cut_divergence(histogram_sums const& s, int cut, int levels) {
 /// histogram  of the activations
 /// options    method, percentile, highest
 ///
-/// Cost    percentile: one pass over the bins; squared_error: 500 passes; entropy: 4000 cuts of 128 levels: milliseconds
+/// Cost    percentile: one pass over the bins; squared_error: 500 passes; entropy: 4000 cuts of 128 levels:
+///         milliseconds
 /// Errors  out_of_range(percentile: not in (0, 1]; highest: not in [1, 2047])
 /// Test tests/compress/observers_test.cpp.   Page docs/operators/calibration.md.
 inline status activation_range(float& range, activation_histogram const& histogram, range_options const& options = {}) {
@@ -239,7 +243,8 @@ inline status activation_range(float& range, activation_histogram const& histogr
   return {};
 }
 
-/// The scale of codes -highest..highest whose largest stands for `range`; 1 where the range is 0, so that it has a reciprocal.
+/// The scale of codes -highest..highest whose largest stands for `range`; 1 where the range is 0, so that it has a
+/// reciprocal.
 inline float static_scale(float range, int highest = 127) {
   return range > 0 ? max(range / static_cast<float>(highest), std::numeric_limits<float>::min()) : 1.f;
 }

@@ -3,7 +3,8 @@
 //
 //    s[j] = max|X_j|^alpha / max|W_j|^(1 - alpha);    X_j / s[j] and W_j s[j]: the product is the same
 //
-//  Source. Xiao et al., "SmoothQuant: accurate and efficient post-training quantization for large language models", 2023.
+//  Source. Xiao et al., "SmoothQuant: accurate and efficient post-training quantization for large language models",
+//  2023.
 #include <tenon/compress/fold_report.hpp>
 #include <tenon/compress/gram.hpp>
 #include <tenon/core/contract.hpp>
@@ -18,12 +19,14 @@
 
 namespace tenon {
 
-/// out[j] = max(out[j], max over i of |w[i,j]|): of several layers that read the same channels, one call each. Start with 0.
+/// out[j] = max(out[j], max over i of |w[i,j]|): of several layers that read the same channels, one call each. Start
+/// with 0.
 ///
 /// out     (columns)        f32
 /// w       (rows, columns)  f32 f16 bf16, every value finite; any strides
 ///
-/// Errors  shape_mismatch(columns), out_of_range(w: `got` the row, `want` the column), misaligned. out is untouched then.
+/// Errors  shape_mismatch(columns), out_of_range(w: `got` the row, `want` the column), misaligned. out is untouched
+///         then.
 /// Test tests/compress/smooth_quant_test.cpp.   Page docs/operators/calibration.md.
 template <class W>
 status column_absmax(tensor_view<float, 1> out, tensor_view<W, 2> w) {
@@ -43,7 +46,8 @@ struct smooth_quant_options {
   double highest = 1e5;   // and this
 };
 
-/// s[j] = clamp(x_absmax[j]^alpha / w_absmax[j]^(1 - alpha)); 1 where either is 0: a dead channel has nothing to balance
+/// s[j] = clamp(x_absmax[j]^alpha / w_absmax[j]^(1 - alpha)); 1 where either is 0: a dead channel has nothing to
+/// balance
 ///
 /// s          (channels)  f32; may share memory with either
 /// x_absmax   (channels)  f32, finite, >= 0: of the activations, over calibration
@@ -51,8 +55,8 @@ struct smooth_quant_options {
 /// options    alpha, lowest, highest
 ///
 /// Arithmetic  double, rounded once
-/// Errors      shape_mismatch(channels), out_of_range(alpha: not in [0, 1]; lowest: not in (0, highest]; highest; x_absmax,
-///             w_absmax: `got` is the channel), misaligned. s is untouched then.
+/// Errors      shape_mismatch(channels), out_of_range(alpha: not in [0, 1]; lowest: not in (0, highest]; highest;
+///             x_absmax, w_absmax: `got` is the channel), misaligned. s is untouched then.
 /// Test tests/compress/smooth_quant_test.cpp.   Page docs/operators/calibration.md.
 inline status smooth_quant_factors(tensor_view<float, 1> s, tensor_view<float const, 1> x_absmax,
                                    tensor_view<float const, 1> w_absmax, smooth_quant_options const& options = {}) {
@@ -83,13 +87,13 @@ inline status smooth_quant_factors(tensor_view<float, 1> s, tensor_view<float co
 
 /// w[i,j] *= s[j], or /= s[j] (`divide`): what readers of a channel, and its writer, do with factors
 ///
-/// w       (rows, columns)  f32 f64 f16 bf16, any strides, in place. A norm's gain is one row; a writer's rows are columns of
-///                          its transposed view
+/// w       (rows, columns)  f32 f64 f16 bf16, any strides, in place. A norm's gain is one row; a writer's rows are
+///                          columns of its transposed view
 /// s       (columns)        f32, finite, > 0
 ///
 /// Arithmetic  double, rounded once to w's type: exact where s is a power of two
-/// Errors      shape_mismatch(columns), out_of_range(s: `got` is the column; w: `got` and `want` are row and column of the
-///             first result that its type cannot hold), misaligned. w is untouched then.
+/// Errors      shape_mismatch(columns), out_of_range(s: `got` is the column; w: `got` and `want` are row and column of
+///             the first result that its type cannot hold), misaligned. w is untouched then.
 /// Test tests/compress/smooth_quant_test.cpp.   Page docs/operators/calibration.md.
 template <fold_element W>
 status scale_channels(tensor_view<W, 2> w, tensor_view<float const, 1> s, bool divide = false) {

@@ -7,9 +7,9 @@
 //  x_j is the input, W_j the column of weights that reads it. What a cut loses is best judged after its refit
 //  (least_squares.hpp): scores propose, a measurement decides.
 //
-//  Sources. An et al., "Fluctuation-based adaptive structured pruning for large language models" (FLAP), 2024; Wanda-sp is
-//  its form of Sun et al., "A simple and effective pruning approach for large language models" (Wanda), 2024; Muralidharan
-//  et al., "Compact language models via pruning and knowledge distillation" (Minitron), 2024.
+//  Sources. An et al., "Fluctuation-based adaptive structured pruning for large language models" (FLAP), 2024; Wanda-sp
+//  is its form of Sun et al., "A simple and effective pruning approach for large language models" (Wanda), 2024;
+//  Muralidharan et al., "Compact language models via pruning and knowledge distillation" (Minitron), 2024.
 #include <tenon/compress/gram.hpp>
 #include <tenon/core/contract.hpp>
 #include <tenon/core/integer.hpp>
@@ -42,8 +42,8 @@ enum class width_score : std::uint8_t {
 /// unit                      columns per unit: 1 for neurons, the head's dimension for heads
 ///
 /// Arithmetic  double
-/// Errors      shape_mismatch(columns; unit: does not divide them), out_of_range(unit, rows; w: `got` the row, `want` the
-///             column), misaligned
+/// Errors      shape_mismatch(columns; unit: does not divide them), out_of_range(unit, rows; w: `got` the row, `want`
+///             the column), misaligned
 /// Test tests/compress/width_scores_test.cpp.   Page docs/operators/healing.md.
 template <class W>
 status width_scores(std::vector<double>& scores, tensor_view<W, 2> w, gram_statistics const& gram, width_score method,
