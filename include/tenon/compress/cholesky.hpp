@@ -9,6 +9,7 @@
 //  Sources. Golub and Van Loan, "Matrix computations", section 4.2. The upper factor of an inverse as all that GPTQ
 //  needs of it: Frantar et al., "GPTQ", 2023; that it is the inverse of a factor from the other end, and takes no
 //  inverse of the whole, is elementary.
+#include <tenon/compress/dot.hpp>
 #include <tenon/core/contract.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/status.hpp>
@@ -24,17 +25,6 @@
 namespace tenon {
 
 namespace calibration {
-
-/// sum over j < n of a[j] b[j]
-inline double dot(double const* a, double const* b, index_t n) {
-  constexpr index_t lanes      = 8;
-  double            sum[lanes] = {};
-  index_t const     whole      = n / lanes * lanes;
-  for (index_t j = 0; j < whole; j += lanes)
-    for (index_t l = 0; l < lanes; ++l) sum[l] += a[j + l] * b[j + l];
-  for (index_t j = whole; j < n; ++j) sum[j - whole] += a[j] * b[j];
-  return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
-}
 
 /// The lower triangle of a (n, n), dense, to L in place. Gives n, or the first row whose pivot is not a positive
 /// number.

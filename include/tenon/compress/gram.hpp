@@ -11,6 +11,7 @@
 //  Sources. The Gram matrix as all that a layer's output error needs: Hassibi and Stork, "Second order derivatives for
 //  network pruning: optimal brain surgeon", 1993; Frantar et al., "GPTQ", 2023. Mean magnitudes: Lin et al., "AWQ",
 //  2024.
+#include <tenon/compress/dot.hpp>
 #include <tenon/core/contract.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/status.hpp>
@@ -305,12 +306,7 @@ inline double output_error(gram_statistics const& gram, std::vector<double> cons
       for (index_t r = 0; r < count; ++r) {
         double const* const v = d.data() + (first + r) * n;
         if (v[i] == 0) continue;
-        double  part[4] = {};
-        index_t j       = i + 1;
-        for (; j + 4 <= n; j += 4)
-          for (index_t l = 0; l < 4; ++l) part[l] += row[j + l] * v[j + l];
-        for (; j < n; ++j) part[0] += row[j] * v[j];
-        sum[r] += v[i] * (row[i] * v[i] + 2 * ((part[0] + part[1]) + (part[2] + part[3])));
+        sum[r] += v[i] * (row[i] * v[i] + 2 * calibration::dot(row + i + 1, v + i + 1, n - i - 1));
       }
     }
     for (index_t r = 0; r < count; ++r) all += max(sum[r], 0.);
