@@ -1,5 +1,4 @@
-// A whole model with its linear layers in int4: what each method leaves of it. docs/operators/gptq.md has the long
-// table.
+// A whole model with its linear layers in int4: what each method leaves of it.
 #include <tenon/compress/awq.hpp>
 #include <tenon/compress/gptq.hpp>
 #include <tenon/compress/smooth_quant.hpp>

@@ -12,7 +12,7 @@
 namespace {
 
 using nlohmann::json;
-using test::model, test::run_program, test::scratch_folder, test::shape, test::small_llama;
+using test::model, test::run_program, test::scratch_folder, test::shape, test::plain_llama;
 
 /// Two models, the first of which is tested, and a text of 50 ids.
 class pair {
@@ -55,7 +55,7 @@ double rel_l2(json const& report, std::string const& stage, char const* kind) {
 }
 
 TEST(align, a_model_is_itself) {
-  auto const r = pair(model(small_llama), model(small_llama)).report();
+  auto const r = pair(model(plain_llama), model(plain_llama)).report();
   EXPECT_TRUE(r["pass"]);
   EXPECT_TRUE(r["first_divergent"].is_null());
   EXPECT_EQ(r["tokens"], 49);
@@ -79,9 +79,9 @@ TEST(align, a_model_is_itself) {
 
 // What one product does wrong is seen at that product alone, and handed on from there.
 TEST(align, blames_the_stage_that_is_wrong) {
-  model tested(small_llama);
+  model tested(plain_llama);
   tested.fill("model.layers.1.mlp.gate_proj.weight", .01f);
-  auto const r = pair(tested, model(small_llama)).report({}, 1);
+  auto const r = pair(tested, model(plain_llama)).report({}, 1);
   EXPECT_FALSE(r["pass"]);
   EXPECT_EQ(r["first_divergent"], "layers.1.gated");
   bool behind = false;
@@ -96,16 +96,16 @@ TEST(align, blames_the_stage_that_is_wrong) {
 
 // Keys and values are the reference's in the isolated pass, also those of earlier steps.
 TEST(align, isolates_attention_from_keys_that_are_wrong) {
-  model tested(small_llama);
+  model tested(plain_llama);
   tested.fill("model.layers.0.self_attn.k_proj.weight", .05f);
-  auto const r = pair(tested, model(small_llama)).report({"--max-num-batched-tokens", "8"}, 1);
+  auto const r = pair(tested, model(plain_llama)).report({"--max-num-batched-tokens", "8"}, 1);
   EXPECT_EQ(r["first_divergent"], "layers.0.k");
   EXPECT_EQ(rel_l2(r, "layers.0.attention", "isolated"), 0);
   EXPECT_GT(rel_l2(r, "layers.0.attention", "propagated"), 0);
 }
 
 TEST(align, steps_and_windows_change_nothing) {
-  pair const two{model(small_llama), model(small_llama)};
+  pair const two{model(plain_llama), model(plain_llama)};
   auto const once   = two.report({"--dtype", "f16"}),
              pieces = two.report({"--dtype", "f16", "--max-num-batched-tokens", "7"});
   EXPECT_EQ(once["logits"], pieces["logits"]);
@@ -115,7 +115,7 @@ TEST(align, steps_and_windows_change_nothing) {
 }
 
 TEST(align, sixteen_bits_are_within_their_budget_and_beyond_a_smaller_one) {
-  pair const two{model(small_llama), model(small_llama)};
+  pair const two{model(plain_llama), model(plain_llama)};
   auto const r = two.report({"--dtype", "bf16"});
   EXPECT_GT(rel_l2(r, "layers.1.mlp_residual", "isolated"), 1e-5);
   EXPECT_GE(rel_l2(r, "logits", "propagated"), rel_l2(r, "logits", "isolated"));
@@ -127,27 +127,27 @@ TEST(align, sixteen_bits_are_within_their_budget_and_beyond_a_smaller_one) {
 }
 
 TEST(align, counts_what_is_not_finite) {
-  model tested(small_llama);
+  model tested(plain_llama);
   tested.fill("model.layers.1.post_attention_layernorm.weight", std::numeric_limits<float>::quiet_NaN());
-  auto const r = pair(tested, model(small_llama)).report({}, 1);
+  auto const r = pair(tested, model(plain_llama)).report({}, 1);
   EXPECT_EQ(r["first_divergent"], "layers.1.mlp_norm");
   EXPECT_EQ(r["logits"]["not_finite"], 49);
-  EXPECT_NE(pair(tested, model(small_llama)).align().out.find("not finite  FAIL"), std::string::npos);
+  EXPECT_NE(pair(tested, model(plain_llama)).align().out.find("not finite  FAIL"), std::string::npos);
 }
 
 TEST(align, says_in_text_what_it_says_in_json) {
-  model tested(small_llama);
+  model tested(plain_llama);
   tested.fill("model.layers.1.mlp.gate_proj.weight", .01f);
-  auto const r = pair(tested, model(small_llama)).align();
+  auto const r = pair(tested, model(plain_llama)).align();
   EXPECT_EQ(r.status, 1);
   EXPECT_NE(r.out.find("FAIL, first at layers.1.gated\n"), std::string::npos) << r.out;
-  EXPECT_NE(pair(model(small_llama), model(small_llama)).align().out.find(": PASS\n"), std::string::npos);
+  EXPECT_NE(pair(model(plain_llama), model(plain_llama)).align().out.find(": PASS\n"), std::string::npos);
 }
 
 TEST(align, refuses_models_that_are_not_alike) {
-  shape wide        = small_llama;
+  shape wide        = plain_llama;
   wide.intermediate = 48;
-  auto const r      = pair(model(wide), model(small_llama)).align();
+  auto const r      = pair(model(wide), model(plain_llama)).align();
   EXPECT_EQ(r.status, 1);
   EXPECT_EQ(r.err,
             "tenon: --against: the models have different stages: found layers.0.gated of 48, expected "

@@ -12,7 +12,7 @@
 namespace {
 
 using nlohmann::json;
-using test::model, test::run_program, test::scratch_folder, test::shape, test::small_llama;
+using test::model, test::run_program, test::scratch_folder, test::shape, test::plain_llama;
 
 std::string const demo = std::string(TENON_SOURCE_DIR) + "/examples/models/tenon-demo";
 
@@ -50,7 +50,7 @@ TEST(compress, drops_what_does_nothing) {
            {"--drop-attention", "model.layers.1.self_attn.o_proj.weight", "attention"},
            {"--drop-mlp", "model.layers.0.mlp.down_proj.weight", "mlp"}}) {
     scratch_folder in;
-    model          m(small_llama);
+    model          m(plain_llama);
     m.fill(matrix, 0);
     m.save(in);
     std::string const out  = (in / "out").string();
@@ -69,7 +69,7 @@ TEST(compress, drops_what_does_nothing) {
 
 TEST(compress, a_layer_that_goes_leaves_an_ordinary_checkpoint) {
   scratch_folder in;
-  model          m(small_llama);
+  model          m(plain_llama);
   m.fill("model.layers.0.self_attn.o_proj.weight", 0), m.fill("model.layers.0.mlp.down_proj.weight", 0);
   m.save(in);
   auto const r = compress(in.path().string(), (in / "out").string(), {"--drop-layers", "1", "--no-heal"});
@@ -109,7 +109,7 @@ TEST(compress, healing_costs_less_than_a_hole) {
 // A layer that does nothing leaves nothing to heal, and a fit that knows of the biases finds the weights that are there.
 TEST(compress, healing_knows_of_biases) {
   scratch_folder in;
-  shape          biased = small_llama;
+  shape          biased = plain_llama;
   biased.attention_bias = biased.mlp_bias = true;
   model m(biased);
   for (char const* name : {"self_attn.o_proj", "mlp.down_proj"})
@@ -125,7 +125,7 @@ TEST(compress, healing_knows_of_biases) {
 // Gemma 2 norms what a half adds: no matrix can be fitted to a sum.
 TEST(compress, what_cannot_be_healed_is_cut_as_it_is) {
   scratch_folder in;
-  shape          gemma = small_llama;
+  shape          gemma = plain_llama;
   gemma.model_type = "gemma2", gemma.gate = "gelu_pytorch_tanh", gemma.tied = true, gemma.query_scalar = 8;
   model(gemma).save(in);
   auto const r = compress(in.path().string(), (in / "out").string(), {"--drop-attention", "1"});
@@ -145,7 +145,7 @@ TEST(compress, long_texts_calibrate_in_pieces) {
 // Neurons whose down_proj is nothing go first, and nothing changes.
 TEST(compress, narrows_by_the_neurons_that_do_nothing) {
   scratch_folder      in;
-  model               m(small_llama);
+  model               m(plain_llama);
   std::vector<float>& down = m.values("model.layers.1.mlp.down_proj.weight");
   for (std::size_t i = 0; i < down.size(); ++i)
     if (i % 40 % 4 == 0) down[i] = 0;
@@ -208,7 +208,7 @@ TEST(compress, quantises_into_files_that_load) {
 
 TEST(compress, refuses) {
   scratch_folder in;
-  model(small_llama).save(in);
+  model(plain_llama).save(in);
   std::string const from  = in.path().string();
   auto const        error = [](std::vector<std::string> const& arguments, int status) {
     auto const r = run_program(arguments);

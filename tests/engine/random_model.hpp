@@ -40,7 +40,7 @@ struct shape {
 inline std::ostream& operator<<(std::ostream& out, shape const& s) { return out << s.name; }
 
 /// A plain one, for tests of what is done with models.
-inline shape const small_llama{.name           = "small",
+inline shape const plain_llama{.name           = "small",
                                .model_type     = "llama",
                                .heads          = 2,
                                .kv_heads       = 1,
