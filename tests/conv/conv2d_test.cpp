@@ -95,7 +95,8 @@ TYPED_TEST(conv2d, takes_empty_extents) {
   using D = typename TypeParam::result;
   test::on_every_target([&](tenon::context const& where) {
     test::tensor<T, 4> x(1, 2, 2, 0), w(3, 3, 3, 0), image(1, 2, 2, 4), filters(3, 3, 3, 4), nothing(0, 3, 3, 4);
-    test::tensor<D, 4> y(1, 2, 2, 3), none(1, 0, 0, 3), no_channels(1, 2, 2, 0);
+    test::tensor<T, 4> narrow(1, 6, 2, 4);
+    test::tensor<D, 4> y(1, 2, 2, 3), none(1, 0, 0, 3), no_columns(1, 4, 0, 3), no_channels(1, 2, 2, 0);
     y.fill(D(7.f));
     ASSERT_TRUE(tenon::conv2d(where, y.view(), x.view(), w.view(), {.padding = {1, 1}}).ok());
     for (D const v : y.values()) EXPECT_EQ(static_cast<float>(v), 0.f);  // sums over no channels
@@ -106,6 +107,7 @@ TYPED_TEST(conv2d, takes_empty_extents) {
     ASSERT_TRUE(tenon::conv2d(where, line.view(), flat, filters.view(), {.stride = {2, 1}, .padding = {2, 1}}).ok());
     for (D const v : line.values()) EXPECT_EQ(static_cast<float>(v), 0.f);
     EXPECT_TRUE(tenon::conv2d(where, none.view(), image.view(), filters.view()).ok());  // no room for the kernel
+    EXPECT_TRUE(tenon::conv2d(where, no_columns.view(), narrow.view(), filters.view()).ok());  // on one axis alone
     EXPECT_TRUE(tenon::conv2d(where, no_channels.view(), image.view(), nothing.view(), {.padding = {1, 1}}).ok());
   });
 }

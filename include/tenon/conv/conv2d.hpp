@@ -47,7 +47,7 @@ constexpr bool product_within(index_t limit, Extent... extent) {
 template <class T>
 constexpr std::optional<tensor_view<T, 2>> as_pixels(tensor_view<T, 4> const& v) {
   index_t step = 0, count = 1;
-  for (int axis = 3; axis-- > 0; count *= v.extent[axis]) {
+  for (int axis = 3; axis-- > 0 && count > 0; count *= v.extent[axis]) {
     if (v.extent[axis] <= 1) continue;
     if (count == 1) step = v.stride[axis];
     else if (v.stride[axis] % count != 0 || v.stride[axis] / count != step) return std::nullopt;
