@@ -57,6 +57,7 @@ TEST(conv2d_contract, names_extents) {
 
 TEST(conv2d_contract, names_ranges) {
   expect(errc::out_of_range, "height", [](auto& p) { p.x.extent[1] = -1; });
+  expect(errc::out_of_range, "channels of w", [](auto& p) { p.w.extent[3] = -1; });
   expect(errc::out_of_range, "kernel_h", [](auto& p) { p.w.extent[1] = 0; });
   expect(errc::out_of_range, "kernel_w", [](auto& p) { p.w.extent[2] = 0; });
   expect(errc::out_of_range, "stride.height", [](auto& p) { p.options.stride.height = 0; });
@@ -79,8 +80,8 @@ TEST(conv2d_contract, does_not_overflow) {
   expect(errc::out_of_range, "dilation.width", [](auto& p) { p.options.dilation.width = most; });
   expect(errc::out_of_range, "groups", [](auto& p) { p.options.groups = most; });
   expect(errc::shape_mismatch, "out_height", [](auto& p) { p.options.dilation.height = huge - 1; });
-  expect(errc::out_of_range, "pixels", [](auto& p) { p.x.extent[0] = p.y.extent[0] = huge - 1; });
-  expect(errc::out_of_range, "depth", [](auto& p) { p.x.extent[3] = p.w.extent[3] = half; });
+  expect(errc::out_of_range, "pixels of y", [](auto& p) { p.x.extent[0] = p.y.extent[0] = huge - 1; });
+  expect(errc::out_of_range, "elements of a row of w", [](auto& p) { p.x.extent[3] = p.w.extent[3] = half; });
   expect(errc::out_of_range, "x", [](auto& p) {  // sparse samples of a large image
     p.x.extent[1] = p.x.extent[2] = half, p.options.stride = {half, half};
     p.y.extent[1] = p.y.extent[2] = 1;

@@ -47,7 +47,9 @@ TEST(conv2d_elements, int8_sums_do_not_overflow) {
   test::tensor<std::int8_t, 4> more(1, 1, 1, channels + 1), weights(2, 1, 1, channels + 1);
   auto const                   status = tenon::conv2d(where, y.view(), more.view(), weights.view());
   EXPECT_EQ(status.code, tenon::errc::out_of_range);
-  EXPECT_STREQ(status.subject, "depth");
+  EXPECT_STREQ(status.subject, "elements of a row of w");
+  EXPECT_EQ(status.got, channels + 1);
+  EXPECT_EQ(status.want, channels);
 }
 
 // A layer of a quantised network: codes in, codes out.

@@ -106,7 +106,7 @@ TYPED_TEST(conv2d, takes_empty_extents) {
     line.fill(D(7.f)), filters.fill(T(1.f));
     ASSERT_TRUE(tenon::conv2d(where, line.view(), flat, filters.view(), {.stride = {2, 1}, .padding = {2, 1}}).ok());
     for (D const v : line.values()) EXPECT_EQ(static_cast<float>(v), 0.f);
-    EXPECT_TRUE(tenon::conv2d(where, none.view(), image.view(), filters.view()).ok());  // no room for the kernel
+    EXPECT_TRUE(tenon::conv2d(where, none.view(), image.view(), filters.view()).ok());         // no room for the kernel
     EXPECT_TRUE(tenon::conv2d(where, no_columns.view(), narrow.view(), filters.view()).ok());  // on one axis alone
     EXPECT_TRUE(tenon::conv2d(where, no_channels.view(), image.view(), nothing.view(), {.padding = {1, 1}}).ok());
   });

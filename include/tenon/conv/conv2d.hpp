@@ -16,6 +16,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <type_traits>
 
@@ -36,11 +37,13 @@ namespace tenon::inline TENON_TARGET {
 
 namespace detail {
 
-/// Whether the product of those extents that are not 0 is at most `limit`; nothing overflows.
+/// The product of those extents that are not 0, or the largest index_t where it would be more.
 template <std::same_as<index_t>... Extent>
-constexpr bool product_within(index_t limit, Extent... extent) {
-  index_t product = 1;
-  return (... && (extent <= limit / product && (product *= max<index_t>(extent, 1), true)));
+constexpr index_t product_of(Extent... extent) {
+  constexpr index_t most    = std::numeric_limits<index_t>::max();
+  index_t           product = 1;
+  ((product = extent <= most / product ? product * max<index_t>(extent, 1) : most), ...);
+  return product;
 }
 
 /// The last axis and, as one, all before it; nothing where those are not one run of equal steps.
@@ -107,8 +110,9 @@ status launch_conv2d(conv2d_params<D, T, Pipeline> const& params, context const&
 ///             anything else takes element loads. Each group has tiles of its own: few channels per group waste them.
 ///             1 x 1, stride 1, no padding, one group, not int8: gemm.
 /// Errors      shape_mismatch(batch, out_height, out_width, out_channels, in_channels, rows of w), out_of_range(any extent or
-///             option of 2^31 or more; kernel_h, kernel_w, stride, dilation, groups below 1; padding below 0; pixels, depth,
-///             x, w, blocks), bad_stride(x, y, w), misaligned(x, y, w), unsupported(policy; groups: with this epilogue).
+///             option of 2^31 or more; kernel_h, kernel_w, stride, dilation, groups below 1; padding below 0; pixels of y,
+///             elements of a row of w, x, w, blocks: too many), bad_stride(x, y, w), misaligned(x, y, w), unsupported(policy;
+///             policy.wide: not for these strides; groups: with this epilogue).
 /// Range       pixels of y and of padded x along an axis < 2^31; int8: kernel_h kernel_w in_channels / groups < 2^17. Empty
 ///             extents are fine, and an image smaller than the kernel has no pixels of y.
 /// Source      Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014.
@@ -129,7 +133,7 @@ status conv2d(context const& where, tensor_view<D, 4> y, tensor_view<X, 4> x, te
   constexpr index_t limit = (index_t{1} << 31) - 1;
   extent            batch{"batch"}, height{"height"}, width{"width"}, in_channels{"in_channels"};
   extent            out_height{"out_height"}, out_width{"out_width"}, out_channels{"out_channels"};
-  extent            rows{"rows of w"}, kernel_h{"kernel_h"}, kernel_w{"kernel_w"}, channels{"in_channels / groups"};
+  extent            rows{"rows of w"}, kernel_h{"kernel_h"}, kernel_w{"kernel_w"}, channels{"channels of w"};
   contract          checked{"conv2d"};
   checked.shape(x, batch, height, width, in_channels)
       .shape(w, rows, kernel_h, kernel_w, channels)
@@ -169,23 +173,21 @@ status conv2d(context const& where, tensor_view<D, 4> y, tensor_view<X, 4> x, te
                per_group * group)
       .require(rows.value == want_rows, errc::shape_mismatch, "rows of w", rows.value, want_rows)
       .require(group == 1 || !pipeline::paired, errc::unsupported, "groups", group, 1)
-      .require(group == 1 || per_group % pipeline::segment == 0, errc::unsupported, "groups", group, 1)
-      .require(detail::product_within(limit, batch.value, out_height.value, out_width.value), errc::out_of_range,
-               "pixels", batch.value, limit)
-      .require(detail::product_within(most_depth, kernel_h.value, kernel_w.value, channels.value), errc::out_of_range,
-               "depth", channels.value, most_depth)
-      .require(detail::product_within(largest, batch.value, height.value, width.value, in_channels.value),
-               errc::out_of_range, "x", batch.value, largest)
-      .require(detail::product_within(largest, rows.value, kernel_h.value, kernel_w.value, channels.value),
-               errc::out_of_range, "w", rows.value, largest);
+      .require(group == 1 || per_group % pipeline::segment == 0, errc::unsupported, "groups", group, 1);
+  auto const at_most = [&](index_t elements, index_t most, char const* name) {
+    checked.require(elements <= most, errc::out_of_range, name, elements, most);
+  };
+  at_most(detail::product_of(batch.value, out_height.value, out_width.value), limit, "pixels of y");
+  at_most(detail::product_of(kernel_h.value, kernel_w.value, channels.value), most_depth, "elements of a row of w");
+  at_most(detail::product_of(batch.value, height.value, width.value, in_channels.value), largest, "x");
+  at_most(detail::product_of(rows.value, kernel_h.value, kernel_w.value, channels.value), largest, "w");
   TENON_TRY(checked.result);
 
   index_t const depth  = kernel_h.value * kernel_w.value * channels.value;
   auto const    pixels = detail::as_pixels(y);
-  bool const    filter = channels.value <= 1 || w.stride[3] == 1;
   TENON_TRY(checked.contiguous(x, "x")
                 .require(pixels.has_value(), errc::bad_stride, "y", y.stride[1], out_width.value * y.stride[2])
-                .require(filter, errc::bad_stride, "w", w.stride[3], 1)
+                .contiguous(w, "w")
                 .require(w.size() == 0 || kernel_w.value == 1 || w.stride[2] == channels.value, errc::bad_stride, "w",
                          w.stride[2], channels.value)
                 .require(w.size() == 0 || kernel_h.value == 1 || w.stride[1] == kernel_w.value * channels.value,
@@ -214,7 +216,7 @@ status conv2d(context const& where, tensor_view<D, 4> y, tensor_view<X, 4> x, te
   gemm_policy const policy = options.policy ? *options.policy : choose_conv2d_policy(shape, have);
   index_t const     tiles  = gemm_tiles(policy, shape);
   TENON_TRY(checked.require(!policy.wide || policy.on_host() || wide, errc::unsupported, "policy.wide", 1, 0)
-                .require(detail::product_within(limit, tiles, group), errc::out_of_range, "blocks", tiles, limit)
+                .require(tiles * group <= limit, errc::out_of_range, "blocks", tiles * group, limit)
                 .result);
 
   auto const to_int = [](index_t v) { return static_cast<int>(v); };
