@@ -64,10 +64,8 @@ status launch_conv2d(conv2d_params<D, T, Pipeline> const& params, context const&
   if constexpr (!conv2d_runs(policy, sizeof(T), needs_of<Pipeline>())) {
     return {errc::unsupported, "conv2d", "policy"};  // not with these elements, or not with this epilogue
   } else {
-    index_t const m    = params.product.d.extent[0];
-    double const  work = static_cast<double>(min<index_t>(m, policy.rows)) *
-                        static_cast<double>(min<index_t>(params.group_columns, policy.columns)) *
-                        static_cast<double>(params.depth);
+    double const work =
+        gemm_block_work<Policy, Pipeline>(params.product.d.extent[0], params.group_columns, params.depth);
     auto const launch = [&](void (*kernel)(conv2d_params<D, T, Pipeline> const), std::size_t shared_bytes) {
       return arch::launch("conv2d", where,
                           {.grid           = static_cast<unsigned>(params.product.tiles),
@@ -125,9 +123,6 @@ status conv2d(context const& where, tensor_view<D, 4> y, tensor_view<X, 4> x, te
   static_assert(std::same_as<T, std::remove_const_t<W>>, "tenon::conv2d: x and w must have one element type");
   static_assert(conv2d_result<D, T>, "tenon::conv2d: the elements of y must be those of x, f32 or int8_t");
   using pipeline = epilogue::pipeline_of<Epilogue>;
-  static_assert(
-      pipeline::segment != 2 && pipeline::segment <= 128 && (pipeline::segment & (pipeline::segment - 1)) == 0,
-      "tenon::conv2d: stages look along 4, 8, 16, 32, 64 or 128 columns");
 
   // Extents and options, before anything is multiplied by anything.
   constexpr index_t limit = (index_t{1} << 31) - 1;
@@ -239,7 +234,7 @@ status conv2d(context const& where, tensor_view<D, 4> y, tensor_view<X, 4> x, te
                                             .padding_x     = to_int(options.padding.width),
                                             .dilation_y    = to_int(options.dilation.height),
                                             .dilation_x    = to_int(options.dilation.width)};
-  conv2d_params<D, T, pipeline> const params{product, image, depth, tiles, per_group, group > 1};
+  conv2d_params<D, T, pipeline> const params{product, image, depth, tiles, per_group};
   return dispatch_policy<conv2d_menu>(
       "conv2d", policy, [&]<class Policy>(Policy) { return detail::launch_conv2d<Policy>(params, where); });
 }

@@ -28,7 +28,8 @@ struct conv2d_block : gemm_block<D, T> {
     tile_of_group       = this->tile - group * p.group_tiles;
     first_column        = group * p.group_columns;
     data                = p.image.data + group * p.image.channels;
-    if (p.grouped) this->d.extent[1] = this->b.extent[0] = first_column + p.group_columns;
+    if constexpr (!Pipeline::paired)  // pairs have one group
+      this->d.extent[1] = this->b.extent[0] = first_column + p.group_columns;
   }
 };
 

@@ -63,7 +63,6 @@ struct conv2d_params {
   index_t                     depth;        // kernel_h kernel_w channels
   index_t                     group_tiles;  // of one group
   index_t                     group_columns;
-  bool                        grouped;
 };
 
 }  // namespace tenon

@@ -51,23 +51,28 @@ constexpr std::size_t gemm_shared_bytes() {
   }
 }
 
+/// Products that a block sums.
+template <class Policy, class Pipeline>
+constexpr double gemm_block_work(index_t m, index_t n, index_t k) {
+  constexpr gemm_policy policy = Policy::value;
+  return static_cast<double>(min<index_t>(m, policy.rows)) * static_cast<double>(min<index_t>(n, policy.columns)) *
+         static_cast<double>(k) * (Pipeline::paired && policy.kind == gemm_kind::lanes ? 2 : 1);
+}
+
 template <class Policy, class D, class T, class Pipeline>
 status launch_gemm(gemm_params<D, T, Pipeline> const& params, gemm_plan const& plan, context const& where) {
   constexpr gemm_policy policy = Policy::value;
   if constexpr (!policy.runs(sizeof(T), needs_of<Pipeline>())) {
     return {errc::unsupported, "gemm", "policy"};  // not with these elements, or not with this epilogue
   } else {
-    index_t const m = params.d.extent[0], n = params.d.extent[1], k = params.a.extent[1];
-    double const  work = static_cast<double>(min<index_t>(m, policy.rows)) *
-                        static_cast<double>(min<index_t>(n, policy.columns)) * static_cast<double>(k) *
-                        (Pipeline::paired && policy.kind == gemm_kind::lanes ? 2 : 1);
-    auto const launch = [&](void (*kernel)(gemm_params<D, T, Pipeline> const)) {
+    double const work   = gemm_block_work<Policy, Pipeline>(params.d.extent[0], params.d.extent[1], params.a.extent[1]);
+    auto const   launch = [&](void (*kernel)(gemm_params<D, T, Pipeline> const)) {
       return arch::launch("gemm", where,
-                          {.grid           = static_cast<unsigned>(plan.blocks),
-                           .block          = static_cast<unsigned>(policy.threads),
-                           .shared_bytes   = gemm_shared_bytes<Policy, T, Pipeline>(),
-                           .work_per_block = work},
-                          kernel, params);
+                            {.grid           = static_cast<unsigned>(plan.blocks),
+                             .block          = static_cast<unsigned>(policy.threads),
+                             .shared_bytes   = gemm_shared_bytes<Policy, T, Pipeline>(),
+                             .work_per_block = work},
+                            kernel, params);
     };
     if constexpr (policy.kind == gemm_kind::lanes) return launch(kernel::gemm_lanes<Policy, D, T, Pipeline>);
     else if constexpr (policy.kind == gemm_kind::vector) return launch(kernel::gemm_vector<Policy, D, T, Pipeline>);
@@ -109,11 +114,8 @@ status gemm(context const& where, tensor_view<D, 3> d, tensor_view<A, 3> a, tens
 
   using pipeline        = epilogue::pipeline_of<Epilogue>;
   constexpr bool paired = pipeline::paired;
-  static_assert(
-      pipeline::segment != 2 && pipeline::segment <= 128 && (pipeline::segment & (pipeline::segment - 1)) == 0,
-      "tenon::gemm: stages look along 4, 8, 16, 32, 64 or 128 columns");
-  extent   batch{"batch"}, a_batch{"batch of a"}, b_batch{"batch of b"}, m{"m"}, n{"n"}, k{"k"}, b_rows{"n of b"};
-  contract checked{"gemm"};
+  extent         batch{"batch"}, a_batch{"batch of a"}, b_batch{"batch of b"}, m{"m"}, n{"n"}, k{"k"}, b_rows{"n of b"};
+  contract       checked{"gemm"};
   checked.shape(d, batch, m, n).shape(a, a_batch, m, k).shape(b, b_batch, b_rows, k);
   for (extent const* const e : {&a_batch, &b_batch})
     checked.require(e->value == batch.value || e->value == 1, errc::shape_mismatch, e->name, e->value, batch.value);

@@ -16,6 +16,9 @@ template <class D, class T, class Pipeline>
 struct gemm_params {
   using pipeline               = Pipeline;
   static constexpr bool paired = Pipeline::paired;
+  static_assert(Pipeline::segment != 2 && Pipeline::segment <= 128 &&
+                    (Pipeline::segment & (Pipeline::segment - 1)) == 0,
+                "tenon::gemm_params: stages look along 4, 8, 16, 32, 64 or 128 columns");
 
   tensor_view<D, 2>       d;  // (m, n)
   tensor_view<T const, 2> a;  // (m, k)
