@@ -17,7 +17,6 @@ template <class Policy, class T>
 struct gemm_mma_product {
   static constexpr gemm_policy policy  = Policy::value;
   static constexpr bool        swapped = policy.swapped;
-  static constexpr int         stages  = policy.stages;
   static constexpr int         steps   = policy.depth / 16 / policy.split;  // of K in a stage, for one warp
   static constexpr int         high   = (swapped ? policy.tile_columns : policy.tile_rows) / 16;  // mma tiles of a warp
   static constexpr int         wide   = (swapped ? policy.tile_rows : policy.tile_columns) / 8;
@@ -25,29 +24,19 @@ struct gemm_mma_product {
   static constexpr int         warps  = across * (policy.rows / policy.tile_rows);
   static_assert(policy.threads == 32 * warps * policy.split,
                 "tenon::gemm_mma: the warps' tiles must cover the block's");
-  static_assert(wide % 2 == 0 && policy.depth % (16 * policy.split) == 0 && stages >= 2);
+  static_assert(wide % 2 == 0 && policy.depth % (16 * policy.split) == 0);
 
   tile::accumulator_of<T> sum[high][wide];
   int                     warp_row    = arch::warp() % warps / across * policy.tile_rows;
   int                     warp_column = arch::warp() % across * policy.tile_columns;
   int                     warp_part   = arch::warp() / warps;  // of a stage's steps
 
-  /// Adds tiles first..end-1 of K. fetch(t, stage) starts copying tile t into a stage, and nothing from `end` on; where the
-  /// policy is wide it closes one group of copies. Collective over the block; the ring's memory is free on return.
+  /// Adds tiles first..end-1 of K, which fetch brings into the ring (turn_gemm_ring).
   template <class Fetch>
   __device__ void add(gemm_ring<Policy, T>& ring, int first, int end, Fetch const& fetch) {
-    TENON_UNROLL_DEVICE
-    for (int s = 0; s < stages - 1; ++s) fetch(first + s, s);
-
     tile::fragment_a a[2][high];
     tile::fragment_b b[2][wide / 2][2];
-    int              stage = 0;
-    for (int t = first; t < end; ++t) {
-      if constexpr (policy.wide) arch::cp_async_wait<stages - 2>();
-      arch::
-          sync_block();  // everyone's part of tile t has landed; everyone has read tile t - 1, whose stage is refilled
-      fetch(t + stages - 1, stage == 0 ? stages - 1 : stage - 1);
-
+    turn_gemm_ring<Policy>(first, end, fetch, [&](int stage) {
       auto const load = [&](int step, int slot) {
         int const k = warp_part * steps + step;
         TENON_UNROLL_DEVICE
@@ -73,10 +62,7 @@ struct gemm_mma_product {
           tile::mma<T>(sum, a[s % 2], b[s % 2]);
         }
       }
-      stage = stage + 1 == stages ? 0 : stage + 1;
-    }
-    if constexpr (policy.wide) arch::cp_async_wait<0>();
-    arch::sync_block();
+    });
   }
 
   /// What end_gemm_block asks of its `put`: this warp's sums of rows row.. of the tile, into a slice.

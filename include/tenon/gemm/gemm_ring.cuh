@@ -35,4 +35,28 @@ struct gemm_ring {
   }
 };
 
+/// Takes tiles first..end-1 of K through the ring, in order. fetch(t, stage) starts copying tile t into a stage, and nothing
+/// from `end` on; where the policy is wide it closes one group of copies. multiply(stage) reads what has landed there.
+/// Collective over the block; the ring's memory is free on return.
+template <class Policy, class Fetch, class Multiply>
+__device__ inline void turn_gemm_ring(int first, int end, Fetch const& fetch, Multiply const& multiply) {
+  constexpr int  stages = Policy::value.stages;
+  constexpr bool wide   = Policy::value.wide;
+  static_assert(stages >= 2);
+  TENON_UNROLL_DEVICE
+  for (int s = 0; s < stages - 1; ++s) fetch(first + s, s);
+
+  int stage = 0;
+  for (int t = first; t < end; ++t) {
+    if constexpr (wide) arch::cp_async_wait<stages - 2>();
+    // Everyone's part of tile t has landed; everyone has read tile t - 1, whose stage is refilled.
+    arch::sync_block();
+    fetch(t + stages - 1, stage == 0 ? stages - 1 : stage - 1);
+    multiply(stage);
+    stage = stage + 1 == stages ? 0 : stage + 1;
+  }
+  if constexpr (wide) arch::cp_async_wait<0>();
+  arch::sync_block();
+}
+
 }  // namespace tenon::inline TENON_TARGET::kernel

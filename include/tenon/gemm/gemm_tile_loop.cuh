@@ -12,36 +12,24 @@ namespace tenon::inline TENON_TARGET::kernel {
 template <class Policy>
 struct gemm_tile_product {
   static constexpr gemm_policy policy = Policy::value;
-  static constexpr int         stages = policy.stages, R = policy.tile_rows, C = policy.tile_columns;
+  static constexpr int         R = policy.tile_rows, C = policy.tile_columns;
   static constexpr int         chunks = gemm_ring<Policy, float>::depth / 4;
   static constexpr int         across = policy.columns / (8 * C);  // warps
   static_assert(policy.threads == policy.rows / R * (policy.columns / C) && policy.columns % (8 * C) == 0 &&
                     policy.rows % (4 * R) == 0 && !policy.swapped && policy.split == 1,
                 "tenon::gemm_tile: the threads' tiles must cover the block's");
 
-  float sum[R][C];
+  float sum[R][C] = {};
 
   /// This thread's rows are row, row + 4, ..; its columns column, column + 8, ..
   __device__ static int row() { return arch::warp() / across * (4 * R) + arch::lane() / 8; }
   __device__ static int column() { return arch::warp() % across * (8 * C) + arch::lane() % 8; }
 
-  /// The sum of tiles first..end-1 of K. fetch(t, stage) starts copying tile t into a stage, and nothing from `end` on; where the
-  /// policy is wide it closes one group of copies. Collective over the block; the ring's memory is free on return.
+  /// Adds tiles first..end-1 of K, which fetch brings into the ring (turn_gemm_ring).
   template <class Fetch>
   __device__ void add(gemm_ring<Policy, float>& ring, int first, int end, Fetch const& fetch) {
-    TENON_UNROLL_DEVICE
-    for (int s = 0; s < stages - 1; ++s) fetch(first + s, s);
-
-    TENON_UNROLL_DEVICE
-    for (int i = 0; i < R * C; ++i) sum[i / C][i % C] = 0;
     int const first_row = row(), first_column = column();
-    int       stage = 0;
-    for (int t = first; t < end; ++t) {
-      if constexpr (policy.wide) arch::cp_async_wait<stages - 2>();
-      arch::
-          sync_block();  // everyone's part of tile t has landed; everyone has read tile t - 1, whose stage is refilled
-      fetch(t + stages - 1, stage == 0 ? stages - 1 : stage - 1);
-
+    turn_gemm_ring<Policy>(first, end, fetch, [&](int stage) {
       TENON_UNROLL_DEVICE
       for (int k = 0; k < chunks; ++k) {
         vec<float, 4> a[R];
@@ -57,10 +45,7 @@ struct gemm_tile_product {
           }
         }
       }
-      stage = stage + 1 == stages ? 0 : stage + 1;
-    }
-    if constexpr (policy.wide) arch::cp_async_wait<0>();
-    arch::sync_block();
+    });
   }
 
   /// What end_gemm_block asks of its `put`: this thread's sums of rows first_row.. of the tile, into a slice.
