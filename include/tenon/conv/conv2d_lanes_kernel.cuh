@@ -38,50 +38,31 @@ __device__ inline void gather_patch(T* to, conv2d_image<T> const& image, T const
   }
 }
 
-template <class Policy, class D, class T, class Pipeline>
-struct conv2d_lanes_walk {
-  static constexpr bool integers  = std::is_same_v<T, std::int8_t>;
-  static constexpr bool paired    = Pipeline::paired;
-  static constexpr int  tile_rows = Policy::value.tile_rows, C = Policy::value.tile_columns, N = Policy::value.depth;
-  static constexpr int  group = gemm_lanes_group<Pipeline>;
-  static constexpr int  panel = 512;  // elements of a row of A that are gathered at once
+template <class Policy, class D, class T>
+struct conv2d_lanes_products {
+  static constexpr int C = Policy::value.tile_columns, N = Policy::value.depth;
+  static constexpr int panel = 512;  // elements of a row of A that are gathered at once
 
   conv2d_block<D, T> const& block;
   conv2d_image<T> const&    image;
-  Pipeline                  stages;
   index_t                   depth;
-  float                     first[tile_rows][group];  // products, or those of the gate
-  float                     second[paired ? tile_rows : 1][group];
 
-  /// Rows row..row+R-1, columns column..column+group-1 of D.
-  template <int R>
-  __device__ void run(index_t row, index_t column) {
-    if constexpr (paired) {
-      products<R>(first, row, column, [](index_t j) { return gate_row(j); });
-      products<R>(second, row, column, [](index_t j) { return up_row(j); });
-    } else {
-      products<R>(first, row, column, [](index_t j) { return j; });
-    }
-    end_gemm_lanes(block.d, stages, R, first, second, row, column);
-  }
-
- private:
-  template <int R, class Row>
-  __device__ void products(float (&to)[tile_rows][group], index_t row, index_t column, Row const& b_row) const {
+  template <int R, int Rows, int Group, class Row>
+  __device__ void sum(float (&to)[Rows][Group], index_t row, index_t column, Row const& b_row) const {
     conv2d_pixel pixels[R];
     T            patch[R][panel];
     T const*     a[R];
-    T const*     b[group];
+    T const*     b[Group];
     for (int r = 0; r < R; ++r) pixels[r] = image.pixel(row + r), a[r] = patch[r];
-    for (int c = 0; c < group; ++c)  // columns past the end repeat the last one and are not stored
+    for (int c = 0; c < Group; ++c)  // columns past the end repeat the last one
       b[c] = block.b.data + b_row(min<index_t>(column + c, block.d.extent[1] - 1)) * block.b.stride[0];
-    int const  live   = static_cast<int>(min<index_t>(group, round_up(block.d.extent[1] - column, C)));
+    int const  live   = static_cast<int>(min<index_t>(Group, round_up(block.d.extent[1] - column, C)));
     auto const gather = [&](index_t k, int count) {
       for (int r = 0; r < R; ++r) gather_patch(patch[r], image, block.data, pixels[r], k, count);
     };
 
-    if constexpr (integers) {
-      std::int32_t sums[R][group] = {};
+    if constexpr (std::is_same_v<T, std::int8_t>) {
+      std::int32_t sums[R][Group] = {};
       for (index_t k = 0; k < depth; k += panel) {
         int const count = static_cast<int>(min<index_t>(panel, depth - k));
         gather(k, count);
@@ -96,7 +77,7 @@ struct conv2d_lanes_walk {
         for (int c = 0; c < live; ++c) to[r][c] = static_cast<float>(sums[r][c]);
     } else {
       constexpr int   run                   = arch::run<N, T>::elements;
-      arch::stripe<N> sums[group / C][R][C] = {};
+      arch::stripe<N> sums[Group / C][R][C] = {};
       index_t const   whole                 = depth / run * run;
       for (index_t k = 0; k < whole; k += panel) {
         int const count = static_cast<int>(min<index_t>(panel, whole - k));
@@ -134,24 +115,9 @@ struct conv2d_lanes_walk {
 template <class Policy, class D, class T, class Pipeline>
 __global__ __launch_bounds__(Policy::value.threads) void conv2d_lanes(
     __grid_constant__ conv2d_params<D, T, Pipeline> const p) {
-  constexpr gemm_policy policy  = Policy::value;
-  constexpr int         columns = policy.d_columns(needs_of<Pipeline>());
-  using walk                    = conv2d_lanes_walk<Policy, D, T, Pipeline>;
-
   conv2d_block<D, T> const block(p);
-  index_t const            across       = ceil_div(p.group_columns, columns);
-  index_t const            first_row    = block.tile_of_group / across * policy.rows;
-  index_t const            first_column = block.first_column + block.tile_of_group % across * columns;
-  index_t const            last_row     = min<index_t>(first_row + policy.rows, block.d.extent[0]);
-  index_t const            last_column  = min<index_t>(first_column + columns, block.d.extent[1]);
-
-  walk compute{block, p.image, p.product.epilogue, p.depth, {}, {}};
-  for (index_t column = first_column; column < last_column; column += walk::group) {
-    index_t row = first_row;
-    for (; row + policy.tile_rows <= last_row; row += policy.tile_rows)
-      compute.template run<policy.tile_rows>(row, column);
-    for (; row < last_row; ++row) compute.template run<1>(row, column);
-  }
+  walk_gemm_lanes<Policy>(block.d, p.product.epilogue, block.tile_of_group, 0, block.first_column,
+                          conv2d_lanes_products<Policy, D, T>{block, p.image, p.depth});
 }
 
 }  // namespace tenon::inline TENON_TARGET::kernel

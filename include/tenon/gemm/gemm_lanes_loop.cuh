@@ -8,6 +8,8 @@
 #include <tenon/gemm/gemm_policy.hpp>
 #include <tenon/op/epilogue_pipeline.hpp>
 
+#include <type_traits>
+
 namespace tenon::inline TENON_TARGET::kernel {
 
 /// Columns of D that go through the epilogue together.
@@ -120,6 +122,39 @@ __device__ void end_gemm_lanes(tensor_view<D, 2> const& d, Pipeline const& epilo
     D* const to           = d.data + (row + r) * d.stride[0] + column * d.stride[1];
     if (count == Group && d.stride[1] == 1) store_gemm_lanes(stages, v[r], second, row + r, column, Group, to, 1);
     else store_gemm_lanes(stages, v[r], second, row + r, column, count, to, d.stride[1]);
+  }
+}
+
+/// Tile `tile` of D's rows from first_row on and columns from first_column on: tile_rows rows by a group of columns at a time,
+/// then single rows. products.template sum<R>(to, row, column, b_row) puts sum_k A[row + r, k] B[b_row(column + c), k] into
+/// to[r][c], r < R, as far as D has columns; what is beyond them is not stored.
+template <class Policy, class D, class Pipeline, class Products>
+__device__ inline void walk_gemm_lanes(tensor_view<D, 2> const& d, Pipeline const& epilogue, index_t tile,
+                                       index_t first_row, index_t first_column, Products const& products) {
+  constexpr gemm_policy policy  = Policy::value;
+  constexpr int         columns = policy.d_columns(needs_of<Pipeline>());
+  constexpr int         group   = gemm_lanes_group<Pipeline>;
+  index_t const         across  = ceil_div(d.extent[1] - first_column, columns);
+  index_t const         top = first_row + tile / across * policy.rows, left = first_column + tile % across * columns;
+  index_t const         bottom = min<index_t>(top + policy.rows, d.extent[0]);
+  index_t const         right  = min<index_t>(left + columns, d.extent[1]);
+
+  float      v[policy.tile_rows][group]                         = {};  // products, or those of the gate
+  float      up[Pipeline::paired ? policy.tile_rows : 1][group] = {};
+  auto const run = [&]<int R>(std::integral_constant<int, R>, index_t row, index_t column) {
+    if constexpr (Pipeline::paired) {
+      products.template sum<R>(v, row, column, [](index_t j) { return gate_row(j); });
+      products.template sum<R>(up, row, column, [](index_t j) { return up_row(j); });
+    } else {
+      products.template sum<R>(v, row, column, [](index_t j) { return j; });
+    }
+    end_gemm_lanes(d, epilogue, R, v, up, row, column);
+  };
+  for (index_t column = left; column < right; column += group) {
+    index_t row = top;
+    for (; row + policy.tile_rows <= bottom; row += policy.tile_rows)
+      run(std::integral_constant<int, policy.tile_rows>{}, row, column);
+    for (; row < bottom; ++row) run(std::integral_constant<int, 1>{}, row, column);
   }
 }
 
