@@ -11,9 +11,7 @@
 namespace tenon::engine {
 namespace {
 
-constexpr std::int64_t     id_limit = std::int64_t{1} << 22;
-constexpr std::string_view gpt2_pattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr std::int64_t id_limit = std::int64_t{1} << 22;
 
 json_value const& array_at(json_fields const& f, char const* key) {
   json_value const& list = f.at(key, "an array");
@@ -46,6 +44,7 @@ bpe_tokenizer::bpe_tokenizer(json_value const& tree, std::string file) : file_(s
 
   if (root.has("normalizer")) read_normalizer(root.fields("normalizer"), 0);
   if (root.has("pre_tokenizer")) read_pre_tokenizer(root.fields("pre_tokenizer"), 0);
+  find_known_words();
   if (!byte_level_) throw root.wrong("pre_tokenizer", "unsupported tokenizer", "no ByteLevel step", "a byte-level BPE");
   if (root.has("decoder")) read_decoder(root.fields("decoder"), 0);
   read_vocabulary(model);
@@ -86,10 +85,11 @@ void bpe_tokenizer::read_vocabulary(json_fields const& model) {
 }
 
 void bpe_tokenizer::read_merges(json_fields const& model) {
-  json_value const& list = array_at(model, "merges");
-  merges_                = pair_table(list.size());
-  std::uint32_t rank     = 0;
-  auto const    id_of    = [&](std::string_view token, std::string const& subject) {
+  json_value const& list       = array_at(model, "merges");
+  merges_                      = pair_table(list.size());
+  std::uint32_t           rank = 0;
+  std::vector<pair_merge> pairs;
+  auto const              id_of = [&](std::string_view token, std::string const& subject) {
     auto const bytes = gpt2_alphabet.bytes(token);
     auto const at    = bytes ? ids_.find(*bytes) : ids_.end();
     if (at == ids_.end())
@@ -111,8 +111,13 @@ void bpe_tokenizer::read_merges(json_fields const& model) {
       throw wrong(subject, "is not a merge", describe(merge), "two tokens");
     }
     auto const a = id_of(left, subject), b = id_of(right, subject);
-    merges_.insert(a, b, rank++, id_of(std::string(left).append(right), subject));
+    auto const c = id_of(std::string(left).append(right), subject);
+    merges_.insert(a, b, rank++, c);
+    pairs.push_back({a, b, c});
   }
+  std::vector<std::string_view> tokens(entries_.size());
+  for (auto const& [bytes, id] : ids_) tokens[static_cast<std::size_t>(id)] = bytes;
+  pairs_ = byte_pairs::by_merges(tokens, pairs);
 }
 
 void bpe_tokenizer::read_added_tokens(json_fields const& root) {
@@ -167,7 +172,9 @@ void bpe_tokenizer::read_pre_tokenizer(json_fields const& f, int depth) {
     byte_level_ = true;
     step s;
     s.prefix_space = f.flag_or("add_prefix_space", true);
-    if (f.flag_or("use_regex", true)) s.split.emplace(split_step{pattern(gpt2_pattern, file_ + ": pre_tokenizer")});
+    if (f.flag_or("use_regex", true))
+      s.split.emplace(split_step{.expression = pattern(expression_of(word_pattern::gpt2), file_ + ": pre_tokenizer"),
+                                 .known      = word_pattern::gpt2});
     steps_.push_back(std::move(s));
   } else if (type == "Split") {
     read_split(f);
@@ -179,6 +186,17 @@ void bpe_tokenizer::read_pre_tokenizer(json_fields const& f, int depth) {
     steps_.push_back(std::move(s));
   } else {
     throw f.wrong("type", "unsupported pre-tokenizer", in_quotes(type), "one of ByteLevel, Split, Digits, Sequence");
+  }
+}
+
+/// One known split and no space in front of the text: nothing else happens to it.
+void bpe_tokenizer::find_known_words() {
+  for (step const& s : steps_) {
+    if (s.prefix_space || (s.split && (words_ || !s.split->known))) {
+      words_.reset();
+      return;
+    }
+    if (s.split) words_ = s.split->known;
   }
 }
 
@@ -213,6 +231,8 @@ void bpe_tokenizer::read_split(json_fields const& f) {
                   "one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous");
   step s;
   s.split.emplace(split_step{pattern(expression, subject), at->value, f.flag_or("invert", false)});
+  if (at->value == split_behaviour::isolated)
+    s.split->known = known_pattern(expression);  // it leaves nothing between words
   steps_.push_back(std::move(s));
 }
 
@@ -302,6 +322,11 @@ void bpe_tokenizer::encode_text(std::string_view text, std::size_t origin, encod
 }
 
 void bpe_tokenizer::encode_words(std::string_view text, std::size_t origin, encoding& out) const {
+  std::vector<symbol> scratch;
+  if (words_)
+    return each_word(*words_, text, [&](std::size_t begin, std::size_t end) {
+      encode_piece({text.substr(begin, end - begin), origin + begin}, scratch, out);
+    });
   std::deque<std::string> prefixed;  // texts with a space before them; their addresses stay
   std::vector<piece>      pieces{{text, origin}};
   for (auto const& s : steps_) {
@@ -314,7 +339,6 @@ void bpe_tokenizer::encode_words(std::string_view text, std::size_t origin, enco
         }
     if (s.split) pieces = cut(pieces, *s.split);
   }
-  std::vector<symbol> scratch;
   for (auto const& p : pieces) encode_piece(p, scratch, out);
 }
 
@@ -374,6 +398,12 @@ void bpe_tokenizer::encode_piece(piece const& word, std::vector<symbol>& symbols
   if (ignore_merges_)
     if (auto const whole = ids_.find(std::string(word.text)); whole != ids_.end())
       return emit(whole->second, word.text.size());
+  if (pairs_.usable()) {
+    std::vector<std::int32_t> ids;
+    pairs_.encode(word.text, ids);
+    for (std::int32_t const id : ids) emit(id, entries_[static_cast<std::size_t>(id)].bytes.size());
+    return;
+  }
   symbols.clear();
   for (char const c : word.text) {
     auto const id = byte_ids_[static_cast<unsigned char>(c)];

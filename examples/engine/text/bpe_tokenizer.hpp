@@ -3,6 +3,8 @@
 //
 //  added tokens -> normaliser -> pre-tokenisers (splits by patterns) -> bytes -> merges by rank -> template.
 //  File format: huggingface/tokenizers. What the file asks for and is not implemented is refused when it is loaded.
+//  Known patterns are cut by hand (word_patterns.hpp), words are divided in linear time (byte_pairs.hpp); what is neither goes
+//  through PCRE2 and a heap of merges.
 #include <deque>
 #include <string>
 #include <string_view>
@@ -11,9 +13,11 @@
 
 #include "engine/files/json.hpp"
 #include "engine/text/added_tokens.hpp"
+#include "engine/text/byte_pairs.hpp"
 #include "engine/text/pair_table.hpp"
 #include "engine/text/pattern.hpp"
 #include "engine/text/tokenizer.hpp"
+#include "engine/text/word_patterns.hpp"
 
 namespace tenon::engine {
 
@@ -44,6 +48,8 @@ class bpe_tokenizer final : public tokenizer {
     pattern         expression;
     split_behaviour behaviour = split_behaviour::isolated;
     bool            inverted  = false;
+
+    std::optional<word_pattern> known = {};  // cuts like it
   };
   struct step {  // of pre-tokenisation, in the file's order
     std::optional<split_step> split;
@@ -61,6 +67,7 @@ class bpe_tokenizer final : public tokenizer {
   void   read_normalizer(json_fields const& normalizer, int depth);
   void   read_pre_tokenizer(json_fields const& pre, int depth);
   void   read_split(json_fields const& pre);
+  void   find_known_words();
   void   read_post_processor(json_fields const& post, int depth);
   void   read_decoder(json_fields const& decoder, int depth);
   entry& entry_at(std::int64_t id);
@@ -74,10 +81,12 @@ class bpe_tokenizer final : public tokenizer {
   std::vector<entry>                            entries_;  // by id
   std::unordered_map<std::string, std::int32_t> ids_;      // of text entries, by their bytes
   pair_table                                    merges_;
+  byte_pairs                                    pairs_;       // the same merges, where usable
   std::array<std::int32_t, 256>                 byte_ids_{};  // -1: the vocabulary lacks the byte
   std::int32_t                                  unknown_       = -1;
   bool                                          ignore_merges_ = false, nfc_ = false, byte_level_ = false;
   std::vector<step>                             steps_;
+  std::optional<word_pattern>                   words_;  // all steps together, where they are a known pattern
   added_token_matcher                           raw_added_, normalized_added_;
   std::vector<std::int32_t>                     before_, after_;
 };

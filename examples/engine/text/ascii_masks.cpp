@@ -1,0 +1,79 @@
+#include "engine/text/ascii_masks.hpp"
+
+#include <array>
+#include <cstddef>
+
+#if defined(__x86_64__)
+#  include <immintrin.h>
+#endif
+
+namespace tenon::engine {
+
+namespace {
+
+enum : unsigned char { letter = 1, lower = 2, digit = 4, space = 8, high = 16 };
+
+constexpr std::array<unsigned char, 256> make_classes() {
+  std::array<unsigned char, 256> c{};
+  for (std::size_t b = 'a'; b <= 'z'; ++b) c[b] = letter | lower, c[b - 32] = letter;
+  for (std::size_t b = '0'; b <= '9'; ++b) c[b] = digit;
+  for (std::size_t b = 9; b <= 13; ++b) c[b] = space;
+  c[' '] = space;
+  for (std::size_t b = 0x80; b < 0x100; ++b) c[b] = high;
+  return c;
+}
+constexpr auto classes = make_classes();
+
+#if defined(__x86_64__)
+struct thirty_two {
+  std::uint32_t letter, lower, digit, space, high;
+};
+
+__attribute__((target("avx2"))) inline thirty_two classify_32(char const* bytes) {
+  __m256i const v = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(bytes));
+  // b in [first, first + count): as signed bytes, b - first - 128 < count - 128.
+  auto const within = [](__m256i b, int first, int count) __attribute__((target("avx2"))) {
+    __m256i const moved = _mm256_sub_epi8(b, _mm256_set1_epi8(static_cast<char>(first + 128)));
+    return static_cast<std::uint32_t>(
+        _mm256_movemask_epi8(_mm256_cmpgt_epi8(_mm256_set1_epi8(static_cast<char>(count - 128)), moved)));
+  };
+  std::uint32_t const small = within(v, 'a', 26);
+  std::uint32_t const blank =
+      static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, _mm256_set1_epi8(' '))));
+  return {within(_mm256_or_si256(v, _mm256_set1_epi8(0x20)), 'a', 26), small, within(v, '0', 10),
+          within(v, 9, 5) | blank, static_cast<std::uint32_t>(_mm256_movemask_epi8(v))};
+}
+
+__attribute__((target("avx2"))) void classify_by_avx2(char const* bytes, ascii_masks& out) {
+  thirty_two const a = classify_32(bytes), b = classify_32(bytes + 32);
+  auto const       both = [](std::uint32_t x, std::uint32_t y) { return std::uint64_t{y} << 32 | x; };
+  out = {both(a.letter, b.letter), both(a.lower, b.lower), both(a.digit, b.digit), both(a.space, b.space),
+         both(a.high, b.high)};
+}
+
+bool has_avx2() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") != 0;
+}
+#endif
+
+}  // namespace
+
+void classify_by_table(char const* bytes, ascii_masks& out) {
+  out = {};
+  for (std::size_t i = 0; i < 64; ++i) {
+    std::uint64_t const c = classes[static_cast<unsigned char>(bytes[i])];
+    out.letter |= (c & 1) << i, out.lower |= (c >> 1 & 1) << i, out.digit |= (c >> 2 & 1) << i;
+    out.space |= (c >> 3 & 1) << i, out.high |= (c >> 4 & 1) << i;
+  }
+}
+
+#if defined(__x86_64__)
+ascii_classifier const classify_ascii      = has_avx2() ? classify_by_avx2 : classify_by_table;
+char const* const      classify_ascii_name = has_avx2() ? "AVX2" : "table";
+#else
+ascii_classifier const classify_ascii      = classify_by_table;
+char const* const      classify_ascii_name = "table";
+#endif
+
+}  // namespace tenon::engine

@@ -1,0 +1,27 @@
+#pragma once
+//  Which of 64 bytes are letters, digits, spaces: one bit each, so that the end of a run is a count of zeros.
+//
+//  By AVX2 where the processor has it, else byte by byte through a table; chosen once, when the program starts.
+//  Test: tests/engine/ascii_masks_test.cpp
+#include <cstdint>
+
+namespace tenon::engine {
+
+/// Bit i of each: byte i.
+struct ascii_masks {
+  std::uint64_t letter = 0;  // A-Z a-z
+  std::uint64_t lower  = 0;  // a-z
+  std::uint64_t digit  = 0;
+  std::uint64_t space  = 0;  // White_Space below 0x80: 9-13, 32
+  std::uint64_t high   = 0;  // 0x80 and above: part of a longer character
+};
+
+using ascii_classifier = void (*)(char const* bytes, ascii_masks& out);
+
+/// Each reads 64 bytes.
+void classify_by_table(char const* bytes, ascii_masks& out);
+/// The fastest of this processor, and what it is called.
+extern ascii_classifier const classify_ascii;
+extern char const* const      classify_ascii_name;
+
+}  // namespace tenon::engine

@@ -1,0 +1,225 @@
+#include "engine/text/byte_pairs.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <limits>
+#include <utility>
+
+namespace tenon::engine {
+
+namespace {
+
+constexpr std::size_t id_bits       = 21;    // of a pair's key
+constexpr std::size_t longest_token = 1024;  // bytes: merging one by one takes time by their square
+
+std::uint64_t key_of(std::int32_t left, std::int32_t right) {
+  return std::uint64_t{static_cast<std::uint32_t>(left)} << id_bits | static_cast<std::uint32_t>(right);
+}
+std::uint64_t hash_of(std::uint64_t key) { return (key ^ key >> 23) * 0x9e3779b97f4a7c15u; }
+
+/// One bit per place of a word.
+class place_set {
+ public:
+  explicit place_set(std::size_t places) {
+    if (places > 64 * few_.size()) many_.resize(places / 64 + 1), words_ = many_.data();
+  }
+  [[nodiscard]] bool has(std::size_t p) const { return words_[p / 64] >> (p % 64) & 1; }
+  void               add(std::size_t p) { words_[p / 64] |= std::uint64_t{1} << (p % 64); }
+
+ private:
+  std::array<std::uint64_t, 8> few_{};
+  std::vector<std::uint64_t>   many_;
+  std::uint64_t*               words_ = few_.data();
+};
+
+}  // namespace
+
+std::int32_t byte_pairs::merge_of(std::int32_t left, std::int32_t right) const {
+  std::uint64_t const key = key_of(left, right), h = hash_of(key);
+  std::size_t const   bit = h >> 20 & (64 * filter_.size() - 1);
+  if ((filter_[bit / 64] >> (bit % 64) & 1) == 0) return -1;
+  std::size_t const mask = pairs_.size() - 1;
+  for (std::size_t at = h >> 32 & mask; pairs_[at] != 0; at = (at + 1) & mask)
+    if (pairs_[at] >> 22 == key) return static_cast<std::int32_t>(pairs_[at] & 0x3FFFFFu) - 1;
+  return -1;
+}
+
+void byte_pairs::add_merge(std::int32_t left, std::int32_t right, std::int32_t rank) {
+  std::uint64_t const key = key_of(left, right), h = hash_of(key);
+  std::size_t const   bit = h >> 20 & (64 * filter_.size() - 1);
+  filter_[bit / 64] |= std::uint64_t{1} << (bit % 64);
+  std::size_t const mask = pairs_.size() - 1;
+  std::size_t       at   = h >> 32 & mask;
+  while (pairs_[at] != 0) at = (at + 1) & mask;
+  pairs_[at] = key << 22 | static_cast<std::uint64_t>(rank + 1);
+}
+
+bool byte_pairs::fit(std::int32_t left, std::int32_t right) const {
+  if (parts_[static_cast<std::size_t>(left)].late || parts_[static_cast<std::size_t>(right)].late) {
+    std::vector<symbol> symbols;
+    merge_by_bytes(std::string(bytes_of(left)).append(bytes_of(right)), symbols);
+    return symbols.size() == 2 && symbols[0].id == left && symbols[1].id == right;
+  }
+  std::int32_t before = std::numeric_limits<std::int32_t>::max();  // merges of smaller rank came by now
+  for (;;) {
+    if (std::int32_t const rank = merge_of(left, right); rank >= 0 && rank < before) return false;
+    parts const &l = parts_[static_cast<std::size_t>(left)], &r = parts_[static_cast<std::size_t>(right)];
+    if (l.rank > r.rank) {
+      before = l.rank, left = l.right;
+    } else {
+      if (r.rank < 0) return true;
+      // Of two merges of one rank the left one comes first, and this pair is left of that which made the right token.
+      before = r.rank + 1, right = r.left;
+    }
+  }
+}
+
+template <class Longest>
+bool byte_pairs::divide(std::string_view word, Longest const& longest, std::vector<std::int32_t>& ids) const {
+  std::size_t const first = ids.size();
+  place_set         dead(word.size() + 1);  // no division of the rest begins here
+  std::size_t       at    = 0;
+  std::int32_t      token = longest(word);
+  for (;;) {
+    while (token >= 0) {
+      std::size_t const length = length_of(token);
+      if (!dead.has(at + length) && (ids.size() == first || fit(ids.back(), token))) break;
+      token = longest(word.substr(at, length - 1));
+    }
+    if (token >= 0) {
+      ids.push_back(token), at += length_of(token);
+      if (at == word.size()) return true;
+      token = longest(word.substr(at));
+    } else {
+      if (ids.size() == first) return false;
+      dead.add(at);
+      token = ids.back(), ids.pop_back(), at -= length_of(token);
+    }
+  }
+}
+
+void byte_pairs::merge_by_bytes(std::string_view text, std::vector<symbol>& symbols, parts* last) const {
+  symbols.clear();
+  for (char const& c : text) symbols.push_back({exact({&c, 1}), 1});
+  for (;;) {
+    std::int32_t best = -1;
+    std::size_t  at = 0, first = 0, begin = 0;
+    for (std::size_t i = 0; i + 1 < symbols.size(); begin += symbols[i++].length) {
+      std::int32_t const id = exact(text.substr(begin, symbols[i].length + symbols[i + 1].length));
+      if (id >= 0 && (best < 0 || id < best)) best = id, at = i, first = begin;
+    }
+    if (best < 0) return;
+    if (last) last->left = symbols[at].id, last->right = symbols[at + 1].id;
+    symbols[at] = {best, symbols[at].length + symbols[at + 1].length};
+    symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+  }
+}
+
+byte_pairs::byte_pairs(std::span<std::string_view const> tokens) : parts_(tokens.size()) {
+  std::size_t size = 0;
+  for (std::string_view const t : tokens) size += t.size();
+  bytes_.reserve(size);
+  begins_.reserve(tokens.size() + 1);
+  for (std::string_view const t : tokens) begins_.push_back(static_cast<std::uint32_t>(bytes_.size())), bytes_ += t;
+  begins_.push_back(static_cast<std::uint32_t>(bytes_.size()));
+  trie_ = prefix_trie(tokens);
+}
+
+bool byte_pairs::make_room(std::size_t merges) {
+  if (parts_.size() > (std::size_t{1} << id_bits) || merges >= (std::size_t{1} << 22) - 1) return false;
+  for (std::size_t id = 0; id < parts_.size(); ++id)
+    if (bytes_of(static_cast<std::int32_t>(id)).size() > longest_token) return false;
+  for (unsigned b = 0; b < 256; ++b) {
+    char const         c  = static_cast<char>(static_cast<unsigned char>(b));
+    std::int32_t const id = trie_.exact({&c, 1});
+    if (id < 0) return false;
+    parts_[static_cast<std::size_t>(id)].length = 1;
+  }
+  pairs_.assign(std::bit_ceil(2 * merges + 2), 0);
+  filter_.assign(std::bit_ceil(16 * merges + 64) / 64, 0);
+  return true;
+}
+
+void byte_pairs::define(pair_merge const& m, std::int32_t rank) {
+  parts_[static_cast<std::size_t>(m.id)] = {m.left, m.right, rank,
+                                            static_cast<std::int32_t>(length_of(m.left) + length_of(m.right)), false};
+  add_merge(m.left, m.right, rank);
+}
+
+void byte_pairs::finish() {
+  trie_.hide([&](std::int32_t id) { return length_of(id) == 0; });
+  usable_ = true;
+}
+
+byte_pairs byte_pairs::by_merges(std::span<std::string_view const> tokens, std::span<pair_merge const> merges) {
+  byte_pairs b(tokens);
+  if (!b.make_room(merges.size())) return b;
+  std::vector<char> missed(tokens.size());  // a merge wanted it as a part before any had made it
+  std::int32_t      rank = 0;
+  for (pair_merge const& m : merges) {
+    bool const made = b.length_of(m.left) > 0 && b.length_of(m.right) > 0;
+    if (!made) {
+      for (std::int32_t const part : {m.left, m.right})
+        if (b.length_of(part) == 0) missed[static_cast<std::size_t>(part)] = 1;
+    } else if (b.length_of(m.id) == 0 && b.fit(m.left, m.right)) {
+      // Others never come about: their bytes are merged in another way before these two parts could touch.
+      if (missed[static_cast<std::size_t>(m.id)]) return b;
+      b.define(m, rank);
+    }
+    ++rank;
+  }
+  b.finish();
+  return b;
+}
+
+byte_pairs byte_pairs::by_rank(std::span<std::string_view const> tokens) {
+  byte_pairs b(tokens);
+  if (!b.make_room(tokens.size())) return b;
+  std::vector<std::int32_t> two;
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    if (tokens[id].size() < 2) continue;
+    two.clear();
+    auto const made    = [&](std::int32_t t) { return b.length_of(t) > 0; };
+    auto const longest = [&](std::string_view text) { return b.trie_.longest(text, made); };
+    if (b.divide(tokens[id], longest, two) && two.size() == 2)
+      b.define({two[0], two[1], static_cast<std::int32_t>(id)}, static_cast<std::int32_t>(id));
+  }
+  b.define_late(tokens);
+  b.finish();
+  return b;
+}
+
+/// A few tokens of a vocabulary that was not trained in one piece (Llama 3 has 90) are merged of later ones. Where one may be
+/// inside, tokens are merged one pair after the other to see what becomes of them.
+void byte_pairs::define_late(std::span<std::string_view const> tokens) {
+  std::vector<symbol>           symbols;
+  std::vector<std::string_view> late;
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    if (tokens[id].size() < 2 || length_of(static_cast<std::int32_t>(id)) > 0) continue;
+    merge_by_bytes(tokens[id], symbols);
+    if (symbols.size() == 1) late.push_back(tokens[id]);
+  }
+  if (late.empty()) return;
+  prefix_trie const inside(late);
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    bool has = false;
+    for (std::size_t i = 0; i < tokens[id].size() && !has; ++i) has = inside.longest(tokens[id].substr(i)) >= 0;
+    if (!has) continue;
+    parts p;
+    merge_by_bytes(tokens[id], symbols, &p);
+    if (symbols.size() == 1)
+      p = {p.left, p.right, static_cast<std::int32_t>(id), static_cast<std::int32_t>(tokens[id].size()), true};
+    parts_[id] = symbols.size() == 1 ? p : parts{};
+  }
+  std::fill(pairs_.begin(), pairs_.end(), 0u);
+  for (std::size_t id = 0; id < tokens.size(); ++id)
+    if (parts const& p = parts_[id]; p.rank >= 0) add_merge(p.left, p.right, p.rank);
+}
+
+void byte_pairs::encode(std::string_view word, std::vector<std::int32_t>& ids) const {
+  divide(
+      word, [&](std::string_view text) { return trie_.longest(text); }, ids);
+}
+
+}  // namespace tenon::engine

@@ -1,0 +1,86 @@
+#pragma once
+//  Byte-pair encoding of a word in linear time: the longest tokens that fit, each checked against its neighbour.
+//
+//  Merging pairs by rank until none is left gives the only division of the word into tokens in which every two neighbours, merged
+//  alone, stay two tokens. So it is found from left to right: take the longest token; where it does not fit the one in front, a
+//  shorter one; where none fits, the one in front becomes shorter. Whether two tokens fit is decided backwards in time: the
+//  later of the two is split into what it was merged from, and at each moment the two that touch must not have had a merge that
+//  came first. (The idea: van Antwerpen and Neubeck 2024, github/rust-gems.)
+//  Test: tests/engine/byte_pairs_test.cpp, against merging pair by pair.
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/text/merge.hpp"
+#include "engine/text/prefix_trie.hpp"
+
+namespace tenon::engine {
+
+/// Two tokens become `id`; merges with smaller ranks come first.
+struct pair_merge {
+  std::int32_t left, right, id;
+};
+
+class byte_pairs {
+ public:
+  byte_pairs() = default;
+
+  /// `tokens`: the bytes of each id, empty where an id is none. `merges` in the order of their ranks. Not `usable` without all
+  /// 256 single bytes, with a token of more than 1,024 bytes, or where a merge comes in front of those that make its parts.
+  [[nodiscard]] static byte_pairs by_merges(std::span<std::string_view const> tokens,
+                                            std::span<pair_merge const>       merges);
+  /// As tiktoken has it: two tokens merge where their bytes are a token, and that token's id is the rank.
+  [[nodiscard]] static byte_pairs by_rank(std::span<std::string_view const> tokens);
+
+  [[nodiscard]] bool usable() const { return usable_; }
+
+  /// The token of exactly these bytes, whether or not merges lead to it; -1: none.
+  [[nodiscard]] std::int32_t exact(std::string_view word) const { return trie_.exact(word); }
+
+  [[nodiscard]] std::string_view bytes_of(std::int32_t id) const {
+    auto const i = static_cast<std::size_t>(id);
+    return std::string_view(bytes_).substr(begins_[i], begins_[i + 1] - begins_[i]);
+  }
+
+  /// Appends the ids of a word that is not empty.
+  void encode(std::string_view word, std::vector<std::int32_t>& ids) const;
+
+ private:
+  struct parts {
+    std::int32_t left = -1, right = -1;  // what merges into it
+    std::int32_t rank   = -1;            // of that merge; -1: a single byte
+    std::int32_t length = 0;             // bytes; 0: no text becomes it
+    bool         late   = false;         // merges of higher rank made a part of it
+  };
+
+  explicit byte_pairs(std::span<std::string_view const> tokens);
+
+  [[nodiscard]] bool make_room(std::size_t merges);
+  void               define(pair_merge const& m, std::int32_t rank);
+  void               define_late(std::span<std::string_view const> tokens);
+  void               finish();
+
+  [[nodiscard]] std::size_t length_of(std::int32_t id) const {
+    return static_cast<std::size_t>(parts_[static_cast<std::size_t>(id)].length);
+  }
+  [[nodiscard]] std::int32_t merge_of(std::int32_t left, std::int32_t right) const;  // its rank; -1: none
+  void                       add_merge(std::int32_t left, std::int32_t right, std::int32_t rank);
+  [[nodiscard]] bool         fit(std::int32_t left, std::int32_t right) const;
+  /// All merges of a text one by one; `last` becomes what the last one joined.
+  void merge_by_bytes(std::string_view text, std::vector<symbol>& symbols, parts* last = nullptr) const;
+  template <class Longest>
+  bool divide(std::string_view word, Longest const& longest, std::vector<std::int32_t>& ids) const;
+
+  bool                       usable_ = false;
+  std::string                bytes_;   // of all tokens
+  std::vector<std::uint32_t> begins_;  // (tokens + 1) in bytes_
+  prefix_trie                trie_;
+  std::vector<parts>         parts_;   // by id
+  std::vector<std::uint64_t> pairs_;   // left (21 bits), right (21), rank + 1 (22): open addressing; 0: free
+  std::vector<std::uint64_t> filter_;  // a bit for each pair that may have a merge
+};
+
+}  // namespace tenon::engine
