@@ -66,7 +66,7 @@ void added_token_matcher::add(added_token const& token) {
     if (next == 0) {
       next = static_cast<std::int32_t>(nodes_.size());
       nodes_.push_back({});
-      if (at == 0) first_[byte] = next;
+      if (at == 0) first_[byte] = next, first_byte_ = c, ++first_bytes_;
       else edges_.emplace(edge(at, byte), next);
     }
     at = next;
@@ -92,19 +92,22 @@ std::size_t added_token_matcher::longest(std::string_view text, bool control, ad
   return length;
 }
 
+std::size_t added_token_matcher::first_from(std::string_view text, std::size_t at) const {
+  if (first_bytes_ == 0) return text.size();
+  if (first_bytes_ == 1) return std::min(text.find(first_byte_, at), text.size());
+  while (at < text.size() && first_[static_cast<unsigned char>(text[at])] == 0) ++at;
+  return at;
+}
+
 std::vector<text_part> added_token_matcher::split(std::string_view text, bool control) const {
   std::vector<text_part> parts;
   std::size_t            done   = 0;  // end of the last part
   auto const             append = [&](std::int32_t id, std::size_t begin, std::size_t end) {
     if (begin < end) parts.push_back({id, {begin, end}});
   };
-  for (std::size_t at = 0; at < text.size();) {
-    added_token const* token = nullptr;
-    if (first_[static_cast<unsigned char>(text[at])] == 0) {
-      ++at;
-      continue;
-    }
-    std::size_t const length = longest(text.substr(at), control, token);
+  for (std::size_t at = 0; (at = first_from(text, at)) < text.size();) {
+    added_token const* token  = nullptr;
+    std::size_t const  length = longest(text.substr(at), control, token);
     if (length == 0) {
       ++at;
       continue;

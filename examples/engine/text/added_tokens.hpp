@@ -39,12 +39,15 @@ class added_token_matcher {
     std::int32_t token = -1;  // index into tokens_
   };
   [[nodiscard]] std::int32_t child(std::int32_t parent, unsigned char byte) const;
+  [[nodiscard]] std::size_t  first_from(std::string_view text, std::size_t at) const;  // where a token may begin
   [[nodiscard]] std::size_t  longest(std::string_view text, bool control, added_token const*& token) const;
 
   std::vector<added_token>                        tokens_;
   std::vector<node>                               nodes_{node{}};
-  std::array<std::int32_t, 256>                   first_{};  // children of the root; 0: none
-  std::unordered_map<std::uint64_t, std::int32_t> edges_;    // (node, byte) -> node
+  std::array<std::int32_t, 256>                   first_{};          // children of the root; 0: none
+  int                                             first_bytes_ = 0;  // how many there are
+  char                                            first_byte_  = 0;  // the last of them
+  std::unordered_map<std::uint64_t, std::int32_t> edges_;            // (node, byte) -> node
 };
 
 }  // namespace tenon::engine

@@ -117,7 +117,7 @@ void bpe_tokenizer::read_merges(json_fields const& model) {
   }
   std::vector<std::string_view> tokens(entries_.size());
   for (auto const& [bytes, id] : ids_) tokens[static_cast<std::size_t>(id)] = bytes;
-  pairs_ = byte_pairs::by_merges(tokens, pairs);
+  encoder_ = word_encoder(byte_pairs::by_merges(tokens, pairs), ignore_merges_);
 }
 
 void bpe_tokenizer::read_added_tokens(json_fields const& root) {
@@ -270,63 +270,61 @@ void bpe_tokenizer::read_decoder(json_fields const& f, int depth) {
   each_of(f, "decoders", depth, [this](auto const& m, int d) { read_decoder(m, d); });
 }
 
-encoding bpe_tokenizer::encode_with_spans(std::string_view text, encode_options options) const {
-  encoding   out;
+encoding bpe_tokenizer::encode_text(std::string_view text, encode_options options, bool spans) const {
+  sink       to{.out = {}, .spans = spans};
   auto const add = [&](std::vector<std::int32_t> const& ids, std::size_t at) {
     if (!options.add_special) return;
-    out.ids.insert(out.ids.end(), ids.begin(), ids.end());
-    out.spans.insert(out.spans.end(), ids.size(), {at, at});
+    for (std::int32_t const id : ids) to.add(id, {at, at});
   };
   add(before_, 0);
   for (auto const& part : raw_added_.split(text, options.control_in_text)) {
-    if (part.id >= 0) out.ids.push_back(part.id), out.spans.push_back(part.span);
-    else encode_text(text.substr(part.span.begin, part.span.end - part.span.begin), part.span.begin, options, out);
+    if (part.id >= 0) to.add(part.id, part.span);
+    else encode_part(text.substr(part.span.begin, part.span.end - part.span.begin), part.span.begin, options, to);
   }
   add(after_, text.size());
-  return out;
+  return std::move(to.out);
 }
 
 /// Text between raw added tokens: its parts that are valid UTF-8 are words, each other byte is a word of its own.
-void bpe_tokenizer::encode_text(std::string_view text, std::size_t origin, encode_options options,
-                                encoding& out) const {
+void bpe_tokenizer::encode_part(std::string_view text, std::size_t origin, encode_options options, sink& to) const {
   while (!text.empty()) {
-    std::size_t valid = 0, broken = 0;
-    while (valid < text.size()) {
-      auto const s = next_utf8(text.substr(valid));
-      if (s.kind == utf8_kind::character) valid += s.length;
-      else {
-        broken = s.length;
-        break;
-      }
-    }
-    std::size_t const first = out.spans.size();
-    std::string_view  part  = text.substr(0, valid);
+    std::size_t const valid  = utf8_length(text);
+    std::size_t const broken = valid < text.size() ? next_utf8(text.substr(valid)).length : 0;
+    std::size_t const first  = to.out.spans.size();
+    std::string_view  part   = text.substr(0, valid);
     normalized_text   n;
     bool const        changed = nfc_ && !is_nfc(part);
     if (changed) n = to_nfc(part), part = n.text;
     for (auto const& p : normalized_added_.split(part, options.control_in_text)) {
-      if (p.id >= 0) out.ids.push_back(p.id), out.spans.push_back({origin + p.span.begin, origin + p.span.end});
-      else encode_words(part.substr(p.span.begin, p.span.end - p.span.begin), origin + p.span.begin, out);
+      if (p.id >= 0) to.add(p.id, {origin + p.span.begin, origin + p.span.end});
+      else encode_words(part.substr(p.span.begin, p.span.end - p.span.begin), origin + p.span.begin, to);
     }
     if (changed)  // spans of the normalised text, back to the input's
-      for (std::size_t i = first; i < out.spans.size(); ++i) {
-        token_span& s = out.spans[i];
+      for (std::size_t i = first; i < to.out.spans.size(); ++i) {
+        token_span& s = to.out.spans[i];
         s             = {origin + n.origin[s.begin - origin].begin,
              s.end > s.begin ? origin + n.origin[s.end - origin - 1].end : origin + n.origin[s.begin - origin].begin};
       }
     std::vector<symbol> scratch;
-    for (std::size_t i = valid; i < valid + broken; ++i) encode_piece({text.substr(i, 1), origin + i}, scratch, out);
+    for (std::size_t i = valid; i < valid + broken; ++i) encode_piece({text.substr(i, 1), origin + i}, scratch, to);
     text.remove_prefix(valid + broken);
     origin += valid + broken;
   }
 }
 
-void bpe_tokenizer::encode_words(std::string_view text, std::size_t origin, encoding& out) const {
+void bpe_tokenizer::encode_words(std::string_view text, std::size_t origin, sink& to) const {
   std::vector<symbol> scratch;
-  if (words_)
-    return each_word(*words_, text, [&](std::size_t begin, std::size_t end) {
-      encode_piece({text.substr(begin, end - begin), origin + begin}, scratch, out);
-    });
+  if (words_ && encoder_.pairs().usable()) {
+    std::size_t const first = to.out.ids.size();
+    encoder_.encode(*words_, text, to.out.ids);
+    if (!to.spans) return;
+    for (std::size_t i = first; i < to.out.ids.size(); ++i) {
+      std::size_t const end = origin + entries_[static_cast<std::size_t>(to.out.ids[i])].bytes.size();
+      to.out.spans.push_back({origin, end});
+      origin = end;
+    }
+    return;
+  }
   std::deque<std::string> prefixed;  // texts with a space before them; their addresses stay
   std::vector<piece>      pieces{{text, origin}};
   for (auto const& s : steps_) {
@@ -339,7 +337,7 @@ void bpe_tokenizer::encode_words(std::string_view text, std::size_t origin, enco
         }
     if (s.split) pieces = cut(pieces, *s.split);
   }
-  for (auto const& p : pieces) encode_piece(p, scratch, out);
+  for (auto const& p : pieces) encode_piece(p, scratch, to);
 }
 
 std::vector<bpe_tokenizer::piece> bpe_tokenizer::cut(std::vector<piece> const& pieces, split_step const& step) {
@@ -387,20 +385,20 @@ std::vector<bpe_tokenizer::piece> bpe_tokenizer::cut(std::vector<piece> const& p
   return result;
 }
 
-void bpe_tokenizer::encode_piece(piece const& word, std::vector<symbol>& symbols, encoding& out) const {
+void bpe_tokenizer::encode_piece(piece const& word, std::vector<symbol>& symbols, sink& to) const {
   std::size_t at   = word.origin;
   bool        lead = word.prefixed;
   auto const  emit = [&](std::int32_t id, std::size_t length) {
     if (lead && length > 0) --length, lead = false;
-    if (id >= 0) out.ids.push_back(id), out.spans.push_back({at, at + length});
+    if (id >= 0) to.add(id, {at, at + length});
     at += length;
   };
   if (ignore_merges_)
     if (auto const whole = ids_.find(std::string(word.text)); whole != ids_.end())
       return emit(whole->second, word.text.size());
-  if (pairs_.usable()) {
-    std::vector<std::int32_t> ids;
-    pairs_.encode(word.text, ids);
+  if (encoder_.pairs().usable()) {
+    std::vector<std::int32_t> ids(word.text.size());
+    ids.resize(encoder_.encode_word(word.text, ids.data()));
     for (std::int32_t const id : ids) emit(id, entries_[static_cast<std::size_t>(id)].bytes.size());
     return;
   }

@@ -13,10 +13,10 @@
 
 #include "engine/files/json.hpp"
 #include "engine/text/added_tokens.hpp"
-#include "engine/text/byte_pairs.hpp"
 #include "engine/text/pair_table.hpp"
 #include "engine/text/pattern.hpp"
 #include "engine/text/tokenizer.hpp"
+#include "engine/text/word_encoder.hpp"
 #include "engine/text/word_patterns.hpp"
 
 namespace tenon::engine {
@@ -26,7 +26,6 @@ class bpe_tokenizer final : public tokenizer {
   /// `file` is for messages.
   bpe_tokenizer(json_value const& tree, std::string file);
 
-  [[nodiscard]] encoding     encode_with_spans(std::string_view text, encode_options options) const override;
   [[nodiscard]] std::string  token_bytes(std::int32_t id) const override;
   [[nodiscard]] std::string  text_after(std::int32_t previous, std::int32_t id) const override;
   [[nodiscard]] std::int32_t vocabulary() const override { return static_cast<std::int32_t>(entries_.size()); }
@@ -38,6 +37,8 @@ class bpe_tokenizer final : public tokenizer {
   [[nodiscard]] std::string                   description() const override { return "byte-level BPE (tokenizer.json)"; }
 
  private:
+  [[nodiscard]] encoding encode_text(std::string_view text, encode_options options, bool spans) const override;
+
   enum class entry_kind : unsigned char { absent, text, user, control };
   struct entry {
     std::string bytes;
@@ -72,16 +73,26 @@ class bpe_tokenizer final : public tokenizer {
   void   read_decoder(json_fields const& decoder, int depth);
   entry& entry_at(std::int64_t id);
 
-  void encode_text(std::string_view text, std::size_t origin, encode_options options, encoding& out) const;
-  void encode_words(std::string_view text, std::size_t origin, encoding& out) const;
-  void encode_piece(piece const& word, std::vector<symbol>& scratch, encoding& out) const;
+  /// Where encoded text goes.
+  struct sink {
+    encoding out;
+    bool     spans = true;
+
+    void add(std::int32_t id, token_span s) {
+      out.ids.push_back(id);
+      if (spans) out.spans.push_back(s);
+    }
+  };
+  void encode_part(std::string_view text, std::size_t origin, encode_options options, sink& to) const;
+  void encode_words(std::string_view text, std::size_t origin, sink& to) const;
+  void encode_piece(piece const& word, std::vector<symbol>& scratch, sink& to) const;
   static std::vector<piece> cut(std::vector<piece> const& pieces, split_step const& step);
 
   std::string                                   file_;
   std::vector<entry>                            entries_;  // by id
   std::unordered_map<std::string, std::int32_t> ids_;      // of text entries, by their bytes
   pair_table                                    merges_;
-  byte_pairs                                    pairs_;       // the same merges, where usable
+  word_encoder                                  encoder_;     // the same merges, where its pairs are usable
   std::array<std::int32_t, 256>                 byte_ids_{};  // -1: the vocabulary lacks the byte
   std::int32_t                                  unknown_       = -1;
   bool                                          ignore_merges_ = false, nfc_ = false, byte_level_ = false;

@@ -76,25 +76,24 @@ bool byte_pairs::fit(std::int32_t left, std::int32_t right) const {
 }
 
 template <class Longest>
-bool byte_pairs::divide(std::string_view word, Longest const& longest, std::vector<std::int32_t>& ids) const {
-  std::size_t const first = ids.size();
-  place_set         dead(word.size() + 1);  // no division of the rest begins here
-  std::size_t       at    = 0;
-  std::int32_t      token = longest(word);
+std::size_t byte_pairs::divide(std::string_view word, Longest const& longest, std::int32_t* ids) const {
+  std::size_t  count = 0, at = 0;
+  place_set    dead(word.size() + 1);  // no division of the rest begins here
+  std::int32_t token = longest(word);
   for (;;) {
     while (token >= 0) {
       std::size_t const length = length_of(token);
-      if (!dead.has(at + length) && (ids.size() == first || fit(ids.back(), token))) break;
+      if (!dead.has(at + length) && (count == 0 || fit(ids[count - 1], token))) break;
       token = longest(word.substr(at, length - 1));
     }
     if (token >= 0) {
-      ids.push_back(token), at += length_of(token);
-      if (at == word.size()) return true;
+      ids[count++] = token, at += length_of(token);
+      if (at == word.size()) return count;
       token = longest(word.substr(at));
     } else {
-      if (ids.size() == first) return false;
+      if (count == 0) return 0;
       dead.add(at);
-      token = ids.back(), ids.pop_back(), at -= length_of(token);
+      token = ids[--count], at -= length_of(token);
     }
   }
 }
@@ -176,13 +175,12 @@ byte_pairs byte_pairs::by_merges(std::span<std::string_view const> tokens, std::
 byte_pairs byte_pairs::by_rank(std::span<std::string_view const> tokens) {
   byte_pairs b(tokens);
   if (!b.make_room(tokens.size())) return b;
-  std::vector<std::int32_t> two;
+  std::array<std::int32_t, longest_token> two;
   for (std::size_t id = 0; id < tokens.size(); ++id) {
     if (tokens[id].size() < 2) continue;
-    two.clear();
     auto const made    = [&](std::int32_t t) { return b.length_of(t) > 0; };
     auto const longest = [&](std::string_view text) { return b.trie_.longest(text, made); };
-    if (b.divide(tokens[id], longest, two) && two.size() == 2)
+    if (b.divide(tokens[id], longest, two.data()) == 2)
       b.define({two[0], two[1], static_cast<std::int32_t>(id)}, static_cast<std::int32_t>(id));
   }
   b.define_late(tokens);
@@ -217,8 +215,8 @@ void byte_pairs::define_late(std::span<std::string_view const> tokens) {
     if (parts const& p = parts_[id]; p.rank >= 0) add_merge(p.left, p.right, p.rank);
 }
 
-void byte_pairs::encode(std::string_view word, std::vector<std::int32_t>& ids) const {
-  divide(
+std::size_t byte_pairs::encode(std::string_view word, std::int32_t* ids) const {
+  return divide(
       word, [&](std::string_view text) { return trie_.longest(text); }, ids);
 }
 

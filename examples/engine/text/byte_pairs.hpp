@@ -45,8 +45,8 @@ class byte_pairs {
     return std::string_view(bytes_).substr(begins_[i], begins_[i + 1] - begins_[i]);
   }
 
-  /// Appends the ids of a word that is not empty.
-  void encode(std::string_view word, std::vector<std::int32_t>& ids) const;
+  /// The ids of a word that is not empty; `ids` has room for one per byte. Returns how many.
+  std::size_t encode(std::string_view word, std::int32_t* ids) const;
 
  private:
   struct parts {
@@ -72,7 +72,7 @@ class byte_pairs {
   /// All merges of a text one by one; `last` becomes what the last one joined.
   void merge_by_bytes(std::string_view text, std::vector<symbol>& symbols, parts* last = nullptr) const;
   template <class Longest>
-  bool divide(std::string_view word, Longest const& longest, std::vector<std::int32_t>& ids) const;
+  std::size_t divide(std::string_view word, Longest const& longest, std::int32_t* ids) const;
 
   bool                       usable_ = false;
   std::string                bytes_;   // of all tokens

@@ -91,7 +91,7 @@ std::int32_t llama2c_tokenizer::find(std::string const& text) const {
   return at == ids_.end() ? -1 : at->second;
 }
 
-encoding llama2c_tokenizer::encode_with_spans(std::string_view text, encode_options options) const {
+encoding llama2c_tokenizer::encode_text(std::string_view text, encode_options options, bool /*spans*/) const {
   encoding out;
   if (options.add_special) out.ids.push_back(bos), out.spans.push_back({});
   if (text.empty()) return out;

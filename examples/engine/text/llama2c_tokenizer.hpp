@@ -19,7 +19,6 @@ class llama2c_tokenizer final : public tokenizer {
   /// `file` is for messages.
   llama2c_tokenizer(std::string_view bytes, std::string file);
 
-  [[nodiscard]] encoding     encode_with_spans(std::string_view text, encode_options options) const override;
   [[nodiscard]] std::string  token_bytes(std::int32_t id) const override;
   [[nodiscard]] std::string  text_after(std::int32_t previous, std::int32_t id) const override;
   [[nodiscard]] std::int32_t vocabulary() const override { return static_cast<std::int32_t>(tokens_.size()); }
@@ -31,6 +30,8 @@ class llama2c_tokenizer final : public tokenizer {
   [[nodiscard]] std::string                   description() const override;
 
  private:
+  [[nodiscard]] encoding encode_text(std::string_view text, encode_options options, bool spans) const override;
+
   static constexpr std::int32_t unknown = 0, bos = 1, eos = 2, first_byte = 3;
 
   struct entry {

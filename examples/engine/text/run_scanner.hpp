@@ -29,13 +29,8 @@ class run_scanner {
   [[nodiscard]] char        byte(std::size_t p) const { return text_[p]; }
 
   [[nodiscard]] character at(std::size_t p) const {
-    auto const  b    = [&](std::size_t i) { return static_cast<unsigned char>(text_[p + i]); };
-    char32_t    code = b(0);
-    std::size_t n    = 1;
-    if (code >= 0xF0) n = 4, code = (code & 7) << 18 | (b(1) & 63u) << 12 | (b(2) & 63u) << 6 | (b(3) & 63u);
-    else if (code >= 0xE0) n = 3, code = (code & 15) << 12 | (b(1) & 63u) << 6 | (b(2) & 63u);
-    else if (code >= 0x80) n = 2, code = (code & 31) << 6 | (b(1) & 63u);
-    return {unicode_class_of(code), n, code};
+    auto const first = static_cast<unsigned char>(text_[p]);
+    return first < 0x80 ? character{ascii_classes[first], 1, first} : longer(p);
   }
 
   [[nodiscard]] std::size_t letters_end(std::size_t p) {
@@ -67,6 +62,16 @@ class run_scanner {
   }
 
  private:
+  [[nodiscard]] character longer(std::size_t p) const {
+    auto const  b    = [&](std::size_t i) { return static_cast<unsigned char>(text_[p + i]); };
+    char32_t    code = b(0);
+    std::size_t n    = 2;
+    if (code >= 0xF0) n = 4, code = (code & 7) << 18 | (b(1) & 63u) << 12 | (b(2) & 63u) << 6 | (b(3) & 63u);
+    else if (code >= 0xE0) n = 3, code = (code & 15) << 12 | (b(1) & 63u) << 6 | (b(2) & 63u);
+    else code = (code & 31) << 6 | (b(1) & 63u);
+    return {unicode_class_of(code), n, code};
+  }
+
   template <class Ascii, class Wide>
   std::size_t run(std::size_t p, Ascii const& ascii, Wide const& wide) {
     while (p < text_.size()) {

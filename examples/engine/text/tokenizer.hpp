@@ -24,7 +24,7 @@ struct token_span {
 
 struct encoding {
   std::vector<std::int32_t> ids;
-  std::vector<token_span>   spans;  // one per id
+  std::vector<token_span>   spans;  // one per id, where they are wanted
 };
 
 /// Immutable after loading: every member may be called from several threads at once.
@@ -33,9 +33,11 @@ class tokenizer {
   virtual ~tokenizer() = default;
 
   /// Any bytes are text, invalid UTF-8 included.
-  [[nodiscard]] virtual encoding          encode_with_spans(std::string_view text, encode_options options) const = 0;
+  [[nodiscard]] encoding encode_with_spans(std::string_view text, encode_options options) const {
+    return encode_text(text, options, true);
+  }
   [[nodiscard]] std::vector<std::int32_t> encode(std::string_view text, encode_options options = {}) const {
-    return encode_with_spans(text, options).ids;
+    return encode_text(text, options, false).ids;
   }
   /// `add_special` false: nothing is added and control tokens in the text are text.
   [[nodiscard]] std::vector<std::int32_t> encode(std::string_view text, bool add_special) const {
@@ -58,6 +60,10 @@ class tokenizer {
   [[nodiscard]] virtual std::span<std::int32_t const> added_after() const  = 0;
   /// For `info`: "byte-level BPE (tokenizer.json)".
   [[nodiscard]] virtual std::string description() const = 0;
+
+ private:
+  /// Without `spans` there need be none: that is faster.
+  [[nodiscard]] virtual encoding encode_text(std::string_view text, encode_options options, bool spans) const = 0;
 };
 
 /// By the file's name and first bytes: tokenizer.json or llama2.c `.bin`; others are refused with the list of known kinds.

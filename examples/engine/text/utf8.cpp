@@ -1,5 +1,8 @@
 #include "engine/text/utf8.hpp"
 
+#include <cstdint>
+#include <cstring>
+
 namespace tenon::engine {
 
 utf8_step next_utf8(std::string_view text) {
@@ -33,13 +36,22 @@ utf8_step next_utf8(std::string_view text) {
   return {utf8_kind::character, rest + 1, code};
 }
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    auto const step = next_utf8(text);
-    if (step.kind != utf8_kind::character) return false;
-    text.remove_prefix(step.length);
+std::size_t utf8_length(std::string_view text) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    std::uint64_t eight = 0;
+    if (text.size() - at >= 8) {
+      std::memcpy(&eight, text.data() + at, 8);
+      if ((eight & 0x8080808080808080u) == 0) {
+        at += 8;
+        continue;
+      }
+    }
+    auto const step = next_utf8(text.substr(at));
+    if (step.kind != utf8_kind::character) break;
+    at += step.length;
   }
-  return true;
+  return at;
 }
 
 std::string to_utf8(std::string_view text) {

@@ -23,7 +23,9 @@ inline constexpr std::string_view replacement_character = "\xEF\xBF\xBD";  // U+
 /// What stands at the beginning of `text`, which is not empty.
 [[nodiscard]] utf8_step next_utf8(std::string_view text);
 
-[[nodiscard]] bool is_utf8(std::string_view text);
+/// Bytes in front of the first that are not UTF-8.
+[[nodiscard]] std::size_t utf8_length(std::string_view text);
+[[nodiscard]] inline bool is_utf8(std::string_view text) { return utf8_length(text) == text.size(); }
 
 /// `text` with U+FFFD in place of each maximal part that is not UTF-8.
 [[nodiscard]] std::string to_utf8(std::string_view text);

@@ -69,8 +69,8 @@ std::vector<std::int32_t> merged(std::string const& word, Lookup const& lookup) 
 }
 
 std::vector<std::int32_t> encoded(byte_pairs const& b, std::string const& word) {
-  std::vector<std::int32_t> ids;
-  b.encode(word, ids);
+  std::vector<std::int32_t> ids(word.size());
+  ids.resize(b.encode(word, ids.data()));
   return ids;
 }
 

@@ -1,0 +1,39 @@
+#pragma once
+//  Text to ids for byte-level BPE whose words a known pattern cuts: each word once through its merges, then from a cache.
+//
+//  Every thread has a cache of its own, of fixed size (one megabyte), with the words of one encoder at a time: no locks, and what a
+//  text can do to it is to empty it. Test: tests/engine/text/word_encoder_test.cpp
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "engine/text/byte_pairs.hpp"
+#include "engine/text/word_patterns.hpp"
+
+namespace tenon::engine {
+
+class word_encoder {
+ public:
+  word_encoder() = default;
+  /// `pairs` is usable. `whole_words`: a word that is a token stays whole, whatever its merges say (tiktoken; tokenizer.json's
+  /// ignore_merges).
+  word_encoder(byte_pairs pairs, bool whole_words);
+
+  [[nodiscard]] byte_pairs const& pairs() const { return pairs_; }
+
+  /// Appends the ids of valid UTF-8.
+  void encode(word_pattern pattern, std::string_view text, std::vector<std::int32_t>& ids) const;
+  /// The ids of one word, which is not empty; `ids` has room for one per byte. Returns how many.
+  std::size_t encode_word(std::string_view word, std::int32_t* ids) const;
+
+ private:
+  template <word_pattern P>
+  void encode_words(std::string_view text, std::vector<std::int32_t>& ids) const;
+
+  byte_pairs    pairs_;
+  bool          whole_words_ = false;
+  std::uint64_t number_      = 0;  // of this encoder among all: whose words a cache holds
+};
+
+}  // namespace tenon::engine
