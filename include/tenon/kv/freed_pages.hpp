@@ -11,6 +11,7 @@ namespace tenon {
 /// The pages of `table` that `held` tokens occupied and `kept` tokens at the front do not. Where heads share pages,
 /// `kept` is the most that any of them has. None where kept >= held, or without a page size; entries that the table
 /// lacks are not counted.
+/// Test tests/kv/compact_kv_test.cpp.   Page docs/operators/compact_kv.md.
 constexpr std::span<std::int32_t const> freed_pages(std::span<std::int32_t const> table, index_t held, index_t kept,
                                                     index_t page_size) {
   if (page_size < 1) return {};

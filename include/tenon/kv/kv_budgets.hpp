@@ -34,15 +34,13 @@ struct budget_bounds {
 /// budgets  becomes (weights); untouched where the call fails
 /// total    tokens to give away
 /// weights  of each part; finite, none negative. What all bounded parts leave goes to the others, where their weights
-/// are 0
-///          in equal shares.
+///          are 0 in equal shares.
 /// bounds   of each part, in tokens
 ///
 /// Arithmetic  double; parts are rounded down, and what is left goes to the largest remainders, among equals to the
 /// first
 /// Errors      out_of_range(least, most; weights: `got` the first bad one; total: less than the sum of least, `want`,
-/// or more
-///             than that of most)
+///             or more than that of most)
 /// Range       parts and bounds with sums below 2^52
 inline status budgets_by_weight(std::vector<index_t>& budgets, index_t total, std::span<double const> weights,
                                 budget_bounds bounds) {

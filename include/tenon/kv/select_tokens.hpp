@@ -82,8 +82,7 @@ inline contract& check_scores(contract& check, tensor_view<float const, 2> score
 ///
 /// Cost    linear in the scores
 /// Errors  shape_mismatch(kv_heads), misaligned(scores), out_of_range(scores: null, or NaN, `got` its token; sinks,
-/// recent;
-///         budget: `got` less than the always kept tokens, `want`; tokens, kv_heads: 2^31 or more)
+///         recent; budget: `got` less than the always kept tokens, `want`; tokens, kv_heads: 2^31 or more)
 inline status select_per_head(kept_tokens& kept, tensor_view<float const, 2> scores, std::span<index_t const> budget,
                               always_kept always = {}) {
   contract check{"select_per_head"};
