@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <random>
 #include <string>
 #include <type_traits>
@@ -15,28 +14,13 @@
 
 #include "../support/targets.hpp"
 #include "../support/tensor.hpp"
+#include "index_table.hpp"
 #include "kv_memory.hpp"
 
 namespace {
 
 using tenon::bf16, tenon::errc, tenon::f16, tenon::index_t, tenon::kv_fp8, tenon::kv_int4, tenon::kv_int8;
 using tenon::paged_kv, tenon::tensor_view;
-
-/// Tables and lists in the operator's memory and on the host.
-template <int Rank>
-struct table {
-  std::vector<std::int32_t>             host;
-  test::tensor<std::int32_t, Rank>      device;
-  tensor_view<std::int32_t const, Rank> at;  // of the host
-
-  template <class... Extent>
-  table(std::vector<std::int32_t> values, Extent... extent)
-      : host(std::move(values)), device(extent...), at(tenon::as_const(test::over(host, extent...))) {
-    device.assign(host);
-  }
-  table(table const&) = delete;
-  tensor_view<std::int32_t const, Rank> view() const { return device.view(); }
-};
 
 /// What two requests keep of `tokens` tokens: about `share`, each head another set, one head nothing, one everything.
 struct lists {
@@ -68,13 +52,6 @@ struct random_memory : test::kv_memory<E> {
   }
 };
 
-std::vector<std::int32_t> shuffled(index_t count, std::uint64_t seed) {
-  std::vector<std::int32_t> pages(static_cast<std::size_t>(count));
-  std::iota(pages.begin(), pages.end(), 0);
-  std::shuffle(pages.begin(), pages.end(), std::mt19937_64(seed));
-  return pages;
-}
-
 struct shape {
   index_t page_size, kv_heads, head_dim, value_dim, tokens;
 };
@@ -91,18 +68,18 @@ void expect_in_place(bool own_pages) {
     index_t const        rows = own_pages ? requests * s.kv_heads : requests, in_pages = own_pages ? 1 : s.kv_heads;
     test::kv_shape const k_shape{rows * pages, s.page_size, in_pages, s.head_dim};
     test::kv_shape const v_shape{rows * pages, s.page_size, in_pages, s.value_dim};
-    auto const           ids = shuffled(rows * pages, 3);
-    table<3> const       own(ids, requests, own_pages ? s.kv_heads : 1, pages);
-    auto const           for_heads = [&](tensor_view<std::int32_t const, 3> t) {
+    auto const           ids = test::shuffled(rows * pages, 3);
+    test::index_table<3> const own(ids, requests, own_pages ? s.kv_heads : 1, pages);
+    auto const                 for_heads = [&](tensor_view<std::int32_t const, 3> t) {
       if (!own_pages) t.extent[1] = s.kv_heads, t.stride[1] = 0;
       return t;
     };
     auto const pages_for_heads = [&](auto const& view) {
       return own_pages ? tenon::pages_of_one_head(view, s.kv_heads) : view;
     };
-    lists const    keep(requests, s.kv_heads, s.tokens, 0.6, 5);
-    table<3> const kept(keep.kept, requests, s.kv_heads, s.tokens);
-    table<2> const length(keep.length, requests, s.kv_heads);
+    lists const                keep(requests, s.kv_heads, s.tokens, 0.6, 5);
+    test::index_table<3> const kept(keep.kept, requests, s.kv_heads, s.tokens);
+    test::index_table<2> const length(keep.length, requests, s.kv_heads);
     test::on_every_target([&](tenon::context const& where) {
       random_memory<K> k(k_shape, 1);
       random_memory<V> v(v_shape, 2);
@@ -139,19 +116,19 @@ void expect_out_of_place() {
     SCOPED_TRACE(std::to_string(s.tokens) + " tokens of " + std::to_string(s.head_dim));
     index_t const requests = 2, size = 4, pages = (s.tokens + s.page_size - 1) / s.page_size,
                   to_pages = (s.tokens + 3) / 4;
-    test::kv_shape const k_from{requests * pages, s.page_size, s.kv_heads, s.head_dim};
-    test::kv_shape const v_from{requests * pages, s.page_size, s.kv_heads, s.value_dim};
-    index_t const        rows = requests * s.kv_heads;
-    test::kv_shape const k_to{rows * to_pages, size, 1, s.head_dim}, v_to{rows * to_pages, size, 1, s.value_dim};
-    table<3> const       from_table(shuffled(requests * pages, 1), requests, 1, pages);
-    table<3> const       to_table(shuffled(rows * to_pages, 2), requests, s.kv_heads, to_pages);
-    auto const           shared = [&](tensor_view<std::int32_t const, 3> t) {
+    test::kv_shape const       k_from{requests * pages, s.page_size, s.kv_heads, s.head_dim};
+    test::kv_shape const       v_from{requests * pages, s.page_size, s.kv_heads, s.value_dim};
+    index_t const              rows = requests * s.kv_heads;
+    test::kv_shape const       k_to{rows * to_pages, size, 1, s.head_dim}, v_to{rows * to_pages, size, 1, s.value_dim};
+    test::index_table<3> const from_table(test::shuffled(requests * pages, 1), requests, 1, pages);
+    test::index_table<3> const to_table(test::shuffled(rows * to_pages, 2), requests, s.kv_heads, to_pages);
+    auto const                 shared = [&](tensor_view<std::int32_t const, 3> t) {
       t.extent[1] = s.kv_heads, t.stride[1] = 0;
       return t;
     };
-    lists const    keep(requests, s.kv_heads, s.tokens, 0.3, 9);
-    table<3> const kept(keep.kept, requests, s.kv_heads, s.tokens);
-    table<2> const length(keep.length, requests, s.kv_heads);
+    lists const                keep(requests, s.kv_heads, s.tokens, 0.3, 9);
+    test::index_table<3> const kept(keep.kept, requests, s.kv_heads, s.tokens);
+    test::index_table<2> const length(keep.length, requests, s.kv_heads);
     test::on_every_target([&](tenon::context const& where) {
       random_memory<K> k(k_from, 1), new_k(k_to, 2);
       random_memory<V> v(v_from, 3), new_v(v_to, 4);
@@ -177,10 +154,10 @@ TEST(compact_kv, out_of_place_into_pages_of_one_head) {
 
 // Without the reference: by hand, tokens that carry their index.
 TEST(compact_kv, keeps_the_order_and_leaves_the_tail) {
-  index_t const  tokens = 10, width = 4;
-  table<3> const own({2, 0, 1}, 1, 1, 3);  // pages of four tokens
-  table<3> const kept({0, 3, 4, 8, -1}, 1, 1, 5);
-  table<2> const length({4}, 1, 1);
+  index_t const              tokens = 10, width = 4;
+  test::index_table<3> const own({2, 0, 1}, 1, 1, 3);  // pages of four tokens
+  test::index_table<3> const kept({0, 3, 4, 8, -1}, 1, 1, 5);
+  test::index_table<2> const length({4}, 1, 1);
   test::on_every_target([&](tenon::context const& where) {
     test::tensor<float, 4> k(3, 4, 1, width), v(3, 4, 1, width);
     std::vector<float>     values(3 * 4 * width, -1);
@@ -201,9 +178,10 @@ TEST(compact_kv, keeps_the_order_and_leaves_the_tail) {
 // A list that names what is not there moves nothing that it should not: tokens beyond the table, pages beyond the
 // cache.
 TEST(compact_kv, moves_nothing_that_is_not_there) {
-  table<3> const own({0, 9, -1}, 1, 1, 3);
-  table<3> const kept({0, 5, 8, 100, std::numeric_limits<std::int32_t>::max()}, 1, 1, 5);  // pages 9, -1, none, none
-  table<2> const length({77}, 1, 1);                                                       // more than the list has
+  test::index_table<3> const own({0, 9, -1}, 1, 1, 3);
+  test::index_table<3> const kept({0, 5, 8, 100, std::numeric_limits<std::int32_t>::max()}, 1, 1,
+                                  5);             // pages 9, -1, none, none
+  test::index_table<2> const length({77}, 1, 1);  // more than the list has
   test::on_every_target([&](tenon::context const& where) {
     random_memory<bf16> k({2, 4, 1, 8}, 1), v({2, 4, 1, 8}, 2);
     ASSERT_TRUE(
@@ -215,9 +193,9 @@ TEST(compact_kv, moves_nothing_that_is_not_there) {
 
 // A scale for all tokens stays; codes move without it. One for the tokens of a page cannot go with them.
 TEST(compact_kv, scales_that_tokens_share) {
-  table<3> const own({1, 0}, 1, 1, 2);
-  table<3> const kept({1, 2, 6}, 1, 1, 3);
-  table<2> const length({3}, 1, 1);
+  test::index_table<3> const own({1, 0}, 1, 1, 2);
+  test::index_table<3> const kept({1, 2, 6}, 1, 1, 3);
+  test::index_table<2> const length({3}, 1, 1);
   test::on_every_target([&](tenon::context const& where) {
     random_memory<kv_fp8>  k({2, 4, 1, 16}, 1), v({2, 4, 1, 16}, 2);
     test::tensor<float, 1> scales(2);
@@ -248,13 +226,13 @@ TEST(compact_kv, scales_that_tokens_share) {
 #if TENON_CHECKED
 // That the checker would see it: with a list that does not ascend a round reads what the round before it has written.
 TEST(compact_kv, a_list_that_descends_is_a_race) {
-  table<3> const       own({0}, 1, 1, 1);
-  table<3> const       kept({3, 0}, 1, 1, 2);
-  table<2> const       length({2}, 1, 1);
-  index_t const        width = 8 * 8 * (256 * 4 + 1);  // each of eight blocks has one column more than a round
-  random_memory<bf16>  k({1, 4, 1, width}, 1), v({1, 4, 1, width}, 2);
-  tenon::simt::session session;
-  tenon::context       where;
+  test::index_table<3> const own({0}, 1, 1, 1);
+  test::index_table<3> const kept({3, 0}, 1, 1, 2);
+  test::index_table<2> const length({2}, 1, 1);
+  index_t const              width = 8 * 8 * (256 * 4 + 1);  // each of eight blocks has one column more than a round
+  random_memory<bf16>        k({1, 4, 1, width}, 1), v({1, 4, 1, width}, 2);
+  tenon::simt::session       session;
+  tenon::context             where;
   where.arch    = 80;
   where.session = &session;
   ASSERT_TRUE(
@@ -264,8 +242,8 @@ TEST(compact_kv, a_list_that_descends_is_a_race) {
 #endif
 
 TEST(compact_kv, of_nothing_is_ok) {
-  table<3> const own({0}, 1, 1, 1), none({}, 0, 1, 1), kept({0}, 1, 1, 1);
-  table<2> const length({1}, 1, 1), no_length({}, 0, 1);
+  test::index_table<3> const own({0}, 1, 1, 1), none({}, 0, 1, 1), kept({0}, 1, 1, 1);
+  test::index_table<2> const length({1}, 1, 1), no_length({}, 0, 1);
   test::on_every_target([&](tenon::context const& where) {
     random_memory<bf16> k({1, 1, 1, 8}, 1), nothing({1, 1, 1, 0}, 1), no_pages({0, 1, 1, 8}, 1);
     auto const          run = [&](auto kk, auto vv, auto const& t, auto const& l) {
@@ -296,11 +274,11 @@ TEST(freed_pages, are_the_tail_of_the_table) {
 }
 
 TEST(compact_kv_contract, names_what_is_wrong) {
-  test::tensor<float, 4> k(2, 2, 1, 8), v(2, 2, 1, 8);
-  table<3> const         own({0, 1}, 1, 1, 2), kept({0}, 1, 1, 1), two({0, 1, 0, 1}, 2, 1, 2);
-  table<2> const         length({1}, 1, 1);
-  tenon::context const   where{};
-  auto const             is = [](tenon::status const& s, errc code, char const* subject) {
+  test::tensor<float, 4>     k(2, 2, 1, 8), v(2, 2, 1, 8);
+  test::index_table<3> const own({0, 1}, 1, 1, 2), kept({0}, 1, 1, 1), two({0, 1, 0, 1}, 2, 1, 2);
+  test::index_table<2> const length({1}, 1, 1);
+  tenon::context const       where{};
+  auto const                 is = [](tenon::status const& s, errc code, char const* subject) {
     EXPECT_EQ(s.code, code) << subject;
     EXPECT_STREQ(s.subject, subject);
     EXPECT_STREQ(s.primitive, "compact_kv");

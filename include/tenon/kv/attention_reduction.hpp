@@ -18,7 +18,7 @@
 //
 //  Sources. Li et al. 2024, "SnapKV"; Zhang et al. 2023, "H2O"; Oren et al. 2024, "Transformers are multi-state RNNs"
 //  (TOVA); Devoto et al. 2025, "Expected attention".
-//  Page docs/operators/kv_scores.md.
+//  Test tests/kv/attention_scores_test.cpp.   Page docs/operators/kv_scores.md.
 #include <tenon/config.hpp>
 #include <tenon/core/bit_cast.hpp>
 #include <tenon/core/integer.hpp>

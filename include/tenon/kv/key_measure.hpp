@@ -15,7 +15,7 @@
 //
 //  Sources. Devoto et al. 2024, "A simple and effective L2 norm-based strategy for KV cache compression"; Park et al.
 //  2025, "KeyDiff".
-//  Page docs/operators/kv_scores.md.
+//  Test tests/kv/key_scores_test.cpp.   Page docs/operators/kv_scores.md.
 #include <tenon/config.hpp>
 
 #include <concepts>
