@@ -36,7 +36,7 @@ struct always_kept {
 /// Of each kv head, the indices of the tokens that stay, ascending.
 using kept_tokens = std::vector<std::vector<std::int32_t>>;
 
-namespace detail {
+namespace selection {
 
 struct scored_token {
   float        score;
@@ -71,7 +71,7 @@ inline contract& check_scores(contract& check, tensor_view<float const, 2> score
   return check;
 }
 
-}  // namespace detail
+}  // namespace selection
 
 /// kept[h] = the always kept tokens and the best others of head h, budget[h] in all
 ///
@@ -86,15 +86,15 @@ inline contract& check_scores(contract& check, tensor_view<float const, 2> score
 inline status select_per_head(kept_tokens& kept, tensor_view<float const, 2> scores, std::span<index_t const> budget,
                               always_kept always = {}) {
   contract check{"select_per_head"};
-  TENON_TRY(detail::check_scores(check, scores, always).result);
+  TENON_TRY(selection::check_scores(check, scores, always).result);
   index_t const heads = scores.extent[0], tokens = scores.extent[1], fixed = always.count(tokens);
   check.require(static_cast<index_t>(budget.size()) == heads, errc::shape_mismatch, "kv_heads",
                 static_cast<index_t>(budget.size()), heads);
   for (index_t const b : budget) check.require(b >= fixed, errc::out_of_range, "budget", b, fixed);
   TENON_TRY(check.result);
 
-  kept_tokens                       all(static_cast<std::size_t>(heads));
-  std::vector<detail::scored_token> open;
+  kept_tokens                          all(static_cast<std::size_t>(heads));
+  std::vector<selection::scored_token> open;
   for (index_t h = 0; h < heads; ++h) {
     auto& mine = all[static_cast<std::size_t>(h)];
     open.clear();
@@ -103,7 +103,7 @@ inline status select_per_head(kept_tokens& kept, tensor_view<float const, 2> sco
       else open.push_back({scores(h, t), static_cast<std::int32_t>(t), static_cast<std::int32_t>(h)});
     }
     index_t const more = min(budget[static_cast<std::size_t>(h)], tokens) - fixed;
-    detail::keep_best(open, more);
+    selection::keep_best(open, more);
     for (index_t i = 0; i < more; ++i) mine.push_back(open[static_cast<std::size_t>(i)].token);
     std::sort(mine.begin(), mine.end());
   }
@@ -134,7 +134,7 @@ inline status select_per_head(kept_tokens& kept, tensor_view<float const, 2> sco
 inline status select_jointly(kept_tokens& kept, tensor_view<float const, 2> scores, index_t budget, double floor = 0.2,
                              always_kept always = {}) {
   contract check{"select_jointly"};
-  TENON_TRY(detail::check_scores(check, scores, always).result);
+  TENON_TRY(selection::check_scores(check, scores, always).result);
   index_t const heads = scores.extent[0], tokens = scores.extent[1], fixed = always.count(tokens);
   TENON_TRY(check.require(floor >= 0 && floor <= 1, errc::out_of_range, "floor", 0, 1)
                 .require(budget >= heads * fixed, errc::out_of_range, "budget", budget, heads * fixed)
@@ -143,8 +143,8 @@ inline status select_jointly(kept_tokens& kept, tensor_view<float const, 2> scor
   auto const    of_each = heads > 0 ? std::floor(floor * static_cast<double>(budget) / static_cast<double>(heads)) : 0;
   index_t const own     = max(min(static_cast<index_t>(of_each), tokens), fixed);
 
-  kept_tokens                       all(static_cast<std::size_t>(heads));
-  std::vector<detail::scored_token> open, shared;
+  kept_tokens                          all(static_cast<std::size_t>(heads));
+  std::vector<selection::scored_token> open, shared;
   for (index_t h = 0; h < heads; ++h) {
     auto& mine = all[static_cast<std::size_t>(h)];
     open.clear();
@@ -152,12 +152,12 @@ inline status select_jointly(kept_tokens& kept, tensor_view<float const, 2> scor
       if (always.holds(t, tokens)) mine.push_back(static_cast<std::int32_t>(t));
       else open.push_back({scores(h, t), static_cast<std::int32_t>(t), static_cast<std::int32_t>(h)});
     }
-    detail::keep_best(open, own - fixed);
+    selection::keep_best(open, own - fixed);
     for (index_t i = 0; i < own - fixed; ++i) mine.push_back(open[static_cast<std::size_t>(i)].token);
     shared.insert(shared.end(), open.begin() + static_cast<std::ptrdiff_t>(own - fixed), open.end());
   }
   index_t const more = budget - heads * own;
-  detail::keep_best(shared, more);
+  selection::keep_best(shared, more);
   for (index_t i = 0; i < more; ++i) {
     auto const& best = shared[static_cast<std::size_t>(i)];
     all[static_cast<std::size_t>(best.head)].push_back(best.token);
