@@ -67,8 +67,8 @@ void attention_scores(tensor_view<float, 3> scores, tensor_view<Q, 3> q, Pages c
       int const pool = reduction.pool();
       for (int t = 0; t < length; ++t) {
         double pooled = 0;
-        for (int near = max(t - pool / 2, 0); near <= min(t + pool / 2, length - 1); ++near)
-          pooled += double(value[static_cast<std::size_t>(near)]) / pool;
+        for (int other = max(t - pool / 2, 0); other <= min(t + pool / 2, length - 1); ++other)
+          pooled += double(value[static_cast<std::size_t>(other)]) / pool;
         float score = reduction.score(static_cast<float>(pooled), about(t));
         if (options.weight.data) score *= options.weight(r, h, t);
         scores(r, h, t) = options.accumulate ? scores(r, h, t) + score : score;
