@@ -1,5 +1,6 @@
 // One configuration of every operator that quantises rows.
 #include <tenon/norm/rms_norm_quantize.hpp>
+#include <tenon/quant/fake_quantize.hpp>
 #include <tenon/quant/quantize_rows.hpp>
 #include <tenon/quant/swiglu_quantize.hpp>
 
@@ -17,3 +18,6 @@ template tenon::status quantize(tenon::context const&, tensor_view<std::int8_t, 
                                 tensor_view<bf16, 2>, tensor_view<bf16 const, 1>);
 template tenon::status quantize(tenon::context const&, tensor_view<e4m3, 2>, tensor_view<float, 2>,
                                 tensor_view<bf16, 2>, tensor_view<bf16 const, 1>);
+template tenon::status tenon::fake_quantize(tenon::context const&, tensor_view<bf16, 2>, tensor_view<float, 2>,
+                                            tensor_view<bf16, 2>, tenon::fake_quantize_options,
+                                            tenon::weight_rounding<tenon::weight_code::int4>);
