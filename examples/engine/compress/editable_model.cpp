@@ -67,6 +67,7 @@ void add_codes(Add const& add, std::string const& prefix, quantized_weight const
       add(prefix + "weight_scale", dtype::f32, {q.rows, q.groups()}, out.weight_scale);
     }
   }
+  if (q.input_scale) add(prefix + "input_scale", dtype::f32, {1}, std::vector<float>{*q.input_scale});
 }
 
 /// As compressed-tensors says it.
@@ -83,8 +84,8 @@ json_value quantization_of(quantize_choice choice, quantized_weight const& examp
     inputs = {{"num_bits", 8},
               {"type", fp8 ? "float" : "int"},
               {"symmetric", true},
-              {"strategy", "token"},
-              {"dynamic", true}};
+              {"strategy", example.input_scale ? "tensor" : "token"},
+              {"dynamic", !example.input_scale}};
   return {
       {"quant_method", "compressed-tensors"},
       {"format", four  ? "pack-quantized"
@@ -203,6 +204,9 @@ void editable_model::set_matrix(std::size_t i, std::string const& module, std::v
 
 void editable_model::set_codes(std::size_t i, std::string const& module, quantized_weight codes,
                                quantize_choice choice) {
+  if (!codes_.empty() && codes_.begin()->second.input_scale.has_value() != codes.input_scale.has_value())
+    throw wrong(source_ + ": " + prefix_of(i) + module, "inputs have a scale in some modules alone",
+                codes.input_scale ? "one" : "none", "the same in all");
   set_matrix(i, module, codes.dequantized());
   codes_[prefix_of(i) + module + ".weight"] = std::move(codes), choice_ = choice;
 }

@@ -47,7 +47,8 @@ class editable_model {
   [[nodiscard]] std::vector<float> bias(std::size_t i, std::string const& module) const;
   /// Other numbers of the same shape.
   void set_matrix(std::size_t i, std::string const& module, std::vector<float> values);
-  /// The module becomes `codes`, and what they stand for. All codes of a model are of one choice; cuts come before.
+  /// The module becomes `codes`, and what they stand for; with an input_scale its inputs are quantised by that one. All
+  /// codes of a model are of one choice, with scales of inputs or without; cuts come before.
   void set_codes(std::size_t i, std::string const& module, quantized_weight codes, quantize_choice choice);
 
   [[nodiscard]] std::uint64_t parameters() const;
