@@ -10,11 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "engine/commands/learned_scales_report.hpp"
 #include "engine/commands/requests.hpp"
 #include "engine/commands/scored_texts.hpp"
 #include "engine/commands/setup.hpp"
 #include "engine/compress/depth_cut.hpp"
 #include "engine/compress/editable_model.hpp"
+#include "engine/compress/learned_scales.hpp"
 #include "engine/compress/quantize_model.hpp"
 #include "engine/compress/self_text.hpp"
 #include "engine/compress/width_cut.hpp"
@@ -133,7 +135,7 @@ nlohmann::ordered_json evaluation_of(options const& from, model_files const& fil
 }
 
 std::string text_of(nlohmann::ordered_json const& report) {
-  std::string text;
+  std::string text = learned_scales_text(report);
   auto const  line = [&](char const* format, auto... values) {
     char buffer[200];
     std::snprintf(buffer, sizeof buffer, format, values...);
@@ -183,19 +185,26 @@ int run_compress(options const& from) {
   if (fs::exists(fs::path(c.out) / "config.json"))
     throw wrong((fs::path(c.out) / "config.json").string(), "is there already", "a model", "an empty folder, or none");
 
-  bool const           reads_text = !from.text_file.empty() || !c.eval_text.empty();
-  model_files const    files      = open_model(from, reads_text ? text_use::needed : text_use::wanted);
-  editable_model const original(from.model, files.config, *files.weights);
+  bool const        reads_text = !from.text_file.empty() || !c.eval_text.empty();
+  model_files const files      = open_model(from, reads_text ? text_use::needed : text_use::wanted);
+  bool const        learned    = c.scales == scale_source::learned;
+  if (!learned && c.scales != scale_source::found && !from.quantize.empty() && has_learned_scales(*files.weights))
+    throw wrong("--quantize", "the checkpoint has scales of its own", "no --scales",
+                "--scales learned to use them, --scales found to find others");
+  checkpoint const     plain = without_learned_scales(*files.weights);
+  editable_model const original(from.model, files.config, plain);
   editable_model       model = original;
   workbench const      bench(from, files.config, c.texts, c.length);
   model_opener const   open  = [&](editable_model const& m) { return bench.open(m); };
-  token_texts const    texts = calibration_texts(from, files, original, bench);
+  token_texts const    texts = learned ? token_texts{} : calibration_texts(from, files, original, bench);
 
   nlohmann::ordered_json report;
   std::uint64_t          bytes_before = 0;
   for (auto const& [type, bytes] : files.weights->bytes_by_dtype()) bytes_before += bytes;
   std::string const calibration = from.text_file + from.ids_file;
-  report["calibration"]         = calibration.empty() ? "sampled from the model" : calibration;
+  report["calibration"]         = learned               ? "none: scales are learned"
+                                  : calibration.empty() ? "sampled from the model"
+                                                        : calibration;
   report["calibration_texts"]   = texts.size();
   report["cuts"]                = nlohmann::ordered_json::array();
   if (c.drop_layers + c.drop_attention + c.drop_mlp > 0) cut_depth(report, model, open, texts, bench, c);
@@ -206,7 +215,10 @@ int run_compress(options const& from) {
                                   {"after", w.after},
                                   {"output_error_plain", w.plain},
                                   {"output_error", w.fitted}});
-  if (quantize_choice const choice = quantize_of(from); choice != quantize_choice::none) {
+  if (quantize_choice const choice = quantize_of(from); learned) {
+    report["quantize"]       = from.quantize;
+    report["learned_scales"] = to_json(quantize_with_learned_scales(model, *files.weights, choice));
+  } else if (choice != quantize_choice::none) {
     report["quantize"] = from.quantize;
     for (quantized_module const& m : quantize_model(model, open, texts, bench.scoring(), choice,
                                                     c.nearest ? quantize_method::nearest : quantize_method::gptq))

@@ -141,6 +141,8 @@ void add_compress(option_set& set, options& o) {
   set.integer("--calibration-length", "tokens of each text", c.length, 2, 1 << 20, "256");
   set.text("--eval-text", "FILE", "other text, to measure the result with", c.eval_text);
   set.text("--eval-ids", "FILE", "JSON with per_text[].ids, likewise", c.eval_ids);
+  constexpr choice<scale_source> sources[] = {{"found", scale_source::found}, {"learned", scale_source::learned}};
+  set.one_of("--scales", "of --quantize: found here, or learned in training and in the checkpoint", c.scales, sources);
   set.integer("--threads", "cores to use (default: all)", o.threads, 1, 4096);
   set.one_of("--output", "form of the result", o.output, outputs);
   set.value("--seed", "N", "of what the model says", [&o](std::string const& name, std::string const& given) {
@@ -176,6 +178,11 @@ void check(option_set const& set, options& o) {
     case command::compress:
       if (o.model.empty()) misuse("--model", "missing", "nothing", "a model directory");
       if (o.compress.out.empty()) misuse("--out", "missing", "nothing", "a folder to write to");
+      if (compress_options const& c = o.compress; c.scales == scale_source::learned) {
+        if (o.quantize.empty()) misuse("--scales", "is about --quantize", "none", "it beside --scales learned");
+        if (c.drop_layers + c.drop_attention + c.drop_mlp > 0 || c.mlp_width > 0)
+          misuse("--scales learned", "excludes cuts, which change weights", "both", "one of them");
+      }
       if (!o.text_file.empty() && !o.ids_file.empty()) misuse("--text", "excludes --ids", "both", "one of them");
       if (!o.compress.eval_text.empty() && !o.compress.eval_ids.empty())
         misuse("--eval-text", "excludes --eval-ids", "both", "one of them");

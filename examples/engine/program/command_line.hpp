@@ -44,6 +44,9 @@ struct align_options {
   std::optional<double> budget, max_kl, min_top1;
 };
 
+/// Where scales of codes come from: `unsaid` is `found`, but not for a checkpoint that has some of its own.
+enum class scale_source : std::uint8_t { unsaid, found, learned };
+
 /// `tenon compress`.
 struct compress_options {
   std::string  out, eval_text, eval_ids;
@@ -51,8 +54,9 @@ struct compress_options {
   double       mlp_width = 0;      // share of every MLP's neurons that goes
   bool         nearest   = false;  // codes by rounding alone
   bool         heal      = true;
-  int          texts     = 64;   // that the model samples for its calibration, where no file is given
-  std::int64_t length    = 256;  // tokens of each text
+  int          texts     = 64;                    // that the model samples for its calibration, where no file is given
+  std::int64_t length    = 256;                   // tokens of each text
+  scale_source scales    = scale_source::unsaid;  // of codes
 };
 
 struct options {
