@@ -55,7 +55,8 @@ class quantised_network {
     for (std::size_t i = 0; i < from.layers.size(); ++i) {
       auto const&             l = from.layers[i];
       tenon::quantized_weight q;
-      tenon::throw_if(tenon::quantize_weight(q, l.weight.rows(), format(), {.method = tenon::weight_scale_method::searched}));
+      tenon::throw_if(
+          tenon::quantize_weight(q, l.weight.rows(), format(), {.method = tenon::weight_scale_method::searched}));
       add(q, l.stride, l.weight.in, l.bias, input_scales[i]);
     }
     connect();
