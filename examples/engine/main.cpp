@@ -30,6 +30,7 @@ int run(int argc, char** argv) {
     case command::perplexity: return run_perplexity(from);
     case command::align: return run_align(from);
     case command::compress: return run_compress(from);
+    case command::tour: return run_tour(from);
     case command::info: return run_info(from);
     case command::tokenize: return run_tokenize(from, std::cin, std::cout);
     case command::detokenize: return run_detokenize(from, std::cin, std::cout);

@@ -98,8 +98,8 @@ TEST(command_line, texts_stay_as_they_are) {
 }
 
 TEST(command_line, help_has_an_example) {
-  for (char const* sub :
-       {"generate", "run", "bench", "simulate", "perplexity", "align", "compress", "info", "tokenize", "detokenize"}) {
+  for (char const* sub : {"generate", "run", "bench", "simulate", "perplexity", "align", "compress", "tour", "info",
+                          "tokenize", "detokenize"}) {
     auto const o = parse_all({sub, "--help"});
     EXPECT_EQ(o.what, command::help);
     EXPECT_NE(o.help.find(std::string("Example:\n  tenon ") + sub), std::string::npos) << o.help;
@@ -158,12 +158,12 @@ TEST(command_line, wrong_usage) {
   for (auto const& [args, message] : std::vector<misuse>{
            {{},
             "SUBCOMMAND: missing: found none, expected one of generate, run, bench, simulate, perplexity, align, "
-            "compress, info, "
+            "compress, tour, info, "
             "tokenize, detokenize (see "
             "tenon --help)"},
            {{"nosuch"},
             "nosuch: unknown subcommand: found \"nosuch\", expected one of generate, run, bench, simulate, perplexity, "
-            "align, compress, info, tokenize, detokenize"},
+            "align, compress, tour, info, tokenize, detokenize"},
            {{"run", "--model", "m", "--requests", "a", "--trace", "b"},
             "--requests: excludes --trace: found both, expected one of them"},
            {{"run", "--model", "m", "--requests", "a", "--itl-target-ms", "5"},

@@ -69,6 +69,7 @@ int run_simulate(options const& from);
 int run_perplexity(options const& from);
 int run_align(options const& from);
 int run_compress(options const& from);
+int run_tour(options const& from);
 int run_info(options const& from);
 
 }  // namespace tenon::engine

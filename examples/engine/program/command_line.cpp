@@ -151,6 +151,16 @@ void add_compress(option_set& set, options& o) {
   });
 }
 
+void add_tour(option_set& set, options& o) {
+  set.text("--model,-m", "DIR", "model directory (default: examples/models/tenon-demo of the repository)", o.model);
+  set.values("--stop", "NAME", "only this one; repeat it for more",
+             [&o](std::string const&, std::string const& given) { o.tour.stops.push_back(given); });
+  set.flag("--list", "name the stops, and visit none", o.tour.list);
+  set.integer("--threads", "cores to use (default: all)", o.threads, 1, 4096);
+  set.one_of("--output", "form of the result", o.output, outputs);
+  set.flag("--quiet,-q", "print nothing on stderr but errors", o.quiet);
+}
+
 void check_model(options const& o) {
   bool const dummy = o.load == load_format::dummy;
   if (!o.config.empty() && !dummy)
@@ -162,7 +172,8 @@ void check_model(options const& o) {
 void check(option_set const& set, options& o) {
   o.sampling.top_k = std::max<std::int64_t>(o.sampling.top_k, 0);
   switch (o.what) {
-    case command::help: break;
+    case command::help:
+    case command::tour: break;
     case command::generate:
       check_model(o);
       one_of_two("--prompt", !o.prompts.empty(), "--prompts", !o.prompts_file.empty());
@@ -214,6 +225,7 @@ constexpr description descriptions[] = {
      "tenon align --model DIR --dtype bf16 --text book.txt"},
     {command::compress, "compress", "make a smaller model, and say what it costs",
      "tenon compress --model DIR --out DIR --drop-attention 2"},
+    {command::tour, "tour", "show every technique on a small model, with figures", "tenon tour --stop pruning"},
     {command::info, "info", "describe a model", "tenon info --model DIR"},
     {command::tokenize, "tokenize", "text to token ids", "tenon tokenize --model DIR --text \"Once upon a time\""},
     {command::detokenize, "detokenize", "token ids to text",
@@ -275,6 +287,7 @@ options parse(int argc, char const* const* argv) {
   }
   add_align(set_of(command::align), o.align);
   add_compress(set_of(command::compress), o);
+  add_tour(set_of(command::tour), o);
   option_set& perplexity_set = set_of(command::perplexity);
   perplexity_set.value("--reference", "f32", "also run the unquantised f32 model, and compare",
                        [&o](std::string const& name, std::string const& given) {

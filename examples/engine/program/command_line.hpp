@@ -13,7 +13,20 @@
 
 namespace tenon::engine {
 
-enum class command { help, generate, run, bench, simulate, perplexity, align, compress, info, tokenize, detokenize };
+enum class command {
+  help,
+  generate,
+  run,
+  bench,
+  simulate,
+  perplexity,
+  align,
+  compress,
+  tour,
+  info,
+  tokenize,
+  detokenize
+};
 enum class device_choice { automatic, cuda, host };
 enum class dtype_choice { automatic, f32, bf16, f16 };
 enum class kv_dtype_choice { automatic, f32, bf16, f16, fp8, int8, int4 };
@@ -59,6 +72,12 @@ struct compress_options {
   scale_source scales    = scale_source::unsaid;  // of codes
 };
 
+/// `tenon tour`.
+struct tour_options {
+  std::vector<std::string> stops;  // by name; none: all
+  bool                     list = false;
+};
+
 struct options {
   command     what = command::help;
   std::string help;  // for command::help: what to print on stdout
@@ -87,6 +106,7 @@ struct options {
   simulate_options simulate;
   align_options    align;
   compress_options compress;
+  tour_options     tour;
 
   // perplexity; align and compress have the first two.
   std::string text_file, ids_file, reference, dump_logits;

@@ -1,0 +1,85 @@
+#pragma once
+//  What the stops of the tour have in common: the model, texts that it says, and how far another model is from it. Everything
+//  is made when it is first asked for. The tour runs on the host, in f32 where a stop does not say otherwise.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/commands/setup.hpp"
+#include "engine/compress/calibration_pass.hpp"
+#include "engine/compress/editable_model.hpp"
+
+namespace tenon::engine::tour {
+
+/// How a decoder keeps its numbers.
+struct formats {
+  number_format   numbers  = number_format::f32;
+  kv_cache_format kv       = kv_cache_format::f32;
+  quantize_choice quantize = quantize_choice::none;
+};
+
+/// What another model's predictions are off by, over `tokens` of text that no calibration has seen.
+struct distance {
+  std::int64_t tokens = 0;
+  double       kl = 0, kl_error = 0;  // nats per token, and the standard error
+  double       top1 = 0;              // share of the most likely tokens that stay the same
+
+  /// "0.0016 ± 0.0002": to the digit in which the error begins.
+  [[nodiscard]] std::string kl_text() const;
+};
+
+/// A model as `tenon compress` writes it, read again. Its folder is gone already: the files stay mapped.
+struct written_model {
+  explicit written_model(editable_model const& m);
+
+  std::uint64_t             bytes = 0;  // of all tensors
+  model_config              config;
+  std::optional<checkpoint> weights;
+};
+
+class guide {
+ public:
+  explicit guide(options const& from) : from_(from) {}
+
+  static constexpr char const* story         = "Once upon a time";
+  static constexpr int         text_length   = 128;  // of a calibration text
+  static constexpr int         text_count    = 40;
+  static constexpr int         greedy_tokens = 32;
+
+  [[nodiscard]] options const& asked() const { return from_; }
+  [[nodiscard]] int            threads() const { return static_cast<int>(from_.threads.value_or(0)); }
+
+  [[nodiscard]] model_files const&    files();
+  [[nodiscard]] editable_model const& original();
+  [[nodiscard]] decoder&              reference();  // the original in f32
+
+  /// What the model says at temperature 1: to calibrate with, and as much with other seeds to judge by.
+  [[nodiscard]] token_texts const& calibration();
+  [[nodiscard]] token_texts const& unseen();
+
+  /// For score_text and what compresses.
+  [[nodiscard]] scorer_options           scoring();
+  [[nodiscard]] std::unique_ptr<decoder> open(model_config const& config, checkpoint const& weights,
+                                              formats const& as = {});
+  [[nodiscard]] std::unique_ptr<decoder> open(editable_model const& m) { return open(m.config(), m.as_checkpoint()); }
+  [[nodiscard]] std::unique_ptr<decoder> open(written_model const& m) { return open(m.config, *m.weights); }
+
+  [[nodiscard]] distance distance_of(decoder& tested);
+
+  /// The prompt as this tour begins every text, and what the model has to add: its most likely tokens.
+  [[nodiscard]] std::string greedy_text(decoder& model);
+
+  [[nodiscard]] generator_options generation(int sequences);
+
+ private:
+  token_texts sampled(std::uint64_t seed);
+
+  options                       from_;
+  std::optional<model_files>    files_;
+  std::optional<editable_model> original_;
+  std::unique_ptr<decoder>      reference_;
+  std::optional<token_texts>    calibration_, unseen_;
+};
+
+}  // namespace tenon::engine::tour
