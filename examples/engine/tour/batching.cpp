@@ -36,7 +36,7 @@ constexpr random_workload drawn{.requests = 1500, .prompt = {1500, 1200}, .outpu
 }  // namespace
 
 void visit_batching(guide&, findings& f) {
-  auto const ms = [](double v) { return number("%.1f", 1e3 * v); };
+  auto const ms = [](double v) { return number(v < .1 ? "%.1f" : "%.0f", 1e3 * v); };
   {
     workload requests = draw_requests(drawn);
     draw_arrivals(requests, {});

@@ -15,7 +15,7 @@ struct stop {
   void (*visit)(guide&, findings&);
 };
 
-/// In the order of the tour.
+/// In the order of the tour. Another one is a file here, its declaration below, and its lines in stops.cpp.
 [[nodiscard]] std::span<stop const> all_stops();
 
 void visit_stream(guide&, findings&);
