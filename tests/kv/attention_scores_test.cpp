@@ -95,8 +95,8 @@ void expect_agreement(test::cache_shape const& s, index_t group, std::vector<std
   });
 }
 
-// Lengths around the blocks of keys (64 and 128, less the pool), more queries than a tile has (8 and 32), none, and more
-// than keys.
+// Lengths around the blocks of keys (64 and 128, less the pool); more queries than a tile has (8 and 32), none, and
+// more than there are keys.
 TEST(attention_scores, of_numbers) {
   expect_agreement<float, float>({5, 2, 18}, 2, {1, 64, 131, 7}, {1, 2, 9, 0}, tenon::snap_kv{});
   expect_agreement<bf16, bf16>({16, 1, 64, true}, 2, {40}, {33}, tenon::snap_kv{7});

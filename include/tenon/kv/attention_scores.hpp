@@ -33,9 +33,9 @@ constexpr std::size_t attention_scores_workspace_bytes(index_t tokens, index_t h
 /// Query i of a request with n queries stands at position length - n + i: with all queries of a prompt that is its
 /// whole attention (h2o), with the last 32 to 64 a window (snap_kv), with one the last token (tova).
 ///
-/// scores       (requests, kv_heads, max_tokens)          f32            any strides; places from `length` on, and
-///              requests
-///                                                                       without queries, are left as they are
+/// scores       (requests, kv_heads, max_tokens)          f32            any strides; places from `length` on,
+///                                                                       and requests without queries, are left as they
+///                                                                       are
 /// q            (tokens, heads, head_dim)                 f16 bf16 f32   any strides; rotated, as keys are
 /// k            (pages, page_size, kv_heads, head_dim)    numbers or codes (kv_format.hpp), head_dim contiguous
 /// sequences    block_table (requests, kv_heads, max_pages), length (requests, kv_heads)   int32   any strides
@@ -44,12 +44,13 @@ constexpr std::size_t attention_scores_workspace_bytes(index_t tokens, index_t h
 /// options      scale, lse, spread, weight, accumulate, max_query_length
 ///
 /// Arithmetic  fp32; keys of codes as fp32. Shares are at most 1. Sums ascend in heads, then queries: the same bits for
-///             every run, batch, page size and order of pages. Within 1e-5 of the definition for logits below 100.
+///             every run, batch, page size and order of pages. A logit's rounding is its share's relative error,
+///             about 1e-5 for logits below 100.
 /// Cost        2 queries heads length head_dim multiplications, twice that without options.lse; reads keys once from
 ///             memory.
 /// Errors      shape_mismatch(tokens, heads, kv_heads, head_dim, pages, page_size, requests, groups, max_pages,
-///             max_tokens), bad_stride(k), misaligned, out_of_range(null; page_size, scale, max_query_length, tokens,
-///             requests, pool: even, or not in 1..33), workspace_too_small(workspace).
+///             max_tokens), bad_stride(k), misaligned, out_of_range(null; head_dim, page_size, scale, max_query_length,
+///             tokens, requests, pool: even, or not in 1..33), workspace_too_small(workspace).
 /// Range       tokens * heads < 2^31, requests * heads * parts of 32 queries or 64 keys < 2^31; lengths <= max_tokens
 ///             and <= max_pages * page_size.
 /// Source      Li et al. 2024, "SnapKV".
@@ -85,6 +86,7 @@ status attention_scores(context const& where, tensor_view<float, 3> scores, tens
   for (extent const& e : {tokens, heads, kv_heads, requests, max_tokens, pages})
     if (e.value == 0) return {};
   check.require(heads.value % kv_heads.value == 0, errc::shape_mismatch, "heads", heads.value, kv_heads.value)
+      .require(head_dim.value >= 1, errc::out_of_range, "head_dim", head_dim.value, 1)
       .require(page_size.value >= 1 && page_size.value < limit, errc::out_of_range, "page_size", page_size.value, 1)
       .require(tokens.value < limit && heads.value < limit && tokens.value * heads.value < limit, errc::out_of_range,
                "tokens", tokens.value, (limit - 1) / heads.value)

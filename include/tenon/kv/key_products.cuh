@@ -3,6 +3,7 @@
 //  columns at a time: rows lie in shared memory, keys in registers, as fp32.
 #include <tenon/arch/arch.cuh>
 #include <tenon/attention/kv_row.cuh>
+#include <tenon/core/integer.hpp>
 #include <tenon/core/tensor_view.hpp>
 #include <tenon/kv/attention_scores_policy.hpp>
 #include <tenon/kv/kv_sequences.hpp>
@@ -76,13 +77,18 @@ __device__ inline void key_products(float (&dot)[Policy::value.rows][Policy::val
     }
     arch::sync_block();
 
-    // Multiply.
+    // Multiply: the sums of a few keys stay in registers along the columns.
+    constexpr int few = min(own, 16);
     TENON_UNROLL_DEVICE
-    for (int r = 0; r < rows; ++r) TENON_UNROLL_DEVICE
-    for (int d = 0; d < columns; ++d) {
-      float const v = shared.row[r][d];
-      for (int n = 0; n < own; ++n) dot[r][n] += v * k[d][n];
-    }
+    for (int r = 0; r < rows; ++r)
+      for (int first = 0; first < own; first += few) {
+        float sum[few];
+        for (int n = 0; n < few; ++n) sum[n] = dot[r][first + n];
+        TENON_UNROLL_DEVICE
+        for (int d = 0; d < columns; ++d)
+          for (int n = 0; n < few; ++n) sum[n] += shared.row[r][d] * k[d][first + n];
+        for (int n = 0; n < few; ++n) dot[r][first + n] = sum[n];
+      }
     arch::sync_block();  // the slice has been read
   }
 }
