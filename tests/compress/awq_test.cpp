@@ -207,6 +207,46 @@ TEST(awq, dead_inputs_and_extremes) {
   EXPECT_EQ(s, std::vector<float>(8, 1.f));
 }
 
+// Two value heads of four columns, each read by two query heads.
+TEST(awq, tied_columns_share_a_factor) {
+  index_t const        columns = 16, rows = 10, tokens = 60;
+  auto const           x    = test::correlated(tokens, columns, 13);
+  auto const           w    = test::normal(rows * columns, 14);
+  auto const           gram = test::gram_of(x, columns);
+  std::vector<index_t> tied, own;
+  for (index_t j = 0; j < columns; ++j) tied.push_back(j / 8 * 4 + j % 4), own.push_back(j);
+  std::vector<double> mean(static_cast<std::size_t>(columns));  // of |x| over a number's columns
+  for (std::size_t i = 0; i < x.size(); ++i)
+    for (std::size_t j = 0; j < 16; ++j)
+      if (tied[j] == tied[i % 16]) mean[j] += std::abs(static_cast<double>(x[i])) / tokens / 2;
+  auto const factors = [&](std::vector<index_t> const& ties, tenon::awq_report* report = nullptr) {
+    std::vector<float> s;
+    expect_ok(tenon::awq_factors(s, weights{dense(w.data(), rows, columns)}, gram, int4(8),
+                                 {.duo_scaling = false, .tied = ties}, report));
+    return s;
+  };
+  EXPECT_EQ(factors(own), factors({}));
+  tenon::awq_report report;
+  auto const        s = factors(tied, &report);
+  ASSERT_GT(report.ratio, 0);
+  auto const [low, high] = std::minmax_element(mean.begin(), mean.end());
+  double best            = std::numeric_limits<double>::infinity();
+  for (int step = 0; step < 20; ++step) {
+    double const       r = step / 20.;
+    std::vector<float> f;
+    for (double const m : mean)
+      f.push_back(static_cast<float>(std::pow(m, r) / std::sqrt(std::pow(*low, r) * std::pow(*high, r))));
+    double const e = error_on(x, w, f, columns, int4(8), method::searched);
+    best           = std::min(best, e);
+    if (r == report.ratio) {
+      EXPECT_NEAR(report.error, e, 1e-5 * report.nearest_error);
+      for (std::size_t j = 0; j < 16; ++j) EXPECT_NEAR(s[j], f[j], 1e-5f * f[j]);
+    }
+  }
+  EXPECT_NEAR(report.error, best, 1e-5 * report.nearest_error);
+  for (std::size_t j = 0; j < 16; ++j) EXPECT_EQ(s[j], s[j ^ 4]) << "the other head of the group";
+}
+
 TEST(awq, gram_of_scaled_inputs) {
   index_t const            columns = 6, tokens = 50;
   auto const               x = test::correlated(tokens, columns, 10);
@@ -246,6 +286,9 @@ TEST(awq, refuses) {
     expect_error(call({weight_code::int8, 0, 1, true}), errc::unsupported, "zero_points", 0, 0);
   }
   expect_error(factors(int4(), {.steps = 0}), errc::out_of_range, "steps", 0, 20);
+  std::vector<index_t> const few{0, 1}, wild{0, 1, 2, 3, 4, 8, 6, 7};
+  expect_error(factors(int4(), {.tied = few}), errc::shape_mismatch, "tied", 2, 8);
+  expect_error(factors(int4(), {.tied = wild}), errc::out_of_range, "tied", 5, 8);
   expect_error(clip(int4(), {.steps = 1001}), errc::out_of_range, "steps", 1001, 10);
   expect_error(clip(int4(), {.smallest = 1}), errc::out_of_range, "smallest", 0, 0);
   auto const none = test::gram_of({}, columns);

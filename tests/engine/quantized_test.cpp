@@ -376,7 +376,7 @@ TEST(quantize_option, says_what_it_refuses) {
             "tenon: --quantize: the weights are quantised already: found awq, expected a model of 16 or 32 bits\n");
   auto const r = perplexity(folder, {"--quantize", "w2a2"});
   EXPECT_EQ(r.status, 2);
-  EXPECT_EQ(r.err, "tenon: --quantize: unknown choice: found \"w2a2\", expected w8a8|w8a16|w4a16|fp8\n");
+  EXPECT_EQ(r.err, "tenon: --quantize: unknown choice: found \"w2a2\", expected w8a8|w8a16|w4a16|fp8|fp8-block\n");
 }
 
 TEST(quantized_checkpoint, says_what_is_wrong_in_one_line) {

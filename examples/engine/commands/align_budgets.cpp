@@ -14,7 +14,8 @@ budgets budgets_of(options const& from, number_format stored, kv_cache_format kv
   switch (quantize_of(from)) {
     case quantize_choice::w8a16: at_least({2e-2, 6e-4, .985}); break;
     case quantize_choice::w8a8: at_least({4e-2, 2e-3, .975}); break;
-    case quantize_choice::fp8: at_least({8e-2, 2e-2, .93}); break;
+    case quantize_choice::fp8:
+    case quantize_choice::fp8_block: at_least({8e-2, 2e-2, .93}); break;
     case quantize_choice::w4a16: at_least({2.5e-1, 2e-1, .8}); break;
     case quantize_choice::none: break;
   }

@@ -11,12 +11,14 @@
 #include <vector>
 
 #include "engine/commands/learned_scales_report.hpp"
+#include "engine/commands/quantize_report.hpp"
 #include "engine/commands/requests.hpp"
 #include "engine/commands/scored_texts.hpp"
 #include "engine/commands/setup.hpp"
 #include "engine/compress/depth_cut.hpp"
 #include "engine/compress/editable_model.hpp"
 #include "engine/compress/learned_scales.hpp"
+#include "engine/compress/model_saver.hpp"
 #include "engine/compress/quantize_model.hpp"
 #include "engine/compress/self_text.hpp"
 #include "engine/compress/width_cut.hpp"
@@ -153,17 +155,7 @@ std::string text_of(nlohmann::ordered_json const& report) {
       line("%5d  %5d -> %5d  %8.4f  %8.4f\n", w["layer"].get<int>(), w["before"].get<int>(), w["after"].get<int>(),
            w["output_error_plain"].get<double>(), w["output_error"].get<double>());
   }
-  if (report.contains("modules")) {
-    double worst = 0, sum = 0;
-    int    rounded = 0;
-    for (auto const& m : report["modules"]) {
-      double const e = m["output_error"].get<double>();
-      worst          = std::max(worst, e), sum += e, rounded += m["method"] == "rtn";
-    }
-    line("%zu matrices in %s, %d of them rounded: error of their outputs %.4f in the mean, %.4f at most\n",
-         report["modules"].size(), report["quantize"].get<std::string>().c_str(), rounded,
-         sum / static_cast<double>(report["modules"].size()), worst);
-  }
+  text += quantize_text(report);
   line("parameters %lld -> %lld, bytes %lld -> %lld\n", report["parameters_before"].get<long long>(),
        report["parameters"].get<long long>(), report["bytes_before"].get<long long>(),
        report["bytes"].get<long long>());
@@ -182,8 +174,7 @@ int run_compress(options const& from) {
   compress_options const& c     = from.compress;
   auto const              start = std::chrono::steady_clock::now();
   namespace fs                  = std::filesystem;
-  if (fs::exists(fs::path(c.out) / "config.json"))
-    throw wrong((fs::path(c.out) / "config.json").string(), "is there already", "a model", "an empty folder, or none");
+  model_saver saver(c.out);
 
   bool const        reads_text = !from.text_file.empty() || !c.eval_text.empty();
   model_files const files      = open_model(from, reads_text ? text_use::needed : text_use::wanted);
@@ -215,24 +206,23 @@ int run_compress(options const& from) {
                                   {"after", w.after},
                                   {"output_error_plain", w.plain},
                                   {"output_error", w.fitted}});
+  auto const written = [&](std::size_t i) {  // a layer that is codes need not stay
+    saver.layer(model);
+    model.forget(i);
+  };
   if (quantize_choice const choice = quantize_of(from); learned) {
     report["quantize"]       = from.quantize;
-    report["learned_scales"] = to_json(quantize_with_learned_scales(model, *files.weights, choice));
+    report["learned_scales"] = to_json(quantize_with_learned_scales(model, *files.weights, choice, written));
   } else if (choice != quantize_choice::none) {
     report["quantize"] = from.quantize;
-    for (quantized_module const& m : quantize_model(model, open, texts, bench.scoring(), choice,
-                                                    c.nearest ? quantize_method::nearest : quantize_method::gptq))
-      report["modules"].push_back({{"name", m.name},
-                                   {"method", m.method == quantize_method::gptq ? "gptq" : "rtn"},
-                                   {"output_error", m.output_error},
-                                   {"sqnr_db", m.sqnr}});
+    add_to_report(report, quantize_model(model, open, texts, bench.scoring(), choice, c.quantizing, written));
   }
   for (std::size_t i = 0; i < model.layers(); ++i)
     report["layers"].push_back({{"was", model.origin(i)},
                                 {"attention", model.has(i, layer_half::attention)},
                                 {"mlp", model.has(i, layer_half::mlp)}});
   report["parameters_before"] = original.parameters(), report["parameters"] = model.parameters();
-  report["bytes_before"] = bytes_before, report["bytes"] = model.save(c.out);
+  report["bytes_before"] = bytes_before, report["bytes"] = saver.finish(model);
   if (!c.eval_text.empty() || !c.eval_ids.empty()) report["evaluation"] = evaluation_of(from, files, original);
   result_file((fs::path(c.out) / "compress_report.json").string()).write(report.dump(2) + "\n");
   report["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -127,11 +127,12 @@ kv_cache_format kv_format_of(options const& from, number_format decoder) {
 }
 
 quantize_choice quantize_of(options const& from) {
-  return from.quantize == "w8a8"    ? quantize_choice::w8a8
-         : from.quantize == "w8a16" ? quantize_choice::w8a16
-         : from.quantize == "w4a16" ? quantize_choice::w4a16
-         : from.quantize == "fp8"   ? quantize_choice::fp8
-                                    : quantize_choice::none;
+  return from.quantize == "w8a8"        ? quantize_choice::w8a8
+         : from.quantize == "w8a16"     ? quantize_choice::w8a16
+         : from.quantize == "w4a16"     ? quantize_choice::w4a16
+         : from.quantize == "fp8"       ? quantize_choice::fp8
+         : from.quantize == "fp8-block" ? quantize_choice::fp8_block
+                                        : quantize_choice::none;
 }
 
 std::unique_ptr<decoder> open_decoder(options const& from, model_files const& files, run_limits const& limits,

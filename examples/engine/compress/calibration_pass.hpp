@@ -2,14 +2,20 @@
 //  Texts through decoders, each text alone, step by step.
 #include <algorithm>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <vector>
 
+#include "engine/compress/editable_model.hpp"
 #include "engine/generation/scorer.hpp"
 #include "engine/model/decoder.hpp"
 
 namespace tenon::engine {
 
 using token_texts = std::vector<std::vector<std::int32_t>>;
+
+/// A decoder of a model that is being changed.
+using model_opener = std::function<std::unique_ptr<decoder>(editable_model const&)>;
 
 /// The steps of all texts in order: f(step, whether it ends its text).
 template <class F>

@@ -11,7 +11,6 @@
 //  Shopkhoev et al., ReplaceMe, 2025.
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -24,9 +23,6 @@
 namespace tenon::engine {
 
 enum class cut_kind : std::uint8_t { layer, attention, mlp };
-
-/// A decoder of a model that is being cut.
-using model_opener = std::function<std::unique_ptr<decoder>(editable_model const&)>;
 
 /// What dropping one part costs: divergence from the uncut model in nats per token.
 struct cut_candidate {

@@ -1,11 +1,18 @@
 #pragma once
-//  A model in memory, in f32, that can be cut: layers, attention halves and MLP halves go, names and shapes follow.
+//  A model that can be changed: layers, attention halves and MLP halves go, names and shapes follow, matrices become others.
+//
+//  Tensors stay in their files, mapped, until they are changed; what is changed is held in f32. So a model costs memory for what
+//  was done to it, and may be larger than the memory that there is.
 #include <tenon/quant/quantized_weight.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,7 +33,11 @@ class editable_model {
     std::vector<float>        values;  // row-major
   };
 
-  /// All tensors of a model directory. Throws `error` where weights are quantised or not of 16 or 32 bits.
+  /// What is written of a model: a tensor's name, type, shape, and its bytes, which are of the files or of the model, or else given.
+  using tensor_sink = std::function<void(tensor_info const&, std::vector<std::byte> given)>;
+
+  /// All tensors of a model directory; `files` and what they map outlive this model and its copies. Throws `error` where weights
+  /// are quantised or not of 16 or 32 bits.
   editable_model(std::string const& directory, model_config config, checkpoint const& files);
 
   [[nodiscard]] model_config const& config() const { return config_; }
@@ -41,33 +52,73 @@ class editable_model {
   /// Of layer i's MLP only the neurons `kept`, ascending; `down` (hidden, kept) becomes its down_proj.
   void keep_neurons(std::size_t i, std::vector<std::int64_t> const& kept, std::vector<float> down);
 
-  /// The matrix of a module of layer i: "mlp.up_proj".
-  [[nodiscard]] tensor const& matrix(std::size_t i, std::string const& module) const;
+  /// The matrix of a module of layer i: "mlp.up_proj". A copy, in f32.
+  [[nodiscard]] tensor matrix(std::size_t i, std::string const& module) const;
   /// What the module adds to its product; empty: nothing.
   [[nodiscard]] std::vector<float> bias(std::size_t i, std::string const& module) const;
   /// Other numbers of the same shape.
   void set_matrix(std::size_t i, std::string const& module, std::vector<float> values);
-  /// The module becomes `codes`, and what they stand for; with an input_scale its inputs are quantised by that one. All
-  /// codes of a model are of one choice, with scales of inputs or without; cuts come before.
+
+  /// Any tensor of layer i by what it is called behind the layer's prefix: "input_layernorm.weight". Nothing where there is none.
+  [[nodiscard]] std::optional<tensor> part(std::size_t i, std::string const& name) const;
+  /// Other numbers of the same shape.
+  void set_part(std::size_t i, std::string const& name, std::vector<float> values);
+
+  /// The module becomes `codes`, and what they stand for; with an input_scale its inputs are quantised by that one. All codes of a
+  /// model are of one choice; cuts come before.
   void set_codes(std::size_t i, std::string const& module, quantized_weight codes, quantize_choice choice);
+  /// What one code of an 8-bit cache of layer i stands for.
+  void set_kv_scales(std::size_t i, float k, float v);
 
   [[nodiscard]] std::uint64_t parameters() const;
 
-  /// For a decoder, in f32; refers to this model.
+  /// For a decoder: what was changed in f32, the rest as the files have it; refers to this model and its files.
   [[nodiscard]] checkpoint as_checkpoint() const;
+  /// What the decoder's stream begins with: (ids, hidden). Throws `error` for ids that are not in the vocabulary.
+  [[nodiscard]] std::vector<float> embedded(std::span<std::int32_t const> ids) const;
+  /// Layer i by itself, as a model of one layer over a vocabulary of one token, whose embedding is zero.
+  [[nodiscard]] editable_model alone(std::size_t i) const;
 
-  /// config.json, model.safetensors in the types of the original's tensors, codes as compressed-tensors has them, and the original's
-  /// tokenizer files. Returns the bytes of all tensors. Throws `error` where there is a config.json already, or something cannot be
-  /// written.
-  std::uint64_t save(std::filesystem::path const& directory) const;
+  /// The tensors of layer i in the types of the original's, codes as compressed-tensors has them; and those outside of layers.
+  void write_layer(std::size_t i, tensor_sink const& to) const;
+  void write_rest(tensor_sink const& to) const;
+  /// Lets go of what was changed in layer i, once it is written: shapes stay, numbers are the original's again.
+  void forget(std::size_t i);
+  /// The original's tokenizer files and, at last, config.json.
+  void write_description(std::filesystem::path const& directory) const;
 
  private:
-  std::string                   source_;
-  model_config                  config_;
-  std::map<std::string, tensor> tensors_;
-  std::vector<std::size_t>      origin_;
+  /// In the file, or what it has become.
+  struct mapped_tensor {
+    dtype                             stored = dtype::f32;  // in the file
+    std::vector<std::int64_t>         shape;
+    std::span<std::byte const>        bytes;   // of the file
+    std::optional<std::vector<float>> values;  // instead of them
 
-  std::map<std::string, quantized_weight> codes_;  // by module
+    [[nodiscard]] std::vector<float> numbers() const;
+  };
+  /// How a module is quantised; stays when its codes are forgotten.
+  struct code_form {
+    weight_format format;
+    bool          fixed_inputs = false;
+  };
+  struct kv_scales {
+    float k = 1, v = 1;
+  };
+
+  editable_model() = default;
+  void                         write(std::string const& name, mapped_tensor const& t, tensor_sink const& to) const;
+  [[nodiscard]] nlohmann::json quantization() const;
+
+  std::string                          source_;
+  model_config                         config_;
+  std::map<std::string, mapped_tensor> mapped_;
+  std::vector<std::size_t>             origin_;
+
+  // By module: "model.layers.0.mlp.up_proj"; by layer.
+  std::map<std::string, quantized_weight> codes_;
+  std::map<std::string, code_form>        forms_;
+  std::map<std::size_t, kv_scales>        kv_scales_;
   quantize_choice                         choice_ = quantize_choice::none;
 };
 

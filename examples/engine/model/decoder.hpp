@@ -18,7 +18,7 @@
 
 namespace tenon::engine {
 
-enum class quantize_choice : std::uint8_t { none, w8a8, w8a16, w4a16, fp8 };
+enum class quantize_choice : std::uint8_t { none, w8a8, w8a16, w4a16, fp8, fp8_block };
 enum class device_kind { host, cuda };
 
 /// One forward pass: the new tokens of several requests, one request after the other.

@@ -166,11 +166,13 @@ class device_decoder final : public decoder {
   /// One layer's cache.
   struct layer_cache {
     array<std::byte> k, v;
-    kv_memory        shape;  // without addresses
+    array<float>     scales;  // fp8: two fixed ones, or none
+    kv_memory        shape;   // without addresses
 
     kv_memory memory() {
       kv_memory m = shape;
       m.k = k.data(), m.v = v.data();
+      m.scales = scales.size() > 0 ? scales.data() : nullptr;
       return m;
     }
   };
@@ -242,15 +244,16 @@ class device_decoder final : public decoder {
         pages_ = std::min<std::int64_t>(pages_, static_cast<std::int64_t>(cache_budget() / page_bytes));
       pages_ = std::max<std::int64_t>(pages_, max_pages_);
     }
-    for (auto const& l : weights_.layers) {
+    for (auto& l : weights_.layers) {
       auto const  bytes = l.shape.heads > 0 ? static_cast<std::size_t>(pages_) * bytes_of(l.shape) : 0;
       layer_cache c;
       c.k = array<std::byte>(bytes), c.v = array<std::byte>(bytes);
-      c.shape = kv_memory{.format    = options_.kv_format,
-                          .pages     = pages_,
-                          .page_size = options_.block_size,
-                          .kv_heads  = l.shape.kv_heads,
-                          .head_dim  = l.shape.head_dim};
+      c.scales = std::move(l.kv_scales);
+      c.shape  = kv_memory{.format    = options_.kv_format,
+                           .pages     = pages_,
+                           .page_size = options_.block_size,
+                           .kv_heads  = l.shape.kv_heads,
+                           .head_dim  = l.shape.head_dim};
       cache_.push_back(std::move(c));
     }
   }

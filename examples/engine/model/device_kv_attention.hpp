@@ -13,11 +13,23 @@ namespace tenon::engine::inline TENON_TARGET {
 
 namespace detail {
 
-/// Pages of E at `data`. Of numbers, a page's rows of one head are contiguous.
+/// Whether all codes of the cache have a scale that was known beforehand.
 template <class E>
-kv_pages<E> pages_at(kv_memory const& m, std::byte* data) {
+bool fixed_scales(kv_memory const& m) {
+  return std::is_same_v<E, kv_fp8> && m.scales != nullptr;
+}
+
+/// Pages of E at `data`, with the scale at `scale` where it is fixed. Of numbers, a page's rows of one head are contiguous.
+template <class E>
+kv_pages<E> pages_at(kv_memory const& m, std::byte* data, [[maybe_unused]] float* scale) {
   if constexpr (is_kv_codes<E>) {
-    return kv_pages_over<E>(data, m.pages, m.page_size, m.kv_heads, m.head_dim);
+    auto pages = kv_pages_over<E>(data, m.pages, m.page_size, m.kv_heads, m.head_dim);
+    if constexpr (std::is_same_v<E, kv_fp8>)
+      if (fixed_scales<E>(m)) {
+        pages.scale.data = scale;
+        for (index_t& stride : pages.scale.stride) stride = 0;
+      }
+    return pages;
   } else {
     return {reinterpret_cast<E*>(data),
             {m.pages, m.page_size, m.kv_heads, m.head_dim},
@@ -26,15 +38,17 @@ kv_pages<E> pages_at(kv_memory const& m, std::byte* data) {
 }
 template <class E>
 paged_kv<E> cache_at(kv_memory const& m) {
-  return {pages_at<E>(m, m.k), pages_at<E>(m, m.v)};
+  return {pages_at<E>(m, m.k, m.scales), pages_at<E>(m, m.v, m.scales + (m.scales ? 1 : 0))};
 }
 
 }  // namespace detail
 
 template <class T, class E>
 status append_as(context const& where, kv_memory const& cache, new_tokens<T> const& n) {
+  auto const scales = detail::fixed_scales<E>(cache) ? kv_scales::given : kv_scales::computed;
   return rope_kv_append(where, detail::cache_at<E>(cache), n.q, as_const(n.k), as_const(n.v), n.positions, n.cos_sin,
-                        n.slots, {.style = rope_style::half_split, .eps = n.eps},
+                        n.slots,
+                        {.style = rope_style::half_split, .eps = n.eps, .k_scales = scales, .v_scales = scales},
                         qk_norm<float>{.q = n.q_norm, .k = n.k_norm});
 }
 
@@ -52,7 +66,9 @@ status attend_over(context const& where, kv_memory const& cache, queries<T> cons
 
 template <class E>
 status copy_tokens_of(context const& where, kv_memory const& cache, tensor_view<std::int32_t const, 2> copies) {
-  return copy_pages(where, detail::cache_at<E>(cache), copies);
+  kv_memory own = cache;
+  own.scales    = nullptr;  // fixed ones stay where they are
+  return copy_pages(where, detail::cache_at<E>(own), copies);
 }
 
 /// Everything for one number format of the decoder and one of the cache.

@@ -18,6 +18,7 @@ struct kv_memory {
   std::byte*      k      = nullptr;
   std::byte*      v      = nullptr;
   index_t         pages = 0, page_size = 0, kv_heads = 0, head_dim = 0;
+  float* scales = nullptr;  // kv_fp8: two, of all keys and of all values; null: each token and head has its own
 };
 
 /// New tokens on their way into the cache.

@@ -221,6 +221,7 @@ weight_format format_of(quantize_choice choice, std::int64_t hidden) {
   switch (choice) {
     case quantize_choice::w4a16: return {.code = weight_code::int4, .group = hidden >= 1024 ? 128 : 32};
     case quantize_choice::fp8: return {.code = weight_code::fp8};
+    case quantize_choice::fp8_block: return {.code = weight_code::fp8, .group = 128, .block_rows = 128};
     default: return {.code = weight_code::int8};
   }
 }
@@ -259,18 +260,21 @@ std::optional<quantized_linear> read_quantized(checkpoint const& files, quantiza
 quantized_linear quantize(quantize_choice choice, std::int64_t hidden, tensor_view<float const, 2> w,
                           std::string const& name) {
   quantized_linear l;
-  bool const       fp8 = choice == quantize_choice::fp8;
+  bool const       fp8 = choice == quantize_choice::fp8 || choice == quantize_choice::fp8_block;
   status const     s   = quantize_weight(l.weight, w, format_of(choice, hidden),
                                          {.method = fp8 ? weight_scale_method::absmax : weight_scale_method::searched});
   if (!s.ok()) throw error("--quantize: module " + name + ": " + describe(s));
   if (choice == quantize_choice::w8a8) l.inputs.kind = input_kind::int8;
   if (fp8) l.inputs.kind = input_kind::fp8;
+  if (choice == quantize_choice::fp8_block && w.extent[1] > l.weight.format.group) l.inputs.group = 128;
   return l;
 }
 
 bool fit_to_layout(quantized_linear& l) {
   quantized_weight& w = l.weight;
   weight_format&    f = w.format;
+  if (f.block_rows > 1 && f.group == 0)  // blocks as wide as the matrix: one, that its columns do not fill
+    f.group = static_cast<int>(round_up(max(w.columns, index_t{1}), index_t{packed::atom_columns}));
   if (f.block_rows > 1)
     return f.code == weight_code::fp8 && f.block_rows % packed::panel_rows == 0 && f.group % packed::atom_columns == 0;
   if (f.group == 0) return true;

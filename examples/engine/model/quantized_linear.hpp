@@ -31,7 +31,7 @@ struct quantized_linear {
   input_form       inputs;
 };
 
-/// The format of each choice: int8 and fp8 per row; int4 in groups of 128, of 32 below 1024 hidden columns.
+/// The format of each choice: int8 and fp8 per row, or fp8 in blocks of 128 x 128; int4 in groups of 128, of 32 below 1024 hidden columns.
 [[nodiscard]] weight_format format_of(quantize_choice choice, std::int64_t hidden);
 
 /// The matrix (outputs, inputs) that the tensors NAME.* of a checkpoint hold; none where the configuration, or a NAME.weight

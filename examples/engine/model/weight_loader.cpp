@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "engine/error.hpp"
 #include "engine/model/parallel_for.hpp"
@@ -44,6 +45,19 @@ bytes converted(std::byte const* from, std::size_t count, number_format format) 
 }
 bytes converted(std::vector<float> const& from, number_format format) {
   return converted<float>(reinterpret_cast<std::byte const*>(from.data()), from.size(), format);
+}
+
+/// The numbers of a tensor of the file `file`.
+bytes converted(tensor_info const& info, std::string const& file, number_format format) {
+  auto const count = static_cast<std::size_t>(info.elements());
+  switch (info.type) {
+    case dtype::f32: return converted<float>(info.bytes.data(), count, format);
+    case dtype::f16: return converted<f16>(info.bytes.data(), count, format);
+    case dtype::bf16: return converted<bf16>(info.bytes.data(), count, format);
+    default:
+      throw error(file + ": tensor " + info.name + " has an unsupported type: found " +
+                  std::string(name_of(info.type)) + ", expected F32, F16 or BF16");
+  }
 }
 
 /// Uniform with the standard deviation 0.02, around 1 for norms. SplitMix64 (Steele, Lea, Flood, 2014).
@@ -106,14 +120,7 @@ bytes weight_loader::read(std::string const& name, index_t rows, index_t columns
   if (!std::equal(info->shape.begin(), info->shape.end(), wanted.begin(), wanted.end()))
     throw error(files_->name() + ": tensor " + name + " has the wrong shape: found " + shape_text(info->shape) +
                 ", expected " + shape_text(wanted));
-  switch (info->type) {
-    case dtype::f32: return converted<float>(info->bytes.data(), count, format);
-    case dtype::f16: return converted<f16>(info->bytes.data(), count, format);
-    case dtype::bf16: return converted<bf16>(info->bytes.data(), count, format);
-    default:
-      throw error(files_->name() + ": tensor " + name + " has an unsupported type: found " +
-                  std::string(name_of(info->type)) + ", expected F32, F16 or BF16");
-  }
+  return converted(*info, files_->name(), format);
 }
 
 /// What a norm multiplies with.
@@ -148,6 +155,30 @@ std::vector<float> weight_loader::norm(std::size_t layer, layer_norm which) cons
     return "";
   }();
   return read_norm(layer_name(layer) + name + ".weight", head ? config_.head_dim : config_.hidden);
+}
+
+std::vector<float> weight_loader::kv_scales(std::size_t layer) const {
+  std::vector<float> scales;
+  for (std::string const kind : {"k", "v"}) {
+    std::string const prefix = layer_name(layer) + "self_attn.";
+    std::string       name   = prefix + kind + "_scale";
+    if (!has(name)) name = prefix + kind + "_proj." + kind + "_scale";  // as ModelOpt has it
+    if (!has(name)) continue;
+    tensor_info const& info = *files_->find(name);
+    if (info.elements() != 1)
+      throw error(files_->name() + ": tensor " + name + " has the wrong shape: found " + shape_text(info.shape) +
+                  ", expected one number");
+    float scale = 0;
+    std::memcpy(&scale, converted(info, files_->name(), number_format::f32).data(), sizeof scale);
+    if (!(scale > 0 && scale <= std::numeric_limits<float>::max()))
+      throw error(files_->name() + ": tensor " + name + " is no scale: found " + std::to_string(scale) +
+                  ", expected a number above 0");
+    scales.push_back(scale);
+  }
+  if (scales.size() == 1)
+    throw error(files_->name() + ": layer " + std::to_string(layer) +
+                " has half of a cache's scales: found one, expected k_scale and v_scale, or neither");
+  return scales;
 }
 
 std::vector<weight_loader::loaded_module> weight_loader::load(names const& modules, index_t inputs, bool bias) const {

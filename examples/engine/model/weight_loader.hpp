@@ -54,6 +54,8 @@ class weight_loader {
   [[nodiscard]] std::vector<std::byte> head() const;       // (vocabulary, hidden); empty where it is the embedding
   [[nodiscard]] std::vector<float>     final_norm() const;
   [[nodiscard]] std::vector<float>     norm(std::size_t layer, layer_norm which) const;
+  /// Of keys and of values in an fp8 cache: two, or none.
+  [[nodiscard]] std::vector<float> kv_scales(std::size_t layer) const;
 
   /// Hands over every product of every layer, several threads at a time where weights are quantised.
   void each_product(std::function<void(std::size_t layer, product, host_linear_set&&)> const& sink) const;

@@ -21,6 +21,7 @@ struct layer_weights {
   array<float>  mlp_norm;                              // (hidden)
   array<float>  after_attention_norm, after_mlp_norm;  // (hidden), where the model has them
   array<float>  q_norm, k_norm;                        // (head_dim), where the model has them
+  array<float>  kv_scales;  // of keys and of values in an fp8 cache, where the files have them
   linear_set<T> products[4];
 
   linear_set<T>&       operator[](product p) { return products[static_cast<int>(p)]; }
@@ -84,6 +85,7 @@ model_weights<T> load_weights(model_config const& config, weight_loader const& l
       norm(l.attention_norm, layer_norm::before_attention);
       norm(l.after_attention_norm, layer_norm::after_attention, config.norms_after);
       norm(l.q_norm, layer_norm::q, config.qk_norm), norm(l.k_norm, layer_norm::k, config.qk_norm);
+      l.kv_scales = detail::to_device<float>(loader.kv_scales(i));
     }
     if (l.shape.intermediate > 0) {
       norm(l.mlp_norm, layer_norm::before_mlp);

@@ -30,7 +30,6 @@ constexpr choice<token_output>    token_outputs[] = {{"ids", token_output::ids},
                                                      {"offsets", token_output::offsets},
                                                      {"json", token_output::json}};
 constexpr choice<token_output>    text_outputs[]  = {{"text", token_output::ids}, {"json", token_output::json}};
-constexpr choice<bool>            methods[]       = {{"gptq", false}, {"rtn", true}};
 constexpr choice<bool>            switches[]      = {{"on", true}, {"off", false}};
 
 void add_tokenizer(option_set& set, options& o) {
@@ -40,10 +39,11 @@ void add_tokenizer(option_set& set, options& o) {
 }
 
 void add_quantize(option_set& set, options& o) {
-  set.value("--quantize", "w8a8|w8a16|w4a16|fp8", "quantise the weights, and the inputs of w8a8 and fp8 as they come",
+  set.value("--quantize", "w8a8|w8a16|w4a16|fp8|fp8-block",
+            "quantise the weights, and the inputs of w8a8 and fp8 as they come",
             [&o](std::string const& name, std::string const& given) {
-              if (given != "w8a8" && given != "w8a16" && given != "w4a16" && given != "fp8")
-                misuse(name, "unknown choice", in_quotes(given), "w8a8|w8a16|w4a16|fp8");
+              if (given != "w8a8" && given != "w8a16" && given != "w4a16" && given != "fp8" && given != "fp8-block")
+                misuse(name, "unknown choice", in_quotes(given), "w8a8|w8a16|w4a16|fp8|fp8-block");
               o.quantize = given;
             });
 }
@@ -133,7 +133,7 @@ void add_compress(option_set& set, options& o) {
   set.integer("--drop-mlp", "MLP halves to drop", c.drop_mlp, 0, 4096, "0");
   set.number("--cut-mlp-width", "share of the neurons of every MLP to drop", c.mlp_width, 0, .95, "0");
   add_quantize(set, o);
-  set.one_of("--method", "how codes are found: by GPTQ on the calibration text, or by rounding", c.nearest, methods);
+  add_quantize_options(set, c.quantizing);
   set.flag("--no-heal", "leave the weights in front of a gap as they are", c.heal, false);
   set.text("--text", "FILE", "text to calibrate with (default: what the model itself says)", o.text_file);
   set.text("--ids", "FILE", "JSON with per_text[].ids to calibrate with", o.ids_file);
@@ -197,6 +197,7 @@ void check(option_set const& set, options& o) {
       if (!o.text_file.empty() && !o.ids_file.empty()) misuse("--text", "excludes --ids", "both", "one of them");
       if (!o.compress.eval_text.empty() && !o.compress.eval_ids.empty())
         misuse("--eval-text", "excludes --eval-ids", "both", "one of them");
+      check_quantize_options(set, o.quantize, o.compress.quantizing);
       break;
     case command::info: check_model(o); break;
     case command::tokenize:

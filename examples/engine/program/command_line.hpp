@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/program/bench_options.hpp"
+#include "engine/program/quantize_options.hpp"
 #include "engine/program/run_options.hpp"
 #include "engine/program/schedule_flags.hpp"
 #include "engine/program/simulate_options.hpp"
@@ -62,14 +63,14 @@ enum class scale_source : std::uint8_t { unsaid, found, learned };
 
 /// `tenon compress`.
 struct compress_options {
-  std::string  out, eval_text, eval_ids;
-  std::int64_t drop_layers = 0, drop_attention = 0, drop_mlp = 0;
-  double       mlp_width = 0;      // share of every MLP's neurons that goes
-  bool         nearest   = false;  // codes by rounding alone
-  bool         heal      = true;
-  int          texts     = 64;                    // that the model samples for its calibration, where no file is given
-  std::int64_t length    = 256;                   // tokens of each text
-  scale_source scales    = scale_source::unsaid;  // of codes
+  std::string      out, eval_text, eval_ids;
+  std::int64_t     drop_layers = 0, drop_attention = 0, drop_mlp = 0;
+  double           mlp_width = 0;  // share of every MLP's neurons that goes
+  quantize_options quantizing;
+  scale_source     scales = scale_source::unsaid;  // of codes
+  bool             heal   = true;
+  int              texts  = 64;   // that the model samples for its calibration, where no file is given
+  std::int64_t     length = 256;  // tokens of each text
 };
 
 /// `tenon tour`.

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "engine/compress/model_saver.hpp"
 #include "engine/compress/self_text.hpp"
 #include "engine/error.hpp"
 #include "engine/generation/generator.hpp"
@@ -52,7 +53,7 @@ constexpr int unseen_seeds = 1000;  // apart from those of the calibration
 
 written_model::written_model(editable_model const& m) {
   scratch_folder const folder;
-  bytes  = m.save(folder.path());
+  bytes  = model_saver(folder.path()).finish(m);
   config = read_model_config(folder.path().string());
   weights.emplace(folder.path());
 }

@@ -16,11 +16,11 @@ namespace {
 struct quantised {
   char const*     name;
   quantize_choice choice;
-  quantize_method method;
+  code_method     method;
 };
-constexpr quantised kinds[] = {{"w8a8, GPTQ", quantize_choice::w8a8, quantize_method::gptq},
-                               {"w4a16, GPTQ", quantize_choice::w4a16, quantize_method::gptq},
-                               {"w4a16, rounded", quantize_choice::w4a16, quantize_method::nearest}};
+constexpr quantised kinds[] = {{"w8a8, GPTQ", quantize_choice::w8a8, code_method::gptq},
+                               {"w4a16, GPTQ", quantize_choice::w4a16, code_method::gptq},
+                               {"w4a16, rounded", quantize_choice::w4a16, code_method::nearest}};
 
 /// A token of one sequence in each step.
 void decode(decoder& model, guide& g) {
@@ -47,7 +47,7 @@ void visit_quantising(guide& g, findings& f) {
     f.quotations.push_back({"before", g.greedy_text(g.reference())});
     for (quantised const& k : kinds) {
       editable_model m = whole;
-      (void)quantize_model(m, open, g.calibration(), g.scoring(), k.choice, k.method);
+      (void)quantize_model(m, open, g.calibration(), g.scoring(), k.choice, {.method = k.method});
       written_model const smaller(m);
       models.push_back(g.open(smaller));
       distance const d = g.distance_of(*models.back());

@@ -33,6 +33,9 @@ struct awq_factors_options {
   bool                signed_scales = true;                           // likewise
   int                 steps         = 20;                             // sizes of r
   bool                duo_scaling   = true;                           // false: s = mean|x|^r alone
+  // (columns) in [0, columns): columns with the same number share a factor, found for the mean of their inputs and of
+  // their weights. None: each has its own. The queries of a group read one value head
+  std::span<index_t const> tied = {};
 };
 
 struct awq_report {
@@ -91,6 +94,15 @@ inline std::vector<double> relative_magnitudes(std::span<tensor_view<float const
   return mean;
 }
 
+/// Every element becomes the mean of those with its number.
+inline void average_tied(std::vector<double>& v, std::span<index_t const> tied) {
+  std::vector<double> sum(v.size()), count(v.size());
+  for (std::size_t j = 0; j < v.size(); ++j)
+    sum[static_cast<std::size_t>(tied[j])] += v[j], ++count[static_cast<std::size_t>(tied[j])];
+  for (std::size_t j = 0; j < v.size(); ++j)
+    v[j] = sum[static_cast<std::size_t>(tied[j])] / count[static_cast<std::size_t>(tied[j])];
+}
+
 }  // namespace calibration
 
 /// The factors of the inputs under which the outputs of all layers that read them suffer least from quantisation.
@@ -100,7 +112,7 @@ inline std::vector<double> relative_magnitudes(std::span<tensor_view<float const
 /// weights  (rows of its own, columns) each  f32, every value finite; any strides
 /// gram     of the inputs    gram_statistics with these columns and at least one row
 /// format   int4 with or without zero points, int8; any group; block_rows 1
-/// options  method, signed_scales, steps, duo_scaling
+/// options  method, signed_scales, steps, duo_scaling, tied
 /// report   what was chosen and what it is worth, or none
 ///
 /// Arithmetic  factors in double, rounded once and clamped to [1e-4, 1e4]; errors in double. An input that is always
@@ -108,8 +120,9 @@ inline std::vector<double> relative_magnitudes(std::span<tensor_view<float const
 ///             of 1 before all.
 /// Cost        steps + 1 times quantize_weight and rows columns^2 / 2 multiplications; one thread
 /// Errors      shape_mismatch(columns), out_of_range(rows: gram has none; steps: not in [1, 1000]; weights: `got` is
-///             the matrix of which a value is not finite; group), unsupported(code, block_rows, zero_points, method),
-///             misaligned. s is untouched then.
+///             the matrix of which a value is not finite; group; tied: `got` is the column whose number is not below
+///             columns), shape_mismatch(tied), unsupported(code, block_rows, zero_points, method), misaligned. s is
+///             untouched then.
 /// Test tests/compress/awq_test.cpp.   Page docs/operators/gptq.md.
 inline status awq_factors(std::vector<float>& s, std::span<tensor_view<float const, 2> const> weights,
                           gram_statistics const& gram, weight_format format, awq_factors_options const& options = {},
@@ -122,6 +135,12 @@ inline status awq_factors(std::vector<float>& s, std::span<tensor_view<float con
         .addressable(w, "weights");
   calibration::integer_format(c, gram, format, options.method)
       .require(options.steps >= 1 && options.steps <= 1000, errc::out_of_range, "steps", options.steps, 20);
+  auto const ties = static_cast<index_t>(options.tied.size());
+  c.require(ties == 0 || ties == columns, errc::shape_mismatch, "tied", ties, columns);
+  for (index_t j = 0; j < ties && c.result.ok(); ++j) {
+    index_t const t = options.tied[static_cast<std::size_t>(j)];
+    c.require(t >= 0 && t < columns, errc::out_of_range, "tied", j, columns);
+  }
   TENON_TRY(c.result);
   for (std::size_t m = 0; m < weights.size(); ++m)
     if (!calibration::all_finite("awq_factors", "weights", weights[m]).ok())
@@ -143,14 +162,17 @@ inline status awq_factors(std::vector<float>& s, std::span<tensor_view<float con
   TENON_TRY(error_of(did.nearest_error, best));
   did.error = did.nearest_error;
 
-  auto const magnitude =
-      calibration::relative_magnitudes(weights, columns, calibration::group_columns(format, columns));
+  auto magnitude = calibration::relative_magnitudes(weights, columns, calibration::group_columns(format, columns));
+  std::vector<double> inputs(n);
+  for (std::size_t j = 0; j < n; ++j) inputs[j] = gram.mean_abs(static_cast<index_t>(j));
+  if (ties > 0)
+    for (auto* v : {&magnitude, &inputs}) calibration::average_tied(*v, options.tied);
   for (int step = 0; step < options.steps; ++step) {
     double const        r = static_cast<double>(step) / options.steps;
     std::vector<double> v(n);
     double              least = std::numeric_limits<double>::infinity(), most = 0;
     for (std::size_t j = 0; j < n; ++j) {
-      double const x = gram.mean_abs(static_cast<index_t>(j));
+      double const x = inputs[j];
       if (x == 0 || magnitude[j] == 0) continue;
       v[j]  = std::pow(x, r) / (options.duo_scaling ? std::pow(magnitude[j], 1 - r) + 1e-4 : 1.);
       least = min(least, v[j]), most = max(most, v[j]);
