@@ -1,8 +1,13 @@
 //  What cuts cost on real models, in f32, on texts that the calibration has not seen.
+#include <engine/files/safetensors.hpp>
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,24 +23,25 @@ struct cut {
   int                      layer;       // the one that goes; -1: all are cut
   double                   perplexity;  // change in percent, at most
   double                   kl;          // nats per token, at most
-  double                   benefit;     // of healing or calibration: divergence as a part of the plain cut's, at most
+  double                   benefit;  // of healing, calibration or scores: divergence as a part of that without, at most
 };
 
-json compressed(cut const& c, std::vector<std::string> const& more = {}) {
+/// `model`: another folder than that of c.model.
+json compressed(cut const& c, std::vector<std::string> const& more = {}, std::string const& model = {}) {
   test::scratch_folder     folder;
   auto const               data = test::shared_data();
   std::vector<std::string> all  = {"compress",
                                    "--model",
-                                   (data / "models" / c.model / "hf").string(),
+                                  model.empty() ? (data / "models" / c.model / "hf").string() : model,
                                    "--out",
                                    (folder / "out").string(),
                                    "--output",
                                    "json",
-                                   "--calibration-texts",
-                                   "48",
                                    "--eval-ids",
                                    (data / "golden" / (std::string(c.model) + "_nll.json")).string()};
   all.insert(all.end(), c.options.begin(), c.options.end()), all.insert(all.end(), more.begin(), more.end());
+  if (std::find(all.begin(), all.end(), "--calibration-texts") == all.end())
+    all.insert(all.end(), {"--calibration-texts", "48"});
   auto const r = test::run_program(all);
   EXPECT_EQ(r.status, 0) << r.err;
   return json::parse(r.out);
@@ -89,6 +95,55 @@ TEST(compress_quality, narrows_and_fits) {
     json const fitted = compressed(c)["evaluation"], plain = compressed(c, {"--no-heal"})["evaluation"];
     expect_within(fitted, c.perplexity, c.kl);
     EXPECT_LE(fitted["kl"], c.benefit * plain["kl"].get<double>());
+  }
+}
+
+/// The model with a kv head of its own for every query head: the same function, of which single heads can go.
+void save_with_all_kv_heads(std::filesystem::path const& from, std::filesystem::path const& to) {
+  json                                    config = json::parse(test::read_text(from / "config.json"));
+  std::size_t const                       kv = config["num_key_value_heads"], heads = config["num_attention_heads"];
+  tenon::engine::checkpoint const         files(from);
+  std::vector<tenon::engine::tensor_info> list;
+  std::deque<std::vector<std::byte>>      repeated;
+  for (std::string const& name : files.names()) {
+    auto t = files.at(name);
+    if (name.ends_with("k_proj.weight") || name.ends_with("v_proj.weight")) {
+      auto&             all  = repeated.emplace_back();
+      std::size_t const head = t.bytes.size() / kv;
+      for (std::size_t h = 0; h < heads; ++h) {
+        auto const one = t.bytes.subspan(h / (heads / kv) * head, head);
+        all.insert(all.end(), one.begin(), one.end());
+      }
+      t.shape[0] *= static_cast<std::int64_t>(heads / kv), t.bytes = all;
+    }
+    list.push_back(t);
+  }
+  std::filesystem::create_directories(to);
+  tenon::engine::write_safetensors(to / "model.safetensors", list);
+  config["num_key_value_heads"] = heads;
+  test::write_text(to / "config.json", config.dump());
+}
+
+// One of eight query heads of every layer, and one of four kv heads with its two query heads.
+TEST(compress_quality, drops_the_heads_that_say_least) {
+  if (test::shared_data().empty()) GTEST_SKIP() << test::no_shared_data;
+  test::scratch_folder           folder;
+  std::vector<std::string> const few = {"--calibration-texts", "24"};
+  for (cut const& c : {cut{"stories260K", {"--cut-heads", "1"}, -1, 2.5, .024, 1},
+                       cut{"babyllama105", {"--cut-heads", "1"}, -1, 2, .017, .5},
+                       cut{"stories260K", {"--cut-kv-heads", "1"}, -1, 20, .19, 1}}) {
+    SCOPED_TRACE(std::string(c.model) + " " + c.options[0]);
+    auto const whole = test::shared_data() / "models" / c.model / "hf", single = folder / c.model;
+    bool const one = c.options[0] == "--cut-heads";
+    if (one) save_with_all_kv_heads(whole, single);
+    std::string const model = (one ? single : whole).string();
+    json const        best  = compressed(c, few, model)["evaluation"];
+    expect_within(best, c.perplexity, c.kl);
+    if (c.benefit < 1) {
+      auto drawn = few;
+      drawn.insert(drawn.end(), {"--head-choice", "random", "--seed", "1"});
+      EXPECT_LE(best["kl"], c.benefit * compressed(c, drawn, model)["evaluation"]["kl"].get<double>());
+    }
   }
 }
 

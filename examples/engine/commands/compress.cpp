@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/commands/compress_report.hpp"
 #include "engine/commands/learned_scales_report.hpp"
 #include "engine/commands/quantize_report.hpp"
 #include "engine/commands/requests.hpp"
@@ -104,6 +105,14 @@ token_texts calibration_texts(options const& from, model_files const& files, edi
   return pieces;
 }
 
+head_cut_options heads_of(options const& from) {
+  compress_options const& c = from.compress;
+  head_cut_options        o;
+  o.heads = c.cut_heads, o.kv_heads = c.cut_kv_heads, o.heal = c.heal;
+  if (c.random_heads) o.choice = head_choice::random, o.seed = from.sampling.seed.value_or(0);
+  return o;
+}
+
 /// Layers and halves go, the cheapest first.
 void cut_depth(nlohmann::ordered_json& report, editable_model& model, model_opener const& open,
                token_texts const& texts, workbench const& bench, compress_options const& c) {
@@ -149,6 +158,7 @@ std::string text_of(nlohmann::ordered_json const& report) {
       line("%9d  %8.4f  %9.4f%s\n", c["layer"].get<int>(), c["kl_plain"].get<double>(), c["kl"].get<double>(),
            c["layer"] == step["layer"] ? "  dropped" : "");
   }
+  text += text_of_structure(report);
   if (report.contains("widths")) {
     text += "layer  neurons         error of the output, plain and fitted\n";
     for (auto const& w : report["widths"])
@@ -182,15 +192,19 @@ int run_compress(options const& from) {
   if (!learned && c.scales != scale_source::found && !from.quantize.empty() && has_learned_scales(*files.weights))
     throw wrong("--quantize", "the checkpoint has scales of its own", "no --scales",
                 "--scales learned to use them, --scales found to find others");
-  checkpoint const     plain = without_learned_scales(*files.weights);
-  editable_model const original(from.model, files.config, plain);
-  editable_model       model = original;
-  workbench const      bench(from, files.config, c.texts, c.length);
-  model_opener const   open  = [&](editable_model const& m) { return bench.open(m); };
-  token_texts const    texts = learned ? token_texts{} : calibration_texts(from, files, original, bench);
-
+  checkpoint const       plain = without_learned_scales(*files.weights);
+  editable_model         original(from.model, files.config, plain);
+  std::uint64_t const    parameters_before = original.parameters();
   nlohmann::ordered_json report;
-  std::uint64_t          bytes_before = 0;
+  if (!c.lora.empty()) report["lora"] = to_json(merge_adapter(original, c.lora));  // is the model from now on
+  editable_model         model = original;
+  head_cut_options const heads = heads_of(from);
+  check_heads(model, heads);  // now, not after hours of other steps
+  workbench const    bench(from, files.config, c.texts, c.length);
+  model_opener const open  = [&](editable_model const& m) { return bench.open(m); };
+  token_texts const  texts = learned ? token_texts{} : calibration_texts(from, files, original, bench);
+
+  std::uint64_t bytes_before = 0;
   for (auto const& [type, bytes] : files.weights->bytes_by_dtype()) bytes_before += bytes;
   std::string const calibration = from.text_file + from.ids_file;
   report["calibration"]         = learned               ? "none: scales are learned"
@@ -198,7 +212,11 @@ int run_compress(options const& from) {
                                                         : calibration;
   report["calibration_texts"]   = texts.size();
   report["cuts"]                = nlohmann::ordered_json::array();
+  if (c.fold_norms) report["fold_norms"] = to_json(fold_norms(model, open, texts, bench.scoring()));
   if (c.drop_layers + c.drop_attention + c.drop_mlp > 0) cut_depth(report, model, open, texts, bench, c);
+  if (heads.heads + heads.kv_heads > 0)
+    for (head_cut const& h : cut_heads(model, open, texts, bench.scoring(), heads))
+      report["heads"].push_back(to_json(h));
   if (c.mlp_width > 0)
     for (width_cut const& w : cut_mlp_width(model, open, texts, bench.scoring(), c.mlp_width, c.heal))
       report["widths"].push_back({{"layer", w.layer},
@@ -221,7 +239,7 @@ int run_compress(options const& from) {
     report["layers"].push_back({{"was", model.origin(i)},
                                 {"attention", model.has(i, layer_half::attention)},
                                 {"mlp", model.has(i, layer_half::mlp)}});
-  report["parameters_before"] = original.parameters(), report["parameters"] = model.parameters();
+  report["parameters_before"] = parameters_before, report["parameters"] = model.parameters();
   report["bytes_before"] = bytes_before, report["bytes"] = saver.finish(model);
   if (!c.eval_text.empty() || !c.eval_ids.empty()) report["evaluation"] = evaluation_of(from, files, original);
   result_file((fs::path(c.out) / "compress_report.json").string()).write(report.dump(2) + "\n");

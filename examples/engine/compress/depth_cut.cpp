@@ -1,7 +1,5 @@
 #include "engine/compress/depth_cut.hpp"
 
-#include <tenon/compress/gram.hpp>
-#include <tenon/compress/least_squares.hpp>
 #include <tenon/core/throw_if.hpp>
 #include <tenon/precision/logits_error.hpp>
 
@@ -10,6 +8,7 @@
 #include <numbers>
 #include <utility>
 
+#include "engine/compress/stream_heal.hpp"
 #include "engine/error.hpp"
 
 namespace tenon::engine {
@@ -25,22 +24,6 @@ double cosine(float const* a, float const* b, std::size_t n) {
     aa += x * x, bb += y * y, ab += x * y;
   }
   return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
-}
-
-/// The half that ends the stream in front of a gap, whose last matrix can be fitted.
-struct seam {
-  std::size_t layer;
-  stage       inputs;  // of the matrix
-  char const* matrix;
-};
-/// The last one in layers 0 to `last`.
-std::optional<seam> seam_up_to(editable_model const& model, std::size_t last) {
-  if (model.config().norms_after) return {};
-  for (std::size_t i = last + 1; i-- > 0;) {
-    if (model.has(i, layer_half::mlp)) return seam{i, stage::gated, "mlp.down_proj"};
-    if (model.has(i, layer_half::attention)) return seam{i, stage::attention, "self_attn.o_proj"};
-  }
-  return {};
 }
 
 constexpr std::size_t most_logits = std::size_t{1} << 28;  // a gigabyte
@@ -108,50 +91,11 @@ double depth_cutter::divergence(editable_model const& model) const {
   return error.broken() > 0 ? std::numeric_limits<double>::infinity() : error.mean_kl();
 }
 
-/// Fits the last matrix of layers 0 to `last` of the cut model, so that the stream behind it is the one behind layer `origin` of
-/// the uncut model.
-bool depth_cutter::heal(editable_model& model, std::size_t last, std::size_t origin) const {
-  auto const at = seam_up_to(model, last);
-  if (!at) return false;
-  auto const               cut  = open_(model);
-  std::vector<float> const bias = model.bias(at->layer, at->matrix);
-  rows                     target, inputs, stream, before;  // before: the stream that the seam adds to
-  index_t                  width = 0;
-  gram_accumulator         gram;
-  cross_accumulator        cross;
-  {
-    stage_reader const uncut(*reference_, [&](tap_site const& s, rows& values) {
-      if (s.layer == static_cast<int>(origin) && is_stream(s.what)) target = values;
-      return false;
-    });
-    stage_reader const look(*cut, [&](tap_site const& s, rows& values) {
-      if (s.layer == static_cast<int>(at->layer) && s.what == at->inputs)
-        inputs = values, before = stream, width = static_cast<index_t>(s.width);
-      if (is_stream(s.what)) stream = values;
-      return false;
-    });
-    each_step(texts_, options_, [&](step_batch const& step, bool) {
-      reference_->forward(step), cut->forward(step);
-      auto const n = static_cast<index_t>(step.ids.size()), hidden = static_cast<index_t>(model.config().hidden);
-      for (std::size_t i = 0; i < target.size(); ++i)
-        target[i] -= before[i] + (bias.empty() ? 0.f : bias[i % bias.size()]);
-      auto const a = dense(std::as_const(inputs).data(), n, width);
-      throw_if(gram.add(a));
-      throw_if(cross.add(a, dense(std::as_const(target).data(), n, hidden)));
-    });
-  }
-  editable_model::tensor const& w = model.matrix(at->layer, at->matrix);
-  std::vector<float>            fitted(w.values.size());
-  throw_if(refit(dense(fitted.data(), w.shape[0], w.shape[1]), dense(w.values.data(), w.shape[0], w.shape[1]),
-                 gram.take(), cross.take()));
-  model.set_matrix(at->layer, at->matrix, std::move(fitted));
-  return true;
-}
-
 cut_step depth_cutter::cut(editable_model& model, cut_kind kind) const {
-  cut_step       step{kind, 0, {}};
-  editable_model best  = model;
-  double         least = std::numeric_limits<double>::infinity();
+  cut_step            step{kind, 0, {}};
+  stream_healer const healer(*reference_, open_, texts_, options_);
+  editable_model      best  = model;
+  double              least = std::numeric_limits<double>::infinity();
   for (std::size_t i = 0; i < model.layers(); ++i) {
     bool const may = kind == cut_kind::layer       ? model.layers() > 1
                      : kind == cut_kind::attention ? model.has(i, layer_half::attention)
@@ -166,7 +110,7 @@ cut_step depth_cutter::cut(editable_model& model, cut_kind kind) const {
     editable_model fitted = candidate;
     bool const     in_front =
         kind != cut_kind::layer || i > 0;  // there is a layer in front of the gap, or what is left of this one
-    if (heal_ && in_front && heal(fitted, kind == cut_kind::layer ? i - 1 : i, model.origin(i))) {
+    if (heal_ && in_front && healer.heal(fitted, kind == cut_kind::layer ? i - 1 : i, model.origin(i))) {
       c.healed = divergence(fitted);
       if (*c.healed < c.plain) candidate = std::move(fitted);
     }

@@ -1,10 +1,9 @@
 #pragma once
 //  Fewer layers: whole ones, or their attention or MLP alone, each time what costs least, measured.
 //
-//  A cut is followed by healing: the last matrix in front of the gap is fitted again, in closed form, so that the residual
-//  stream behind the gap is again what the uncut model has there (tenon/compress/least_squares.hpp). Which cut costs least is
-//  asked after healing, which changes the order. Scores that predict the answer are reported beside it; they are not trusted.
-//  Models that norm what a half adds (Gemma 2) are not healed: no matrix adds to their stream.
+//  A cut is followed by healing (stream_heal.hpp): the residual stream behind the gap is again what the uncut model has there, as
+//  near as can be. Which cut costs least is asked after healing, which changes the order. Scores that predict the answer are
+//  reported beside it; they are not trusted.
 //
 //  Sources. Greedy by measured loss: Song et al., SLEB, 2024. Block influence: Men et al., ShortGPT, 2024. Angular distance:
 //  Gromov et al., The unreasonable ineffectiveness of the deeper layers, 2024. Healing a dropped run of blocks by a fitted map:
@@ -58,7 +57,6 @@ class depth_cutter {
  private:
   [[nodiscard]] std::vector<float> reference_logits(std::vector<std::int32_t> const& ids) const;
   [[nodiscard]] double             divergence(editable_model const& model) const;
-  bool                             heal(editable_model& model, std::size_t last, std::size_t origin) const;
 
   model_opener                    open_;
   std::unique_ptr<decoder>        reference_;

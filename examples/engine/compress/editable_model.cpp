@@ -210,9 +210,7 @@ void editable_model::set_matrix(std::size_t i, std::string const& module, std::v
 }
 
 std::optional<editable_model::tensor> editable_model::part(std::size_t i, std::string const& name) const {
-  auto const at = mapped_.find(prefix_of(i) + name);
-  if (at == mapped_.end()) return {};
-  return tensor{at->second.stored, at->second.shape, at->second.numbers()};
+  return find(prefix_of(i) + name);
 }
 
 void editable_model::set_part(std::size_t i, std::string const& name, std::vector<float> values) {
@@ -382,9 +380,17 @@ void editable_model::write_description(fs::path const& directory) const {
     uneven.push_back(
         {{"num_attention_heads", s.heads}, {"num_key_value_heads", s.kv_heads}, {"intermediate_size", s.intermediate}});
   }
-  if (alike && first.heads == config_.heads && first.kv_heads == config_.kv_heads && first.intermediate > 0)
-    config["intermediate_size"] = first.intermediate;  // an ordinary model
-  else config["tenon_layers"] = uneven;
+  if (alike && first.heads > 0 && first.intermediate > 0) {  // an ordinary model
+    config["intermediate_size"] = first.intermediate;
+    if (first.heads != config_.heads || first.kv_heads != config_.kv_heads) {
+      config["num_attention_heads"] = first.heads, config["num_key_value_heads"] = first.kv_heads;
+      config["head_dim"] = first.head_dim;  // no longer the hidden size over the heads
+    }
+  } else {
+    config["tenon_layers"] = uneven;
+  }
+  if (!config_.tie_word_embeddings && config.value("tie_word_embeddings", config_.model_type == "gemma2"))
+    config["tie_word_embeddings"] = false;  // untied
   if (choice_ != quantize_choice::none) config["quantization_config"] = quantization();
   if (config_.has_windows()) {  // which layers have one no longer follows from a pattern
     json_value types;

@@ -87,6 +87,22 @@ class editable_model {
   /// The original's tokenizer files and, at last, config.json.
   void write_description(std::filesystem::path const& directory) const;
 
+  // What heads, folds and adapters change (compress/editable_model_parts.cpp).
+
+  /// Names of all tensors, sorted.
+  [[nodiscard]] std::vector<std::string> names() const;
+  /// A copy of a tensor by its whole name, "model.norm.weight", and its shape alone. Nothing, and no extents, where there is none.
+  [[nodiscard]] std::optional<tensor>     find(std::string const& name) const;
+  [[nodiscard]] std::vector<std::int64_t> shape_of(std::string const& name) const;
+  /// Other numbers of the same shape; throws `error` where no tensor has the name, or its shape holds another count.
+  void set_values(std::string const& name, std::vector<float> values);
+  /// Of layer i's attention only these query heads and kv heads, ascending, every kv head with equally many; `output` (hidden, heads
+  /// * head_dim) becomes its o_proj.
+  void keep_heads(std::size_t i, std::vector<std::int64_t> const& heads, std::vector<std::int64_t> const& kv_heads,
+                  std::vector<float> output);
+  /// The head gets a copy of the embedding, where it is the embedding.
+  void untie();
+
  private:
   /// In the file, or what it has become.
   struct mapped_tensor {

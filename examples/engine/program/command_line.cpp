@@ -30,6 +30,7 @@ constexpr choice<token_output>    token_outputs[] = {{"ids", token_output::ids},
                                                      {"offsets", token_output::offsets},
                                                      {"json", token_output::json}};
 constexpr choice<token_output>    text_outputs[]  = {{"text", token_output::ids}, {"json", token_output::json}};
+constexpr choice<bool>            head_choices[]  = {{"flap", false}, {"random", true}};
 constexpr choice<bool>            switches[]      = {{"on", true}, {"off", false}};
 
 void add_tokenizer(option_set& set, options& o) {
@@ -127,10 +128,17 @@ void add_compress(option_set& set, options& o) {
   compress_options& c = o.compress;
   add_tokenizer(set, o);
   set.text("--out", "DIR", "where the model goes: a folder without one", c.out);
+  set.text("--merge-lora", "DIR", "an adapter of PEFT to merge, before all else", c.lora);
+  set.flag("--fold-norms", "move the gains of norms into the matrices that read them", c.fold_norms);
   set.integer("--drop-layers", "whole layers to drop, each time the one whose loss costs least", c.drop_layers, 0, 4096,
               "0");
   set.integer("--drop-attention", "attention halves to drop", c.drop_attention, 0, 4096, "0");
   set.integer("--drop-mlp", "MLP halves to drop", c.drop_mlp, 0, 4096, "0");
+  set.integer("--cut-heads", "query heads of every layer to drop, evenly over its kv heads", c.cut_heads, 0, 4096, "0");
+  set.integer("--cut-kv-heads", "kv heads of every layer to drop, each with its query heads", c.cut_kv_heads, 0, 4096,
+              "0");
+  set.one_of("--head-choice", "which heads go: those of the lowest scores, or drawn by --seed", c.random_heads,
+             head_choices);
   set.number("--cut-mlp-width", "share of the neurons of every MLP to drop", c.mlp_width, 0, .95, "0");
   add_quantize(set, o);
   add_quantize_options(set, c.quantizing);

@@ -64,8 +64,12 @@ enum class scale_source : std::uint8_t { unsaid, found, learned };
 /// `tenon compress`.
 struct compress_options {
   std::string      out, eval_text, eval_ids;
+  std::string      lora;  // an adapter's folder; empty: none
+  bool             fold_norms  = false;
   std::int64_t     drop_layers = 0, drop_attention = 0, drop_mlp = 0;
-  double           mlp_width = 0;  // share of every MLP's neurons that goes
+  std::int64_t     cut_heads = 0, cut_kv_heads = 0;  // of every layer
+  bool             random_heads = false;             // drawn, not scored
+  double           mlp_width    = 0;                 // share of every MLP's neurons that goes
   quantize_options quantizing;
   scale_source     scales = scale_source::unsaid;  // of codes
   bool             heal   = true;
