@@ -46,14 +46,16 @@ struct trained_model {
     std::mt19937 engine(5);
     for (std::string const& name : m.modules()) {
       auto const [rows, columns] = m.extents(name);
-      int const width = group < 0 ? rows * columns : group == 0 ? columns : group, count = rows * columns / width;
+      int const width            = group < 0 ? rows * columns : group == 0 ? columns : group;
+      int const in_row = (columns + width - 1) / width, count = group < 0 ? 1 : rows * in_row;
       for (int i = 0; i < count; ++i)
         scales[name].push_back((.5f + static_cast<float>(engine() % 100) * .01f) / (4 * static_cast<float>(highest)));
       std::vector<float>& w = m.values(name + ".weight");
       for (std::size_t i = 0; i < w.size(); ++i) {
         int const code = static_cast<int>(engine() % static_cast<unsigned>(2 * highest + 2)) - highest - 1;
         codes[name].push_back(code);
-        w[i] = scales[name][i / static_cast<std::size_t>(width)] * static_cast<float>(code);
+        int const at = static_cast<int>(i), cell = group < 0 ? 0 : at / columns * in_row + at % columns / width;
+        w[i] = scales[name][static_cast<std::size_t>(cell)] * static_cast<float>(code);
       }
       std::vector<std::int64_t> const shape =
           group < 0 ? std::vector<std::int64_t>{} : std::vector<std::int64_t>{rows, count / rows};
@@ -85,7 +87,7 @@ json generated(std::string const& from) {
 
 // Codes and scales of the file come back bit for bit, and the model says what it said.
 TEST(learned_scales, codes_are_read_off) {
-  for (int const group : {-1, 0, 8}) {
+  for (int const group : {-1, 0, 8, 16}) {  // 16: rows of 24 and 40 end with half a group
     SCOPED_TRACE(group);
     scratch_folder      in;
     trained_model const t(127, group);
@@ -249,13 +251,13 @@ TEST(learned_scales, refuses) {
             "");
   EXPECT_EQ(ends(error([&](trained_model& t) { put(t, "weight_scale", {7}, std::vector<float>(7, .01f)); }),
                  ": tensor " + name +
-                     ".weight_scale: has the wrong number of scales: found 7, expected 1, 40, or 40 of each "
-                     "group of as many columns"),
+                     ".weight_scale: has the wrong number of scales: found 7, expected 1, or as many for each of "
+                     "40 rows"),
             "");
   EXPECT_EQ(ends(error([&](trained_model& t) {
                    put(t, "weight_scale", {40, 3}, std::vector<float>(120, .01f));
                  }),
-                 ": modules differ: found int8, groups of 8, expected int8, one scale per row"),
+                 ": scales of its matrices differ in form: found no group of columns that fits all, expected one"),
             "");
   EXPECT_EQ(
       ends(error([&](trained_model& t) { put(t, "weight_scale", {}, {std::numeric_limits<float>::quiet_NaN()}); }),

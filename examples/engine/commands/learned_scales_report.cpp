@@ -49,7 +49,7 @@ std::string learned_scales_text(nlohmann::ordered_json const& report) {
     for (auto const& m : modules) {
       if (m["on_grid"].get<double>() >= on_grid_part) continue;
       if (++shown > 8) {
-        line("  ... the others are in compress_report.json\n");
+        text += "  ... the others are in compress_report.json\n";
         break;
       }
       line("  %-40s %6.2f %% on the grid, %.3f steps away at most, %.2f %% saturated\n",

@@ -24,6 +24,10 @@ constexpr char const* modules_of_a_layer[] = {"self_attn.q_proj", "self_attn.k_p
                                               "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
                                               "mlp.down_proj"};
 
+std::string name_of(std::size_t layer, std::string const& module) {
+  return "model.layers." + std::to_string(layer) + "." + module;
+}
+
 bool is_plain(dtype t) { return t == dtype::f32 || t == dtype::f16 || t == dtype::bf16; }
 
 /// "model.layers.0.mlp.up_proj.weight_scale" -> "weight_scale"; with a quantizer's name: "weight_quantizer._amax".
@@ -35,8 +39,6 @@ std::string_view part_of(std::string_view name) {
     at = before;
   return name.substr(at + 1);
 }
-
-bool is_cache_scale(std::string_view part) { return part == "k_scale" || part == "v_scale"; }
 
 bool is_scale(std::string_view part) {
   return part == "weight_scale" || part == "input_scale" || part.find("_quantizer.") != std::string_view::npos;
@@ -95,15 +97,39 @@ std::optional<found_scales> scales_of(checkpoint const& files, std::string const
   return s;
 }
 
-/// Columns that share one of `count` scales of a matrix; 0: a whole row.
-int group_of(std::size_t count, tensor_info const& weight, tensor_info const& scales, std::string const& file) {
-  auto const rows = static_cast<std::size_t>(weight.shape[0]), columns = static_cast<std::size_t>(weight.shape[1]);
-  if (count == 1 || count == rows) return 0;
-  std::size_t const groups = rows > 0 ? count / rows : 0;
-  if (groups == 0 || count % rows != 0 || columns % groups != 0)
-    throw wrong(file + ": tensor " + scales.name, "has the wrong number of scales", std::to_string(count),
-                "1, " + std::to_string(rows) + ", or " + std::to_string(rows) + " of each group of as many columns");
-  return static_cast<int>(columns / groups);
+/// A matrix and how many scales it has.
+struct scaled_matrix {
+  std::string        name;
+  tensor_info const* weight = nullptr;
+  found_scales       scales;
+
+  index_t rows() const { return weight->shape[0]; }
+  index_t columns() const { return weight->shape[1]; }
+  bool    shared() const { return scales.values.size() == 1; }
+  /// Scales per row.
+  index_t groups() const { return shared() ? 1 : static_cast<index_t>(scales.values.size()) / rows(); }
+  bool    grouped_by(index_t group) const { return (columns() + group - 1) / group == groups(); }
+};
+
+/// Columns that share a scale, in all matrices alike; 0: a whole row. Files do not say it, and the last group of a row
+/// may be a partial one: what divides every row goes before powers of two, and these before other multiples of eight.
+int common_group(std::vector<scaled_matrix> const& all, std::string const& file) {
+  index_t longest = 0;
+  bool    grouped = false;
+  for (auto const& m : all) longest = std::max(longest, m.columns()), grouped = grouped || m.groups() > 1;
+  if (!grouped) return 0;
+  int best = 0, rank = 0;
+  for (index_t group = 1; group < longest; ++group) {
+    bool fits = true, divides = true;
+    for (auto const& m : all) {
+      fits    = fits && m.grouped_by(group) && !(m.shared() && m.rows() > 1);
+      divides = divides && m.columns() % group == 0;
+    }
+    int const here = divides ? 3 : (group & (group - 1)) == 0 ? 2 : group % 8 == 0 ? 1 : 0;
+    if (fits && here > rank) best = static_cast<int>(group), rank = here;
+  }
+  if (best == 0) throw wrong(file, "scales of its matrices differ in form", "no group of columns that fits all", "one");
+  return best;
 }
 
 /// Inputs whose channels were scaled in training are not the engine's inputs.
@@ -155,45 +181,55 @@ checkpoint without_learned_scales(checkpoint const& files) {
 learned_layers quantize_with_learned_scales(editable_model& model, checkpoint const& files, quantize_choice choice,
                                             std::function<void(std::size_t)> const& done) {
   learned_layers    all;
-  weight_code const code   = format_of(choice, 0).code;
-  bool const        inputs = choice == quantize_choice::w8a8 || choice == quantize_choice::fp8;
-  for (std::size_t i = 0; i < model.layers(); ++i) {
+  weight_code const code    = format_of(choice, 0).code;
+  float const       largest = largest_code_of(code);
+  bool const        inputs  = choice == quantize_choice::w8a8 || choice == quantize_choice::fp8;
+
+  // What there is, before anything is changed.
+  std::vector<scaled_matrix> matrices;
+  for (std::size_t i = 0; i < model.layers(); ++i)
     for (std::string const module : modules_of_a_layer) {
       if (!model.has(i, module.starts_with("mlp.") ? layer_half::mlp : layer_half::attention)) continue;
-      std::string const name   = "model.layers." + std::to_string(i) + "." + module;
-      auto const        scales = scales_of(files, name, "weight_scale", "weight_quantizer._amax", largest_code_of(code),
-                                           code != weight_code::fp8);
+      scaled_matrix m{name_of(i, module), nullptr, {}};
+      auto          scales =
+          scales_of(files, m.name, "weight_scale", "weight_quantizer._amax", largest, code != weight_code::fp8);
       if (!scales) {
-        all.kept.push_back(name);
+        all.kept.push_back(m.name);
         continue;
       }
-      refuse_smoothed_inputs(files, name);
-      tensor_info const& weight = files.at(name + ".weight");
-      if (weight.shape.size() != 2)
-        throw wrong(files.name() + ": tensor " + weight.name, "has the wrong shape",
-                    std::to_string(weight.shape.size()) + " extents", "two");
-      weight_format const format{.code  = code,
-                                 .group = group_of(scales->values.size(), weight, *scales->from, files.name())};
-      if (!all.modules.empty() && !(format == all.format))
-        throw wrong(files.name() + ": tensor " + scales->from->name, "modules differ", to_string(format),
-                    to_string(all.format));
-      all.format = format;
+      refuse_smoothed_inputs(files, m.name);
+      m.weight = &files.at(m.name + ".weight"), m.scales = std::move(*scales);
+      if (m.weight->shape.size() != 2 || m.rows() == 0)
+        throw wrong(files.name() + ": tensor " + m.weight->name, "is no matrix",
+                    std::to_string(m.weight->shape.size()) + " extents", "two, with rows");
+      auto const count = static_cast<index_t>(m.scales.values.size());
+      if (!m.shared() && (count % m.rows() != 0 || count == 0 || m.groups() > m.columns()))
+        throw wrong(files.name() + ": tensor " + m.scales.from->name, "has the wrong number of scales",
+                    std::to_string(count), "1, or as many for each of " + std::to_string(m.rows()) + " rows");
+      matrices.push_back(std::move(m));
+    }
+  all.format = {.code = code, .group = common_group(matrices, files.name())};
 
-      learned_module                    m{name, {}, false};
+  auto next = matrices.begin();
+  for (std::size_t i = 0; i < model.layers(); ++i) {
+    for (std::string const module : modules_of_a_layer) {
+      if (next == matrices.end() || next->name != name_of(i, module)) continue;
+      scaled_matrix const&              from = *next++;
+      learned_module                    m{from.name, {}, false};
       quantized_weight                  q;
-      index_t const                     rows = weight.shape[0], columns = weight.shape[1];
-      index_t const                     groups = format.group > 0 ? columns / format.group : 1;
-      bool const                        shared = scales->values.size() == 1;
+      index_t const                     groups = from.groups();
       tensor_view<float const, 2> const s{
-          scales->values.data(), {rows, groups}, {shared ? index_t{0} : groups, shared ? index_t{0} : index_t{1}}};
-      status const made = visit_elements(weight, files.name(), [&](auto const& w) {
-        return quantize_on_grid(q, m.grid, dense(w.data(), rows, columns), format, s);
+          from.scales.values.data(),
+          {from.rows(), groups},
+          {from.shared() ? index_t{0} : groups, from.shared() ? index_t{0} : index_t{1}}};
+      status const made = visit_elements(*from.weight, files.name(), [&](auto const& w) {
+        return quantize_on_grid(q, m.grid, dense(w.data(), from.rows(), from.columns()), all.format, s);
       });
-      if (!made.ok()) throw error(files.name() + ": module " + name + ": " + describe(made));
-      refuse_foreign_scales(files, q, m.grid, name, *scales->from);
+      if (!made.ok()) throw error(files.name() + ": module " + m.name + ": " + describe(made));
+      refuse_foreign_scales(files, q, m.grid, m.name, *from.scales.from);
 
-      if (auto const x = scales_of(files, name, "input_scale", "input_quantizer._amax", largest_code_of(code), false);
-          x && inputs) {
+      auto const x = scales_of(files, m.name, "input_scale", "input_quantizer._amax", largest, false);
+      if (x && inputs) {
         if (x->values.size() != 1 || x->values[0] == 0)
           throw wrong(files.name() + ": tensor " + x->from->name, "is no scale of all inputs",
                       x->values.size() == 1 ? "0" : std::to_string(x->values.size()) + " numbers",

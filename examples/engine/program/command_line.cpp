@@ -124,6 +124,8 @@ void add_align(option_set& set, align_options& a) {
   set.number("--min-top1", "share of tokens with the same most likely successor", a.min_top1, 0, 1);
 }
 
+constexpr choice<scale_source> scale_sources[] = {{"found", scale_source::found}, {"learned", scale_source::learned}};
+
 void add_compress(option_set& set, options& o) {
   compress_options& c = o.compress;
   add_tokenizer(set, o);
@@ -149,8 +151,8 @@ void add_compress(option_set& set, options& o) {
   set.integer("--calibration-length", "tokens of each text", c.length, 2, 1 << 20, "256");
   set.text("--eval-text", "FILE", "other text, to measure the result with", c.eval_text);
   set.text("--eval-ids", "FILE", "JSON with per_text[].ids, likewise", c.eval_ids);
-  constexpr choice<scale_source> sources[] = {{"found", scale_source::found}, {"learned", scale_source::learned}};
-  set.one_of("--scales", "of --quantize: found here, or learned in training and in the checkpoint", c.scales, sources);
+  set.one_of("--scales", "of --quantize: found here, or learned in training and in the checkpoint", c.scales,
+             scale_sources);
   set.integer("--threads", "cores to use (default: all)", o.threads, 1, 4096);
   set.one_of("--output", "form of the result", o.output, outputs);
   set.value("--seed", "N", "of what the model says", [&o](std::string const& name, std::string const& given) {
