@@ -87,6 +87,48 @@ TEST(compress_quality, quantises) {
   }
 }
 
+// Codes of 4 bits with zero points: what is lost by GPTQ, by AWQ, by AWQ without the search of clipped ranges, by rounding.
+TEST(compress_quality, awq_is_between_gptq_and_rounding) {
+  if (test::shared_data().empty()) GTEST_SKIP() << test::no_shared_data;
+  for (cut const& c : {cut{"stories260K", {"--quantize", "w4a16", "--zero-points", "on"}, -1, 9, .085, 1},
+                       cut{"babyllama105", {"--quantize", "w4a16", "--zero-points", "on"}, -1, 3.3, .031, 1}}) {
+    SCOPED_TRACE(c.model);
+    std::vector<double> kl;
+    for (std::vector<std::string> how :
+         {std::vector<std::string>{}, {"--method", "awq"}, {"--method", "awq", "--no-clip"}, {"--method", "rtn"}}) {
+      how.insert(how.end(), {"--calibration-texts", "16"});
+      json const e = compressed(c, how)["evaluation"];
+      kl.push_back(e["kl"]);
+      if (kl.size() == 2) expect_within(e, c.perplexity, c.kl);
+    }
+    EXPECT_TRUE(std::is_sorted(kl.begin(), kl.end())) << kl[0] << " " << kl[1] << " " << kl[2] << " " << kl[3];
+  }
+}
+
+// Scales of inputs that do not follow the inputs: where nothing is lost by that, or everywhere, smoothed.
+TEST(compress_quality, fixes_scales_of_inputs) {
+  if (test::shared_data().empty()) GTEST_SKIP() << test::no_shared_data;
+  struct bounds {
+    char const* model;
+    double      some, all;  // nats per token, at most
+  };
+  for (bounds const& b : {bounds{"stories260K", 2.5e-3, 5e-3}, bounds{"babyllama105", 1.7e-3, 2.6e-3}}) {
+    SCOPED_TRACE(b.model);
+    cut const  w8a8{b.model, {"--quantize", "w8a8"}, -1, 0, 0, 1};
+    json const some = compressed(w8a8, {"--calibration-texts", "16", "--activations", "auto"});
+    expect_within(some["evaluation"], .4, b.some);
+    for (json const& site : some["activations"])
+      if (site["inputs"] == "gated") {
+        EXPECT_EQ(site["scale"], "dynamic") << site;
+      } else if (site["inputs"] != "attention") {
+        EXPECT_EQ(site["scale"], "static") << site;
+      }
+    json const all = compressed(w8a8, {"--calibration-texts", "16", "--activations", "static", "--smooth", "0.8"});
+    expect_within(all["evaluation"], .4, b.all);
+    for (json const& site : all["activations"]) EXPECT_EQ(site["scale"], "static");
+  }
+}
+
 TEST(compress_quality, narrows_and_fits) {
   if (test::shared_data().empty()) GTEST_SKIP() << test::no_shared_data;
   for (cut const& c : {cut{"stories260K", {"--cut-mlp-width", "0.1"}, -1, 18, .155, .75},
