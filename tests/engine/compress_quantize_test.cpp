@@ -361,6 +361,13 @@ TEST(compress_quantize, awq_and_smoothing_write_the_same_bytes_on_any_number_of_
       EXPECT_LT(one["clip_share"], .1);
     }
   }
+  // Zero points in the file are those that the engine multiplies with.
+  EXPECT_FALSE(
+      read_model_config((folder / "w4a160").string()).quantization->format_of("model.layers.0.mlp.up_proj")->symmetric);
+  test::write_text(in / "ids.json", json{{"per_text", {{{"ids", texts()[0]}}}}}.dump());
+  auto const same = run_program({"align", "--model", (folder / "w4a160").string(), "--ids", (in / "ids.json").string(),
+                                 "--budget", "1e-5", "--max-kl", "1e-7", "--output", "json"});
+  EXPECT_EQ(same.status, 0) << same.out << same.err;
   double sum[3] = {};
   int    i      = 0;
   for (std::vector<std::string> const& how : {std::vector<std::string>{"awq"}, {"awq", "--no-clip"}, {"rtn"}}) {
