@@ -1,6 +1,7 @@
 #include "engine/tour/page.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <thread>
@@ -77,7 +78,9 @@ std::string grouped(std::uint64_t n) {
 
 circumstances circumstances_of(std::string model, std::uint64_t parameters, int threads) {
   if (threads == 0) threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  return {today(), processor(), std::move(model), threads, parameters};
+  double load = -1;
+  if (::getloadavg(&load, 1) != 1) load = -1;
+  return {today(), processor(), std::move(model), threads, parameters, load};
 }
 
 void wrapped_text::take_word(std::string& out) {
@@ -118,8 +121,9 @@ std::string heading_of(circumstances const& c) {
   std::string  text = "# A tour of the techniques\n\n";
   text += about.feed(
       "This page is what `build/tenon tour` printed on " + c.date + " (" + c.machine + ", " +
-      std::to_string(c.threads) + (c.threads == 1 ? " thread" : " threads") + "), about the model in " + c.model +
-      ", " + grouped(c.parameters) +
+      std::to_string(c.threads) + (c.threads == 1 ? " thread" : " threads") +
+      (c.load >= 0 ? ", load average " + number("%.1f", c.load) : "") + "), about the model in " + c.model + ", " +
+      grouped(c.parameters) +
       " parameters. Tables marked as timed are other ones on every machine and in every run. All other "
       "figures are the same in every run; another compiler or processor may change their last digits. "
       "KL and the share of equal top tokens are against the model in f32, on text that it says itself "
@@ -167,6 +171,7 @@ std::string closing_of(std::vector<visited> const& all) {
 nlohmann::ordered_json to_json(circumstances const& c, std::vector<visited> const& all) {
   nlohmann::ordered_json j;
   j["date"] = c.date, j["machine"] = c.machine, j["threads"] = c.threads;
+  j["load_average"] = c.load >= 0 ? nlohmann::ordered_json(c.load) : nlohmann::ordered_json(nullptr);
   j["model"] = c.model, j["parameters"] = c.parameters;
   auto& stops = j["stops"] = nlohmann::ordered_json::array();
   for (visited const& v : all) {

@@ -15,6 +15,7 @@ struct circumstances {
   std::string   date, machine, model;
   int           threads    = 0;
   std::uint64_t parameters = 0;
+  double        load       = 0;  // programs that wanted a core in the last minute; below 0: unknown
 };
 /// Of this machine and day; `threads` 0: all cores.
 [[nodiscard]] circumstances circumstances_of(std::string model, std::uint64_t parameters, int threads);
