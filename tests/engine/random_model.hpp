@@ -67,6 +67,9 @@ class model {
   /// What becomes of one head of one token's key or value in the cache, behind the rotation; empty: nothing.
   std::function<void(std::span<double> row)> store;
 
+  /// Whether the queries of a kv head see a key that is not behind them; empty: they do.
+  std::function<bool(int layer, std::size_t kv_head, std::size_t query, std::size_t key)> sees;
+
   explicit model(shape const& of) : s(of) {
     int const  q = s.heads * s.head_dim, kv = s.kv_heads * s.head_dim;
     bool const qwen2 = s.is("qwen2");
@@ -201,7 +204,7 @@ class model {
         for (matrix* cached : {&k, &v})
           for (std::size_t first = 0; first < cached->size(); first += static_cast<std::size_t>(s.head_dim))
             store(std::span(*cached).subspan(first, static_cast<std::size_t>(s.head_dim)));
-      added(apply(attention(q, k, v, n, s.window[i]), p + "self_attn.o_proj"), "post_attention_layernorm");
+      added(apply(attention(q, k, v, n, i), p + "self_attn.o_proj"), "post_attention_layernorm");
       matrix const m = norm(x, p + (gemma2 ? "pre_feedforward_layernorm.weight" : "post_attention_layernorm.weight"));
       matrix       g = apply(m, p + "mlp.gate_proj");
       matrix const u = apply(m, p + "mlp.up_proj");
@@ -296,7 +299,8 @@ class model {
           a                   = turned;
         }
   }
-  matrix attention(matrix const& q, matrix const& k, matrix const& v, std::size_t n, int window) const {
+  matrix attention(matrix const& q, matrix const& k, matrix const& v, std::size_t n, int layer) const {
+    int const  window = s.window[layer];
     auto const d = static_cast<std::size_t>(s.head_dim), heads = static_cast<std::size_t>(s.heads),
                kv_heads = static_cast<std::size_t>(s.kv_heads);
     double const scale  = 1 / std::sqrt(s.query_scalar > 0 ? s.query_scalar : double(d));
@@ -309,6 +313,7 @@ class model {
         std::vector<double> p(t + 1);
         double              sum = 0;
         for (std::size_t j = first; j <= t; ++j) {
+          if (sees && !sees(layer, g, t, j)) continue;
           double dot = 0;
           for (std::size_t i = 0; i < d; ++i) dot += q[(t * heads + h) * d + i] * k[(j * kv_heads + g) * d + i];
           dot *= scale;

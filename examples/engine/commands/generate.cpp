@@ -23,6 +23,15 @@ std::string closing_line(generation_counts const& c, std::int64_t prompt_tokens)
   return line;
 }
 
+std::string cache_line(compression_counts const& c) {
+  char line[200];
+  std::snprintf(line, sizeof line,
+                "KV cache: %lld of %lld keys of prompts kept, %lld of %lld head pages freed, %lld tokens rebuilt",
+                static_cast<long long>(c.kept), static_cast<long long>(c.tokens), static_cast<long long>(c.freed_pages),
+                static_cast<long long>(c.pages), static_cast<long long>(c.rebuilt));
+  return line;
+}
+
 }  // namespace
 
 int run_generate(options const& from) {
@@ -31,7 +40,13 @@ int run_generate(options const& from) {
   run_limits const  limits = limits_of(from, files.config, 64);
   auto const        model  = open_decoder(from, files, limits);
 
-  generator engine(*model, files.text.get(), generator_options_of(from, limits, files));
+  generator_options how = generator_options_of(from, limits, files);
+  if (from.kv.how.keep < 1) {
+    how.kv = from.kv.how, how.kv->seed = from.sampling.seed.value_or(0);
+    how.config = &files.config, how.runs = limits.max_sequences;
+    how.schedule.max_sequences = 1, how.prefix_caching = false;
+  }
+  generator engine(*model, files.text.get(), how);
 
   result_writer out;
   bool const    json   = from.output == output_format::json;
@@ -75,6 +90,7 @@ int run_generate(options const& from) {
   }
   if (!from.quiet)
     std::fprintf(stderr, "%s\n", closing_line(engine.counts(), engine.scheduled().prompt_tokens).c_str());
+  if (!from.quiet && how.kv) std::fprintf(stderr, "%s\n", cache_line(engine.compressed()).c_str());
   if (failed > 0)
     throw wrong("--model", "completions could not be made", std::to_string(failed) + " whose logits are not finite",
                 "none");

@@ -18,6 +18,7 @@ int run_perplexity(options const& from) {
   if (from.text_file.empty() == from.ids_file.empty())
     throw usage_error("perplexity: wants one text: found " + std::string(from.text_file.empty() ? "none" : "two") +
                       ", expected --text FILE or --ids FILE");
+  if (from.kv.prefix) return run_kv_perplexity(from);
   model_files const files  = open_model(from, from.text_file.empty() ? text_use::none : text_use::needed);
   auto const        texts  = texts_of(from.text_file, from.ids_file, files);
   run_limits        limits = limits_of(from, files.config, 1);

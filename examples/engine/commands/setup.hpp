@@ -67,6 +67,7 @@ int run_requests(options const& from);
 int run_bench(options const& from);
 int run_simulate(options const& from);
 int run_perplexity(options const& from);
+int run_kv_perplexity(options const& from);  // perplexity --kv-prefix
 int run_align(options const& from);
 int run_compress(options const& from);
 int run_tour(options const& from);

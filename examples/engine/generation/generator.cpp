@@ -79,6 +79,9 @@ void generator::add(request r) {
   if (prompt > length)
     throw error(name + ": is longer than the model's length: found " + std::to_string(prompt) +
                 " tokens, expected at most " + std::to_string(length));
+  if (options_.kv && r.n > 1)
+    throw error(name + ": has a compressed KV cache, which completions cannot share: found n = " + std::to_string(r.n) +
+                ", expected 1");
   // A position is never fed past the model's length, and the last token drawn is never fed.
   r.max_tokens = static_cast<int>(std::clamp<std::int64_t>(r.max_tokens, 0, length + 1 - prompt));
 
@@ -176,6 +179,10 @@ generator::stream& generator::stream_of(planned const& part, int draw) {
 
 /// One forward pass over the plan's tokens.
 void generator::feed(step_plan const& plan) {
+  if (options_.kv) {
+    for (planned const& p : plan.parts) feed_compressed(p);
+    return;
+  }
   if (!pages_.copies().empty()) model_.copy_pages(pages_.copies());  // commit() says that they are made
   if (options_.window > 0) release_passed(plan);
   layout_.clear();
@@ -184,6 +191,30 @@ void generator::feed(step_plan const& plan) {
                 p.first, plan_.block_table(p.sequence), p.draws);
   if (plan.padding > 0) pad(plan);
   model_.forward(layout_.step());
+}
+
+/// The same for the only sequence there is, whose cache is compressed once its prompt is fed.
+void generator::feed_compressed(planned const& p) {
+  if (p.first == 0) {
+    compressed_done_ = compressed();
+    compressed_.emplace(model_, *options_.config,
+                        scorer_options{.max_length         = options_.schedule.max_length,
+                                       .max_batched_tokens = options_.schedule.max_batched_tokens,
+                                       .max_rows           = 1,
+                                       .block_size         = options_.block_size},
+                        options_.runs, *options_.kv);
+  }
+  auto const tokens =
+      plan_.tokens(p.sequence).subspan(static_cast<std::size_t>(p.first), static_cast<std::size_t>(p.count));
+  compressed_->feed(tokens, compressed_cache::wanted::last);
+  if (!compressed_->compressed() && compressed_->tokens() >= tickets_[plan_.tag(p.sequence)]->asked.prompt_ids.size())
+    compressed_->compress();
+}
+
+compression_counts generator::compressed() const {
+  compression_counts all = compressed_done_;
+  if (compressed_) all.add(compressed_->counts());
+  return all;
 }
 
 /// Gives back the pages that no window of the step's queries, or of later ones, reaches.

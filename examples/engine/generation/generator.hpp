@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/generation/compressed_cache.hpp"
 #include "engine/generation/request.hpp"
 #include "engine/generation/step_layout.hpp"
 #include "engine/model/decoder.hpp"
@@ -29,6 +30,11 @@ struct generator_options {
   bool                   prefix_caching = true;
   int                    window         = 0;  // tokens that a query of any layer sees at most; 0: all
   std::set<std::int32_t> end_ids;             // a drawn id of these ends the completion
+
+  /// Each prompt's cache is compressed behind its prefill. One request at a time then, of one completion, without prefix caching.
+  std::optional<kv_compression> kv;
+  model_config const*           config = nullptr;  // for kv
+  int                           runs   = 0;        // requests that a step of the decoder may have, likewise
 };
 
 /// What a decoder has beside max_sequences sequences and the pages for them: fixed batches feed padding.
@@ -73,6 +79,8 @@ class generator {
   generation_counts const& counts() const { return counts_; }
   schedule_counts const&   scheduled() const { return plan_.counts(); }
   kv_blocks<> const&       pages() const { return pages_; }
+  /// Of all requests that have ended or run.
+  compression_counts compressed() const;
 
  private:
   /// One completion of a request.
@@ -90,6 +98,7 @@ class generator {
   };
 
   void    feed(step_plan const& plan);
+  void    feed_compressed(planned const& part);
   void    release_passed(step_plan const& plan);
   void    pad(step_plan const& plan);
   void    describe_draw(step_plan const& plan);
@@ -110,6 +119,8 @@ class generator {
   std::vector<std::uint64_t>           empty_;  // requests of no tokens: done before they begin
   int                                  open_ = 0;
   generation_counts                    counts_;
+  std::optional<compressed_cache>      compressed_;       // of the request that runs, where options_.kv is
+  compression_counts                   compressed_done_;  // of those before it
 
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 

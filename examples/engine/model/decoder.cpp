@@ -4,9 +4,12 @@
 
 namespace tenon::engine {
 
+void head_places::clear() { slots.clear(), kv_length.clear(), block_table.clear(); }
+
 void step_batch::clear() {
   ids.clear(), positions.clear(), slots.clear(), query_start.clear(), kv_length.clear(), block_table.clear(),
       logit_rows.clear();
+  heads.clear();
   max_pages = 0;
 }
 

@@ -21,6 +21,26 @@ namespace tenon::engine {
 enum class quantize_choice : std::uint8_t { none, w8a8, w8a16, w4a16, fp8, fp8_block };
 enum class device_kind { host, cuda };
 
+/// Where the tokens of a step lie when each kv head of each layer keeps tokens of its own (docs/kv_compression.md). Rows: the
+/// kv heads of the first layer, then those of the next. A head's cache consists of head pages, which hold block_size tokens of
+/// one head.
+struct head_places {
+  std::vector<std::int64_t>
+      slots;  // (rows, tokens)               head page * block_size + offset; -1: it is there already
+  std::vector<std::int32_t> kv_length;    // (rows, requests)             keys up to the request's last token
+  std::vector<std::int32_t> block_table;  // (rows, requests, max_pages)  head pages
+
+  void clear();
+};
+
+/// Tokens of one layer's kv heads that move: what token from[h, j] of head h was becomes token j of the pages `to_table`.
+struct head_moves {
+  std::int32_t              max_pages = 0, max_tokens = 0;
+  std::vector<std::int32_t> from_table, to_table;  // (kv_heads, max_pages)
+  std::vector<std::int32_t> from;                  // (kv_heads, max_tokens), ascending
+  std::vector<std::int32_t> tokens;                // (kv_heads): of each list
+};
+
 /// One forward pass: the new tokens of several requests, one request after the other.
 struct step_batch {
   std::vector<std::int32_t> ids;          // (tokens)
@@ -31,6 +51,7 @@ struct step_batch {
   std::vector<std::int32_t> block_table;  // (requests, max_pages)
   std::int32_t              max_pages = 0;
   std::vector<std::int32_t> logit_rows;  // (rows)               tokens whose logits are wanted
+  head_places heads;  // empty: all heads of a request share its pages; else slots and block_table are not read
 
   void clear();
 };
@@ -90,6 +111,18 @@ class decoder {
   /// Copies the first tokens of pages to other pages, one copy after the other, in the cache of every layer. Before forward()
   /// of the step that reads or writes them.
   virtual void copy_pages(std::span<block_copy const> copies) = 0;
+  /// Head pages of a layer: the same memory, page by page of one kv head.
+  virtual std::int64_t head_pages(int layer) const = 0;
+  /// Bytes of the keys and values of one.
+  virtual std::int64_t head_page_bytes(int layer) const = 0;
+  /// Moves tokens of a layer's heads. In place (the tables are the same) none moves backwards.
+  virtual void move_tokens(int layer, head_moves const& moves) = 0;
+  /// Head pages of a layer as numbers, (pages, block_size, head_dim).
+  virtual void read_keys(int layer, std::span<std::int32_t const> pages, std::vector<float>& keys)     = 0;
+  virtual void read_values(int layer, std::span<std::int32_t const> pages, std::vector<float>& values) = 0;
+  /// Of the last step, which had places of its own for each head: log sum exp of the logits of each query, (layers, tokens,
+  /// heads of the layer), layer after layer.
+  virtual void read_attention_lse(std::vector<float>& lse) const = 0;
   /// Runs the batch; the logits of batch.logit_rows stay on the device until the next step.
   virtual void forward(step_batch const& batch) = 0;
   /// From now on every pass shows its stages to `show`; an empty one ends that. It costs a copy of each.

@@ -30,25 +30,10 @@
 #include "engine/model/kv_attention.hpp"
 #include "engine/model/linear.hpp"
 #include "engine/model/memory.hpp"
+#include "engine/model/rope_scaling.hpp"
 #include "engine/model/weights.hpp"
 
 namespace tenon::engine::inline TENON_TARGET {
-
-/// The library's value of a config's rope_scaling.
-inline rope_scaling scaling_of(rope_scaling_config const& c) {
-  rope_scaling s;
-  switch (c.kind) {
-    case engine::rope_scaling_kind::none: s.kind = tenon::rope_scaling_kind::none; break;
-    case engine::rope_scaling_kind::linear: s.kind = tenon::rope_scaling_kind::linear; break;
-    case engine::rope_scaling_kind::llama3: s.kind = tenon::rope_scaling_kind::llama3; break;
-    case engine::rope_scaling_kind::yarn: s.kind = tenon::rope_scaling_kind::yarn; break;
-  }
-  s.factor = c.factor, s.low_freq_factor = c.low_freq_factor, s.high_freq_factor = c.high_freq_factor;
-  s.original_max_position = static_cast<double>(c.original_max_position);
-  s.beta_fast = c.beta_fast, s.beta_slow = c.beta_slow, s.attention_factor = c.attention_factor.value_or(0);
-  s.mscale = c.mscale, s.mscale_all_dim = c.mscale_all_dim, s.truncate = c.truncate;
-  return s;
-}
 
 /// The gate of a config's MLP; setup refuses the kinds that are not here.
 inline gate_activation gate_of(activation_kind kind) {
@@ -91,6 +76,33 @@ class device_decoder final : public decoder {
                                std::as_const(copies_).view(static_cast<index_t>(together.size()), index_t{3})));
       copies = copies.subspan(together.size());
     }
+  }
+
+  std::int64_t head_pages(int layer) const override { return of(layer).head_pages(); }
+  std::int64_t head_page_bytes(int layer) const override { return 2 * of(layer).head_page_bytes(); }
+
+  void move_tokens(int layer, head_moves const& m) override {
+    index_t const kv_heads = weights_.layers.at(static_cast<std::size_t>(layer)).shape.kv_heads;
+    grow(from_table_, m.from_table), grow(to_table_, m.to_table), grow(moved_, m.from), grow(moved_tokens_, m.tokens);
+    auto const table = [&](array<std::int32_t> const& a, std::int32_t width) {
+      return a.view(index_t{1}, kv_heads, index_t{width});
+    };
+    throw_if(engine::TENON_TARGET::move_tokens(
+        context_, cache_.at(static_cast<std::size_t>(layer)).of_one_head(),
+        {table(from_table_, m.max_pages), table(to_table_, m.max_pages), table(moved_, m.max_tokens),
+         std::as_const(moved_tokens_).view(index_t{1}, kv_heads)}));
+  }
+
+  void read_keys(int layer, std::span<std::int32_t const> pages, std::vector<float>& keys) override {
+    read_head_pages(of(layer).k, of(layer), pages, keys);
+  }
+  void read_values(int layer, std::span<std::int32_t const> pages, std::vector<float>& values) override {
+    read_head_pages(of(layer).v, of(layer), pages, values);
+  }
+
+  void read_attention_lse(std::vector<float>& lse) const override {
+    lse.resize(static_cast<std::size_t>(tokens_ * all_heads_));
+    lse_.download(lse);
   }
 
   void forward(step_batch const& batch) override {
@@ -175,7 +187,43 @@ class device_decoder final : public decoder {
       m.scales = scales.size() > 0 ? scales.data() : nullptr;
       return m;
     }
+
+    /// The same memory as pages of one kv head. Of numbers, those of a page lie side by side, head after head.
+    kv_memory of_one_head() {
+      kv_memory m = memory();
+      m.kv_heads  = 1;
+      m.pages     = head_pages();
+      return m;
+    }
+    index_t head_pages() const { return k.size() > 0 ? static_cast<index_t>(k.size()) / head_page_bytes() : 0; }
+    /// Bytes of the keys (or the values) of such a page.
+    index_t head_page_bytes() const { return page_bytes_of(shape.format, shape.page_size, 1, shape.head_dim); }
   };
+
+  layer_cache const& of(int layer) const { return cache_.at(static_cast<std::size_t>(layer)); }
+
+  static void read_head_pages(array<std::byte> const& from, layer_cache const& c, std::span<std::int32_t const> pages,
+                              std::vector<float>& values) {
+    index_t const size = c.shape.page_size, width = c.shape.head_dim, bytes = c.head_page_bytes();
+    struct alignas(16) aligned {  // as kv_pages_over wants its memory
+      std::byte bytes[16];
+    };
+    std::vector<aligned> page(static_cast<std::size_t>(ceil_div(bytes, index_t{16})));
+    auto* const          data = page.empty() ? nullptr : page.front().bytes;
+    values.clear();
+    for (std::int32_t const p : pages) {
+      from.download({data, static_cast<std::size_t>(bytes)},
+                    static_cast<std::size_t>(p) * static_cast<std::size_t>(bytes));
+      visit_kv_format(c.shape.format, [&]<class E>() {
+        auto const of = [&] {
+          if constexpr (is_kv_codes<E>) return kv_pages_over<E>(data, 1, size, 1, width);
+          else return dense(reinterpret_cast<E*>(data), index_t{1}, size, index_t{1}, width);
+        }();
+        for (index_t t = 0; t < size; ++t)
+          for (index_t d = 0; d < width; ++d) values.push_back(kv_value(of, 0, t, 0, d));
+      });
+    }
+  }
 
   void make_context() {
     context_.batch_invariant = options_.batch_invariant;
@@ -281,6 +329,13 @@ class device_decoder final : public decoder {
       longest_query_ = std::max(longest_query_, b.query_start[r + 1] - b.query_start[r]);
       longest_kv_    = std::max(longest_kv_, b.kv_length[r]);
     }
+    by_heads_ = !b.heads.kv_length.empty();
+    if (!by_heads_) return;
+    grow(head_slots_, b.heads.slots), grow(head_kv_length_, b.heads.kv_length), grow(head_tables_, b.heads.block_table);
+    all_heads_ = 0;
+    for (auto const& l : weights_.layers) all_heads_ += l.shape.heads;
+    grow(lse_, tokens_ * all_heads_);
+    head_row_ = head_ = 0;
   }
 
   auto embedding_view() const { return weights_.embedding.view(config_.vocab_size, config_.hidden); }
@@ -303,23 +358,65 @@ class device_decoder final : public decoder {
         q, k, v, std::as_const(positions_).view(tokens_), std::as_const(slots_).view(tokens_), cos_sin_view()};
     fresh.eps = eps();
     if (w.q_norm.size() > 0) fresh.q_norm = w.q_norm.view(head_dim), fresh.k_norm = w.k_norm.view(head_dim);
-    throw_if(append(context_, cache.memory(), fresh));
-    show(stage::q_rotated, layer_, qkv_, tokens_, heads * head_dim, 0, width);
-    throw_if(attend(context_, cache.memory(),
-                    queries<T>{.out              = attended_.view(tokens_, heads, head_dim),
-                               .q                = as_const(q),
-                               .block_table      = std::as_const(block_table_).view(requests_, index_t{table_width_}),
-                               .query_start      = std::as_const(query_start_).view(requests_ + 1),
-                               .kv_length        = std::as_const(kv_length_).view(requests_),
-                               .window           = window > 0 ? static_cast<int>(window) : INT_MAX,
-                               .scale            = static_cast<float>(config_.attention_scale),
-                               .soft_cap         = static_cast<float>(config_.attention_soft_cap),
-                               .max_query_length = longest_query_,
-                               .max_kv_length    = longest_kv_}));
+    queries<T> asked{.out              = attended_.view(tokens_, heads, head_dim),
+                     .q                = as_const(q),
+                     .block_table      = std::as_const(block_table_).view(requests_, index_t{table_width_}),
+                     .query_start      = std::as_const(query_start_).view(requests_ + 1),
+                     .kv_length        = std::as_const(kv_length_).view(requests_),
+                     .window           = window > 0 ? static_cast<int>(window) : INT_MAX,
+                     .scale            = static_cast<float>(config_.attention_scale),
+                     .soft_cap         = static_cast<float>(config_.attention_soft_cap),
+                     .max_query_length = longest_query_,
+                     .max_kv_length    = longest_kv_};
+    if (by_heads_) {
+      append_by_heads(cache, fresh);
+      show(stage::q_rotated, layer_, qkv_, tokens_, heads * head_dim, 0, width);
+      attend_by_heads(cache, asked, kv_heads);
+    } else {
+      throw_if(append(context_, cache.memory(), fresh));
+      show(stage::q_rotated, layer_, qkv_, tokens_, heads * head_dim, 0, width);
+      throw_if(attend(context_, cache.memory(), asked));
+    }
     show(stage::attention, layer_, attended_, tokens_, heads * head_dim);
     add_product(x, h, as_const(attended_.view(tokens_, heads * head_dim)), w[product::attention_out],
                 w.after_attention_norm);
     show(stage::attention_residual, layer_, x_, tokens_, config_.hidden);
+  }
+
+  // Each kv head with its group of query heads is a sequence of its own, in a cache of one kv head. A launch does one head of
+  // all requests: their queries have one stride then, and no copy is needed.
+
+  void append_by_heads(layer_cache& cache, new_tokens<T> const& all) {
+    index_t const kv_heads = all.k.extent[1], group = all.q.extent[1] / kv_heads;
+    for (index_t h = 0; h < kv_heads; ++h) {
+      new_tokens<T> one = all;
+      one.q = heads_of(all.q, h * group, group), one.k = heads_of(all.k, h, 1), one.v = heads_of(all.v, h, 1);
+      one.slots = {head_slots_.data() + (head_row_ + h) * tokens_, {tokens_}, {1}};
+      throw_if(append(context_, cache.of_one_head(), one));
+    }
+  }
+
+  void attend_by_heads(layer_cache& cache, queries<T> const& all, index_t kv_heads) {
+    index_t const heads = all.q.extent[1], group = heads / kv_heads;
+    float* const  lse = lse_.data() + head_ * tokens_;
+    for (index_t h = 0; h < kv_heads; ++h) {
+      index_t const row = head_row_ + h;
+      queries<T>    one = all;
+      one.out = heads_of(all.out, h * group, group), one.q = heads_of(all.q, h * group, group);
+      one.block_table = {head_tables_.data() + row * requests_ * table_width_,
+                         {requests_, index_t{table_width_}},
+                         {index_t{table_width_}, 1}};
+      one.kv_length   = {head_kv_length_.data() + row * requests_, {requests_}, {1}};
+      one.lse         = {lse + h * group, {tokens_, group}, {heads, 1}};
+      throw_if(attend(context_, cache.of_one_head(), one));
+    }
+    head_row_ += kv_heads, head_ += heads;
+  }
+
+  template <class E>
+  static tensor_view<E, 3> heads_of(tensor_view<E, 3> x, index_t first, index_t count) {
+    x.data += first * x.stride[1], x.extent[1] = count;
+    return x;
   }
 
   void mlp(layer_weights<T> const& w, rows_view x, rows_view h) {
@@ -409,9 +506,17 @@ class device_decoder final : public decoder {
   array<std::int32_t> ids_, positions_, query_start_, kv_length_, block_table_, logit_rows_;
   array<std::int64_t> slots_;
 
+  // Where its tokens lie, where heads have pages of their own.
+  bool    by_heads_  = false;
+  index_t all_heads_ = 0, head_row_ = 0, head_ = 0;  // query heads of all layers; kv and query heads before this one
+  array<std::int64_t> head_slots_;
+  array<std::int32_t> head_kv_length_, head_tables_;
+  array<float>        lse_;  // (layers, tokens, heads)
+
   // Copies of pages before this step.
   std::vector<std::int32_t> copy_entries_;
-  array<std::int32_t>       copies_;  // (copies, 3)
+  array<std::int32_t>       copies_;                                        // (copies, 3)
+  array<std::int32_t>       from_table_, to_table_, moved_, moved_tokens_;  // of heads
 
   // Activations.
   array<T>     x_, h_;     // (tokens, hidden)

@@ -1,7 +1,9 @@
 #pragma once
 //  The definitions of model/kv_attention.hpp, included once for each target and group of number formats.
 #include <tenon/attention/paged_attention.hpp>
+#include <tenon/kv/compact_kv.hpp>
 #include <tenon/kv/copy_pages.hpp>
+#include <tenon/kv/kv_sequences.hpp>
 #include <tenon/kv/paged_kv.hpp>
 #include <tenon/kv/rope_kv_append.hpp>
 #include <tenon/op/logits.hpp>
@@ -59,7 +61,7 @@ status attend_over(context const& where, kv_memory const& cache, queries<T> cons
   auto const run  = [&](auto logits) {
     return paged_attention(where, a.out, a.q, detail::cache_at<E>(cache), a.block_table, a.query_start, a.kv_length,
                             {.scale = a.scale, .max_query_length = a.max_query_length, .max_kv_length = a.max_kv_length},
-                            attention_variant{seen, logits});
+                            attention_variant{seen, logits}, a.lse);
   };
   return a.soft_cap > 0 ? run(soft_cap{a.soft_cap}) : run(scaled_logits{});
 }
@@ -69,6 +71,14 @@ status copy_tokens_of(context const& where, kv_memory const& cache, tensor_view<
   kv_memory own = cache;
   own.scales    = nullptr;  // fixed ones stay where they are
   return copy_pages(where, detail::cache_at<E>(own), copies);
+}
+
+template <class E>
+status move_tokens_of(context const& where, kv_memory const& cache, moves_of_heads const& m) {
+  index_t const kv_heads = m.tokens.extent[1];
+  paged_kv<E>   pages    = detail::cache_at<E>(cache);
+  pages.k = pages_of_one_head(pages.k, kv_heads), pages.v = pages_of_one_head(pages.v, kv_heads);
+  return compact_kv(where, pages, m.to_table, pages, m.from_table, m.from, m.tokens);
 }
 
 /// Everything for one number format of the decoder and one of the cache.
@@ -87,7 +97,8 @@ status copy_tokens_of(context const& where, kv_memory const& cache, tensor_view<
   TENON_ENGINE_KV_ATTENTION(T, kv_int4)
 
 /// What has nothing to do with the decoder's number format, once for each of the cache.
-#define TENON_ENGINE_KV_COPIES(E) \
-  template status copy_tokens_of<E>(context const&, kv_memory const&, tensor_view<std::int32_t const, 2>);
+#define TENON_ENGINE_KV_COPIES(E)                                                                          \
+  template status copy_tokens_of<E>(context const&, kv_memory const&, tensor_view<std::int32_t const, 2>); \
+  template status move_tokens_of<E>(context const&, kv_memory const&, moves_of_heads const&);
 
 }  // namespace tenon::engine::inline TENON_TARGET

@@ -43,6 +43,7 @@ struct queries {
   float                              scale            = 0;        // 0: head_dim^-1/2
   float                              soft_cap         = 0;        // 0: none
   index_t                            max_query_length = 0, max_kv_length = 0;
+  tensor_view<float, 2>              lse = {};  // (tokens, heads): log sum exp of the logits; no view: not wanted
 };
 
 /// Norms and rotates q and k, q in place, and stores k and v as E.
@@ -57,6 +58,17 @@ status attend_over(context const& where, kv_memory const& cache, queries<T> cons
 template <class E>
 status copy_tokens_of(context const& where, kv_memory const& cache, tensor_view<std::int32_t const, 2> copies);
 
+/// Where tokens of heads that have pages of their own, of a cache with kv_heads = 1, move to.
+struct moves_of_heads {
+  tensor_view<std::int32_t const, 3> from_table, to_table;  // (1, kv_heads, max_pages)
+  tensor_view<std::int32_t const, 3> from;                  // (1, kv_heads, max_tokens)
+  tensor_view<std::int32_t const, 2> tokens;                // (1, kv_heads)
+};
+
+/// Token j of head h becomes what token from[h, j] was.
+template <class E>
+status move_tokens_of(context const& where, kv_memory const& cache, moves_of_heads const& moves);
+
 template <class T>
 status append(context const& where, kv_memory const& cache, new_tokens<T> const& tokens) {
   return visit_kv_format(cache.format, [&]<class E>() { return append_as<T, E>(where, cache, tokens); });
@@ -67,6 +79,9 @@ status attend(context const& where, kv_memory const& cache, queries<T> const& as
 }
 inline status copy_tokens(context const& where, kv_memory const& cache, tensor_view<std::int32_t const, 2> copies) {
   return visit_kv_format(cache.format, [&]<class E>() { return copy_tokens_of<E>(where, cache, copies); });
+}
+inline status move_tokens(context const& where, kv_memory const& cache, moves_of_heads const& moves) {
+  return visit_kv_format(cache.format, [&]<class E>() { return move_tokens_of<E>(where, cache, moves); });
 }
 
 }  // namespace tenon::engine::inline TENON_TARGET

@@ -66,15 +66,16 @@ class array {
     std::memcpy(data_ + offset, values.data(), values.size_bytes());
 #endif
   }
-  void download(std::span<T> values) const {
-    if (values.size() > size_) throw error("internal: a download is larger than its array");
+  /// `values` take the elements from `offset` on.
+  void download(std::span<T> values, std::size_t offset = 0) const {
+    if (offset > size_ || values.size() > size_ - offset) throw error("internal: a download is larger than its array");
     if (values.empty()) return;
 #if TENON_CUDA
-    if (cudaError_t const e = cudaMemcpy(values.data(), data_, values.size_bytes(), cudaMemcpyDeviceToHost);
+    if (cudaError_t const e = cudaMemcpy(values.data(), data_ + offset, values.size_bytes(), cudaMemcpyDeviceToHost);
         e != cudaSuccess)
       throw error(std::string("--device: ") + cudaGetErrorString(e));
 #else
-    std::memcpy(values.data(), data_, values.size_bytes());
+    std::memcpy(values.data(), data_ + offset, values.size_bytes());
 #endif
   }
 

@@ -185,13 +185,15 @@ void check(option_set const& set, options& o) {
     case command::help:
     case command::tour: break;
     case command::generate:
-      check_model(o);
+      check_model(o), check_kv(set, o.kv);
+      if (o.kv.how.keep < 1)
+        set.refuse({"--max-num-seqs"}, "--kv-keep, which runs one request at a time", "no --kv-keep");
       one_of_two("--prompt", !o.prompts.empty(), "--prompts", !o.prompts_file.empty());
       break;
     case command::run: check_model(o), check_run(set, o); break;
     case command::bench: check_model(o); break;
     case command::simulate: check_simulate(set, o); break;
-    case command::perplexity:
+    case command::perplexity: check_kv_prefix(set, o.kv); [[fallthrough]];
     case command::align:
       check_model(o);
       one_of_two("--text", !o.text_file.empty(), "--ids", !o.ids_file.empty());
@@ -307,6 +309,8 @@ options parse(int argc, char const* const* argv) {
                        });
   perplexity_set.text("--dump-logits", "FILE.npy", "write the logits, float32 (scored positions, vocabulary)",
                       o.dump_logits);
+  for (command const c : {command::generate, command::perplexity}) add_kv(set_of(c), o.kv);
+  add_kv_prefix(perplexity_set, o.kv);
   for (command const c : {command::tokenize, command::detokenize}) {
     bool const  ids = c == command::detokenize;
     auto* const set = &set_of(c);

@@ -8,6 +8,7 @@
 
 #include "engine/program/bench_options.hpp"
 #include "engine/program/quantize_options.hpp"
+#include "engine/program/kv_flags.hpp"
 #include "engine/program/run_options.hpp"
 #include "engine/program/schedule_flags.hpp"
 #include "engine/program/simulate_options.hpp"
@@ -115,6 +116,7 @@ struct options {
 
   // perplexity; align and compress have the first two.
   std::string text_file, ids_file, reference, dump_logits;
+  kv_flags    kv;  // generate, perplexity
 
   // tokenize, detokenize.
   std::optional<std::string> text, file;  // neither: standard input
