@@ -48,6 +48,13 @@ constexpr stop stops[] = {
      "Keys and values can be kept in 8 or 4 bits. And where they are kept in pages, memory is held for "
      "tokens that are there, and not for the longest answer that might come.",
      "build/tenon perplexity --model DIR --kv-cache-dtype int8 --reference f32 --text FILE", visit_kv_cache},
+    {"kv-compression", "Keeping key tokens",
+     "Of the keys and values of a prefix every head keeps only some; the pages of the others are free. "
+     "Which ones is asked of the last queries (snapkv), of the keys alone (keydiff), or of nobody: the "
+     "newest (window), or any (random). What follows the prefix is compared with what follows all of it.",
+     "build/tenon perplexity --model DIR --kv-prefix 96 --kv-keep 0.5 --kv-recent 8 --reference f32 --text "
+     "FILE",
+     visit_kv_compression},
     {"batching", "Batching, and the tail of latency",
      "The engine's own scheduler against a model of an 8B on an H200, so these figures are simulated. "
      "A static batch lasts as long as its longest answer; a continuous one is joined and left at every "

@@ -26,6 +26,7 @@ void visit_pruning(guide&, findings&);
 void visit_quantising(guide&, findings&);
 void visit_precision(guide&, findings&);
 void visit_kv_cache(guide&, findings&);
+void visit_kv_compression(guide&, findings&);
 void visit_batching(guide&, findings&);
 void visit_prefix_cache(guide&, findings&);
 void visit_tokenizer(guide&, findings&);
