@@ -2,7 +2,9 @@
 #include <engine/files/json.hpp>
 #include <engine/text/bpe_tokenizer.hpp>
 #include <engine/text/llama2c_tokenizer.hpp>
+#include <engine/text/tiktoken_file.hpp>
 #include <engine/text/tokenizer.hpp>
+#include <engine/text/tokenizer_json.hpp>
 #include <engine/text/unicode_nfc.hpp>
 #include <engine/text/utf8.hpp>
 
@@ -141,7 +143,7 @@ TEST(oracle, gpt2) {
                             {{"type", "BPE"},
                              {"vocab", shared_json("tokenizers/gpt2/encoder.json")},
                              {"merges", merges_of("tokenizers/gpt2/vocab.bpe")}}}};
-  expect_vocabulary_tests(bpe_tokenizer(tree, "gpt2"), "gpt-2");
+  expect_vocabulary_tests(bpe_tokenizer(read_tokenizer_json(tree, "gpt2")), "gpt-2");
 }
 
 TEST(oracle, qwen2) {
@@ -161,7 +163,23 @@ TEST(oracle, qwen2) {
                             {{"type", "BPE"},
                              {"vocab", shared_json("tokenizers/qwen2/vocab.json")},
                              {"merges", merges_of("tokenizers/qwen2/merges.txt")}}}};
-  expect_vocabulary_tests(bpe_tokenizer(tree, "qwen2"), "qwen2");
+  expect_vocabulary_tests(bpe_tokenizer(read_tokenizer_json(tree, "qwen2")), "qwen2");
+}
+
+TEST(oracle, llama3_and_gpt2_by_their_ranks) {
+  SKIP_WITHOUT_SHARED_DATA();
+  auto const llama3 = shared_tokenizer("tokenizers/llama3/tokenizer.model");
+  EXPECT_EQ(llama3->vocabulary(), 128256);
+  EXPECT_EQ(llama3->description(), "byte-level BPE (tiktoken, Llama 3)");
+  EXPECT_EQ(llama3->encode("<|eot_id|>"), (ids{128000, 128009}));
+  EXPECT_EQ(llama3->decode(llama3->encode("<|eot_id|>", false)), "<|eot_id|>");
+  EXPECT_EQ(llama3->eos_ids(), (ids{128001, 128009}));
+  expect_vocabulary_tests(*llama3, "llama-bpe");
+  // Tokens that merges of later ones make: " nghi" has a higher rank than this.
+  EXPECT_EQ(llama3->encode(" nghi\xE1\xBB\x87p", false).size(), 1u);
+  auto const gpt2 = shared_tokenizer("tokenizers/tiktoken/r50k_base.tiktoken");
+  expect_vocabulary_tests(*gpt2, "gpt-2");
+  EXPECT_EQ(gpt2->encode("<|endoftext|>"), (ids{50256}));
 }
 
 TEST(oracle, gpt_neox) {
@@ -222,7 +240,7 @@ json_value small_tree() {
 }
 
 ids encode(json_value const& tree, std::string const& text, bool special = false) {
-  return bpe_tokenizer(tree, "small").encode(text, special);
+  return bpe_tokenizer(read_tokenizer_json(tree, "small")).encode(text, special);
 }
 
 TEST(bpe, merges_by_rank_and_from_the_left) {
@@ -234,7 +252,7 @@ TEST(bpe, merges_by_rank_and_from_the_left) {
 }
 
 TEST(bpe, heap_and_scans_agree) {
-  bpe_tokenizer const                t(small_tree(), "small");
+  bpe_tokenizer const                t(read_tokenizer_json(small_tree(), "small"));
   std::mt19937                       random(1);
   std::uniform_int_distribution<int> letter('a', 'c'), length(1, 60);
   pair_table                         table(6);
@@ -261,7 +279,7 @@ TEST(bpe, template_and_control_tokens) {
   EXPECT_EQ(encode(small_tree(), "x<end>y", true), (ids{300, 'x', 300, 'y', 302}));
   EXPECT_EQ(encode(small_tree(), "x<end>", false), (ids{'x', '<', 'e', 'n', 'd', '>'}));
   EXPECT_EQ(encode(small_tree(), "x<user>", false), (ids{'x', 301}));  // user-defined tokens always match
-  bpe_tokenizer const t(small_tree(), "small");
+  bpe_tokenizer const t(read_tokenizer_json(small_tree(), "small"));
   EXPECT_EQ(t.encode("<end>", encode_options{.add_special = false, .control_in_text = true}), (ids{300}));
   EXPECT_EQ(t.bos_id(), 300);
   EXPECT_TRUE(t.is_special(300));
@@ -293,12 +311,12 @@ TEST(bpe, prefix_space) {
   tree["pre_tokenizer"]["add_prefix_space"] = true;
   EXPECT_EQ(encode(tree, "ac"), (ids{259, 'c'}));
   EXPECT_EQ(encode(tree, " ac"), (ids{259, 'c'}));
-  auto const e = bpe_tokenizer(tree, "small").encode_with_spans("ac x", {false, false});
+  auto const e = bpe_tokenizer(read_tokenizer_json(tree, "small")).encode_with_spans("ac x", {false, false});
   EXPECT_EQ(e.spans, (std::vector<token_span>{{0, 1}, {1, 2}, {2, 3}, {3, 4}}));
 }
 
 TEST(bpe, any_bytes_are_text) {
-  bpe_tokenizer const t(small_tree(), "small");
+  bpe_tokenizer const t(read_tokenizer_json(small_tree(), "small"));
   std::mt19937        random(7);
   for (int i = 0; i < 300; ++i) {
     std::string text;
@@ -317,7 +335,7 @@ TEST(bpe, any_bytes_are_text) {
 // A word of a million equal letters must not take a million squared steps; the bound is on work, not on time: the heap
 // holds at most two candidates per merge.
 TEST(bpe, one_long_word) {
-  bpe_tokenizer const t(small_tree(), "small");
+  bpe_tokenizer const t(read_tokenizer_json(small_tree(), "small"));
   std::string const   text(1'000'000, 'a');
   auto const          got = t.encode(text, false);
   EXPECT_EQ(got, ids(250'000, 261));
@@ -392,7 +410,7 @@ TEST(nfc, composes_orders_and_maps_back) {
   auto tree          = small_tree();
   tree["normalizer"] = {{"type", "NFC"}};
   EXPECT_EQ(encode(tree, "e\xCC\x81"), (ids{0xC3, 0xA9}));
-  auto const e = bpe_tokenizer(tree, "small").encode_with_spans("xe\xCC\x81y", {false, false});
+  auto const e = bpe_tokenizer(read_tokenizer_json(tree, "small")).encode_with_spans("xe\xCC\x81y", {false, false});
   EXPECT_EQ(e.spans, (std::vector<token_span>{{0, 1}, {1, 4}, {1, 4}, {4, 5}}));
 }
 
@@ -458,7 +476,7 @@ TEST(bpe, refusals_name_the_key) {
     auto tree = small_tree();
     tree.merge_patch(json_value::parse(patch));
     try {
-      (void)bpe_tokenizer(tree, "small");
+      (void)bpe_tokenizer(read_tokenizer_json(tree, "small"));
       ADD_FAILURE() << patch;
     } catch (error const& e) {
       EXPECT_STREQ(e.what(), message);
@@ -542,6 +560,38 @@ TEST(llama2c, broken_files) {
   expect(lying, "t: token 0: has a wrong length: found -1, expected 0 to 16");
 }
 
+TEST(tiktoken, small_files_and_what_is_wrong_with_them) {
+  std::string                file;  // 256 bytes in order, then "ab"
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (std::size_t b = 0; b < 256; ++b)
+    file += {digits[b >> 2], digits[(b & 3) << 4], '=', '=', ' '}, file += std::to_string(b) + "\n";
+  std::string const good = file + "YWI= 256\n";
+  EXPECT_TRUE(looks_like_tiktoken(good));
+  EXPECT_FALSE(looks_like_tiktoken("not base64! 5\n"));
+  EXPECT_FALSE(looks_like_tiktoken("{}"));
+  EXPECT_EQ(bpe_tokenizer(read_tiktoken(good, "f", "gpt2")).encode("ab a1"), (ids{256, ' ', 'a', '1'}));
+  EXPECT_EQ(bpe_tokenizer(read_tiktoken(good, "f", "b|[^b]+")).encode("ab"), (ids{'a', 'b'}));
+  struct fault {
+    std::string text, message;
+  };
+  for (auto const& [text, message] : {fault{good, "does not say how to cut words"},
+                                      {file + "YWI 256\n", "is not a token"},
+                                      {file + "YWI=\n", "is not a token"},
+                                      {file + "YWI= 2x\n", "has no rank"},
+                                      {file + "YWI= -1\n", "has no rank"},
+                                      {file + "YWI= 99999999999\n", "has no rank"},
+                                      {file + "YWI= 7\n", "has the rank of another token"},
+                                      {"", "holds no token"}}) {
+    try {
+      (void)read_tiktoken(text, "f");
+      ADD_FAILURE() << message;
+    } catch (error const& e) {
+      EXPECT_NE(std::string(e.what()).find(message), std::string::npos) << e.what();
+    }
+  }
+  EXPECT_THROW(bpe_tokenizer(read_tiktoken("YWI= 0\n", "f", "gpt2")), error);  // no bytes
+}
+
 TEST(load_tokenizer, by_name_and_content) {
   test::scratch_folder const folder;
   test::write_text(folder / "tokenizer.json", small_tree().dump());
@@ -553,7 +603,7 @@ TEST(load_tokenizer, by_name_and_content) {
   EXPECT_EQ(load_tokenizer(path("tokenizer.json"))->encode("abc", false), (ids{257}));
   EXPECT_EQ(load_tokenizer(path("t.bin"))->encode("a"), (ids{1, 263}));
   EXPECT_EQ(find_tokenizer(path("")), path("tokenizer.json"));
-  constexpr char const* known = ", expected a tokenizer.json (byte-level BPE) or a llama2.c .bin vocabulary";
+  constexpr char const* known = ", expected a tokenizer.json (byte-level BPE), tiktoken's ranks or a llama2.c .bin vocabulary";
   for (auto const& [name, message] :
        {std::pair<char const*, std::string>{"t.model", "unsupported tokenizer file: found \".model\""},
         {"vocab.json", "unsupported tokenizer file: found JSON without \"model\""},

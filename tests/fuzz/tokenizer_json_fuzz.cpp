@@ -38,7 +38,7 @@ void use(tokenizer const& t) {
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
   std::string_view const bytes(reinterpret_cast<char const*>(data), size);
   fuzz::attempt([&] {
-    if (bytes.starts_with('{')) use(bpe_tokenizer(parse_json(bytes, "input"), "input"));
+    if (bytes.starts_with('{')) use(bpe_tokenizer(read_tokenizer_json(parse_json(bytes, "input"), "input")));
     else use(llama2c_tokenizer(bytes, "input"));
   });
   return 0;

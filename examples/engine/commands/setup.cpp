@@ -65,7 +65,7 @@ model_files open_model(options const& from, text_use use) {
   if (vocabulary.empty() && (use == text_use::needed || (use == text_use::wanted && has_tokenizer(from.model))))
     vocabulary = find_tokenizer(from.model);
   if (vocabulary.empty()) return files;
-  files.text = load_tokenizer(vocabulary);
+  files.text = load_tokenizer(vocabulary, from.pattern);
   if (files.text->vocabulary() > files.config.vocab_size)
     throw wrong(vocabulary, "vocabulary does not fit the model", std::to_string(files.text->vocabulary()) + " ids",
                 "at most " + std::to_string(files.config.vocab_size));

@@ -89,7 +89,7 @@ struct options {
   std::string help;  // for command::help: what to print on stdout
 
   // Common.
-  std::string                 model, tokenizer, config, quantize;
+  std::string                 model, tokenizer, pattern, config, quantize;
   device_choice               device         = device_choice::automatic;
   dtype_choice                dtype          = dtype_choice::automatic;
   kv_dtype_choice             kv_cache_dtype = kv_dtype_choice::automatic;

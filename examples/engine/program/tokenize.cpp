@@ -36,7 +36,7 @@ std::string input_of(options const& from, std::istream& in) {
 std::string source_of(options const& from) { return from.text ? "--text" : input_name(from.file.value_or("-")); }
 
 std::unique_ptr<tokenizer> tokenizer_of(options const& from) {
-  return load_tokenizer(from.tokenizer.empty() ? find_tokenizer(from.model) : from.tokenizer);
+  return load_tokenizer(from.tokenizer.empty() ? find_tokenizer(from.model) : from.tokenizer, from.pattern);
 }
 
 void write(std::ostream& out, std::string_view text) {

@@ -1,40 +1,37 @@
 #pragma once
-//  tokenizer.json with a byte-level BPE model: GPT-2, GPT-NeoX, Llama 3, Qwen2 and their kin.
+//  Byte-level BPE: text to ids and back, as a file defines it (bpe_definition.hpp).
 //
-//  added tokens -> normaliser -> pre-tokenisers (splits by patterns) -> bytes -> merges by rank -> template.
-//  File format: huggingface/tokenizers. What the file asks for and is not implemented is refused when it is loaded.
+//  added tokens -> normaliser -> words -> bytes -> merges by rank -> template.
 //  Known patterns are cut by hand (word_patterns.hpp), words are divided in linear time (byte_pairs.hpp); what is neither goes
 //  through PCRE2 and a heap of merges.
-#include <deque>
+#include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
-#include "engine/files/json.hpp"
 #include "engine/text/added_tokens.hpp"
+#include "engine/text/bpe_definition.hpp"
 #include "engine/text/pair_table.hpp"
-#include "engine/text/pattern.hpp"
 #include "engine/text/tokenizer.hpp"
 #include "engine/text/word_encoder.hpp"
-#include "engine/text/word_patterns.hpp"
 
 namespace tenon::engine {
 
 class bpe_tokenizer final : public tokenizer {
  public:
-  /// `file` is for messages.
-  bpe_tokenizer(json_value const& tree, std::string file);
+  explicit bpe_tokenizer(bpe_definition definition);
 
   [[nodiscard]] std::string  token_bytes(std::int32_t id) const override;
   [[nodiscard]] std::string  text_after(std::int32_t previous, std::int32_t id) const override;
   [[nodiscard]] std::int32_t vocabulary() const override { return static_cast<std::int32_t>(entries_.size()); }
   [[nodiscard]] bool         is_special(std::int32_t id) const override;
   [[nodiscard]] std::optional<std::int32_t>   bos_id() const override;
-  [[nodiscard]] std::vector<std::int32_t>     eos_ids() const override { return {}; }
+  [[nodiscard]] std::vector<std::int32_t>     eos_ids() const override { return ends_; }
   [[nodiscard]] std::span<std::int32_t const> added_before() const override { return before_; }
   [[nodiscard]] std::span<std::int32_t const> added_after() const override { return after_; }
-  [[nodiscard]] std::string                   description() const override { return "byte-level BPE (tokenizer.json)"; }
+  [[nodiscard]] std::string                   description() const override { return description_; }
 
  private:
   [[nodiscard]] encoding encode_text(std::string_view text, encode_options options, bool spans) const override;
@@ -44,34 +41,8 @@ class bpe_tokenizer final : public tokenizer {
     std::string bytes;
     entry_kind  kind = entry_kind::absent;
   };
-  enum class split_behaviour { removed, isolated, merged_with_previous, merged_with_next, contiguous };
-  struct split_step {  // cuts pieces at the matches of a pattern
-    pattern         expression;
-    split_behaviour behaviour = split_behaviour::isolated;
-    bool            inverted  = false;
-
-    std::optional<word_pattern> known = {};  // cuts like it
-  };
-  struct step {  // of pre-tokenisation, in the file's order
-    std::optional<split_step> split;
-    bool                      prefix_space = false;  // ByteLevel's add_prefix_space
-  };
-  struct piece {
-    std::string_view text;
-    std::size_t      origin;            // of its first byte in the input
-    bool             prefixed = false;  // its first byte is a space that the input lacks
-  };
-
-  void   read_vocabulary(json_fields const& model);
-  void   read_merges(json_fields const& model);
-  void   read_added_tokens(json_fields const& root);
-  void   read_normalizer(json_fields const& normalizer, int depth);
-  void   read_pre_tokenizer(json_fields const& pre, int depth);
-  void   read_split(json_fields const& pre);
-  void   find_known_words();
-  void   read_post_processor(json_fields const& post, int depth);
-  void   read_decoder(json_fields const& decoder, int depth);
-  entry& entry_at(std::int64_t id);
+  void read_merges(bpe_definition const& d, std::vector<std::string_view> const& tokens,
+                   std::vector<std::int32_t> const& apart);
 
   /// Where encoded text goes.
   struct sink {
@@ -85,21 +56,19 @@ class bpe_tokenizer final : public tokenizer {
   };
   void encode_part(std::string_view text, std::size_t origin, encode_options options, sink& to) const;
   void encode_words(std::string_view text, std::size_t origin, sink& to) const;
-  void encode_piece(piece const& word, std::vector<symbol>& scratch, sink& to) const;
-  static std::vector<piece> cut(std::vector<piece> const& pieces, split_step const& step);
+  void encode_piece(text_piece const& word, std::vector<symbol>& scratch, sink& to) const;
 
-  std::string                                   file_;
+  std::string                                   file_, description_;
   std::vector<entry>                            entries_;  // by id
-  std::unordered_map<std::string, std::int32_t> ids_;      // of text entries, by their bytes
+  word_encoder                                  encoder_;  // where its pairs are usable
+  std::unordered_map<std::string, std::int32_t> ids_;      // elsewhere: of what text becomes, by its bytes
   pair_table                                    merges_;
-  word_encoder                                  encoder_;     // the same merges, where its pairs are usable
   std::array<std::int32_t, 256>                 byte_ids_{};  // -1: the vocabulary lacks the byte
-  std::int32_t                                  unknown_       = -1;
-  bool                                          ignore_merges_ = false, nfc_ = false, byte_level_ = false;
-  std::vector<step>                             steps_;
-  std::optional<word_pattern>                   words_;  // all steps together, where they are a known pattern
+  std::int32_t                                  unknown_     = -1;
+  bool                                          whole_words_ = false, nfc_ = false;
+  pre_tokenizer                                 words_;
   added_token_matcher                           raw_added_, normalized_added_;
-  std::vector<std::int32_t>                     before_, after_;
+  std::vector<std::int32_t>                     before_, after_, ends_;
 };
 
 }  // namespace tenon::engine

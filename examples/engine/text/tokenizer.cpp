@@ -7,6 +7,8 @@
 #include "engine/files/mapped_file.hpp"
 #include "engine/text/bpe_tokenizer.hpp"
 #include "engine/text/llama2c_tokenizer.hpp"
+#include "engine/text/tiktoken_file.hpp"
+#include "engine/text/tokenizer_json.hpp"
 
 namespace tenon::engine {
 
@@ -21,10 +23,12 @@ std::string tokenizer::decode(std::span<std::int32_t const> ids, std::int32_t pr
   return bytes;
 }
 
-std::unique_ptr<tokenizer> load_tokenizer(std::string const& path) {
-  constexpr char const* known = "a tokenizer.json (byte-level BPE) or a llama2.c .bin vocabulary";
+std::unique_ptr<tokenizer> load_tokenizer(std::string const& path, std::string_view pattern) {
+  constexpr char const* known = "a tokenizer.json (byte-level BPE), tiktoken's ranks or a llama2.c .bin vocabulary";
   mapped_file const     file(path);
   std::string const     kind = fs::path(path).extension().string();
+  if (looks_like_tiktoken(file.text()))
+    return std::make_unique<bpe_tokenizer>(read_tiktoken(file.text(), file.name(), pattern));
   if (kind == ".model" || kind == ".tiktoken" || kind == ".gguf" || kind == ".txt")
     throw wrong(path, "unsupported tokenizer file", in_quotes(kind), known);
   if (file.size() == 0) throw wrong(path, "is empty", "0 bytes", known);
@@ -33,7 +37,7 @@ std::unique_ptr<tokenizer> load_tokenizer(std::string const& path) {
     json_value const tree = parse_json(file.text(), file.name());
     if (tree.is_object() && !tree.contains("model"))
       throw wrong(path, "unsupported tokenizer file", "JSON without \"model\"", known);
-    return std::make_unique<bpe_tokenizer>(tree, file.name());
+    return std::make_unique<bpe_tokenizer>(read_tokenizer_json(tree, file.name()));
   }
   return std::make_unique<llama2c_tokenizer>(file.text(), file.name());
 }

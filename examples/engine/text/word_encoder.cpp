@@ -1,5 +1,6 @@
 #include "engine/text/word_encoder.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -81,14 +82,16 @@ class word_cache {
 
 }  // namespace
 
-word_encoder::word_encoder(byte_pairs pairs, bool whole_words) : pairs_(std::move(pairs)), whole_words_(whole_words) {
+word_encoder::word_encoder(byte_pairs pairs, bool whole_words, std::vector<std::int32_t> apart)
+    : pairs_(std::move(pairs)), whole_words_(whole_words), apart_(std::move(apart)) {
+  std::sort(apart_.begin(), apart_.end());
   static std::atomic<std::uint64_t> encoders{0};
   number_ = ++encoders;
 }
 
 std::size_t word_encoder::encode_word(std::string_view word, std::int32_t* ids) const {
   if (whole_words_)
-    if (std::int32_t const id = pairs_.exact(word); id >= 0) {
+    if (std::int32_t const id = pairs_.exact(word); id >= 0 && !std::binary_search(apart_.begin(), apart_.end(), id)) {
       *ids = id;
       return 1;
     }

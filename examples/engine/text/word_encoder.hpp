@@ -16,9 +16,9 @@ namespace tenon::engine {
 class word_encoder {
  public:
   word_encoder() = default;
-  /// `pairs` is usable. `whole_words`: a word that is a token stays whole, whatever its merges say (tiktoken; tokenizer.json's
-  /// ignore_merges).
-  word_encoder(byte_pairs pairs, bool whole_words);
+  /// `whole_words`: a word that is a token, but for those `apart`, stays whole, whatever its merges say (tiktoken;
+  /// tokenizer.json's ignore_merges). Encodes nothing where `pairs` are not usable.
+  word_encoder(byte_pairs pairs, bool whole_words, std::vector<std::int32_t> apart = {});
 
   [[nodiscard]] byte_pairs const& pairs() const { return pairs_; }
 
@@ -31,9 +31,11 @@ class word_encoder {
   template <word_pattern P>
   void encode_words(std::string_view text, std::vector<std::int32_t>& ids) const;
 
-  byte_pairs    pairs_;
-  bool          whole_words_ = false;
-  std::uint64_t number_      = 0;  // of this encoder among all: whose words a cache holds
+  byte_pairs pairs_;
+  bool       whole_words_ = false;
+
+  std::vector<std::int32_t> apart_;       // ascending
+  std::uint64_t             number_ = 0;  // of this encoder among all: whose words a cache holds
 };
 
 }  // namespace tenon::engine

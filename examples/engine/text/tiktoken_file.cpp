@@ -1,0 +1,163 @@
+#include "engine/text/tiktoken_file.hpp"
+
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "engine/error.hpp"
+
+namespace tenon::engine {
+namespace {
+
+constexpr std::array<std::int8_t, 256> sextets = [] {
+  std::array<std::int8_t, 256> s{};
+  s.fill(-1);
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (std::size_t i = 0; i < digits.size(); ++i)
+    s[static_cast<unsigned char>(digits[i])] = static_cast<std::int8_t>(i);
+  return s;
+}();
+
+/// RFC 4648, with its padding.
+std::optional<std::string> from_base64(std::string_view text) {
+  if (text.empty() || text.size() % 4 != 0) return {};
+  std::size_t const padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
+  std::string       bytes;
+  std::uint32_t     bits = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    int const v = i < text.size() - padding ? sextets[static_cast<unsigned char>(text[i])] : 0;
+    if (v < 0) return {};
+    bits = bits << 6 | static_cast<std::uint32_t>(v);
+    if (i % 4 == 3)
+      for (int const shift : {16, 8, 0}) bytes += static_cast<char>(static_cast<unsigned char>(bits >> shift));
+  }
+  bytes.resize(bytes.size() - padding);
+  return bytes;
+}
+
+/// FNV-1a.
+std::uint64_t fingerprint_of(std::string_view text) {
+  std::uint64_t h = 0xcbf29ce484222325u;
+  for (char const c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return h;
+}
+
+struct family {
+  std::uint64_t    fingerprint;
+  std::string_view name;
+  word_pattern     pattern;
+};
+constexpr family families[] = {{0xac710559518c9d53u, "GPT-2", word_pattern::gpt2},
+                               {0x356551a906b1fdeeu, "cl100k", word_pattern::cl100k},
+                               {0xe9b0d7030f3deddcu, "o200k", word_pattern::o200k},
+                               {0x66bd6fe609b12bb5u, "Llama 3", word_pattern::llama3}};
+
+struct named_pattern {
+  std::string_view name;
+  word_pattern     pattern;
+};
+constexpr named_pattern names[] = {{"gpt2", word_pattern::gpt2},
+                                   {"llama3", word_pattern::llama3},
+                                   {"qwen2", word_pattern::qwen2},
+                                   {"cl100k", word_pattern::cl100k},
+                                   {"o200k", word_pattern::o200k}};
+
+void add_control(bpe_definition& d, std::int32_t id, std::string content) {
+  added_token t;
+  t.id = id, t.content = std::move(content), t.special = true;
+  d.added.push_back(std::move(t));
+}
+
+/// openai/tiktoken: tiktoken_ext/openai_public.py; meta-llama/llama3: llama/tokenizer.py.
+void add_controls(bpe_definition& d, family const& f) {
+  switch (f.pattern) {
+    case word_pattern::gpt2: add_control(d, 50256, "<|endoftext|>"), d.ends = {50256}; break;
+    case word_pattern::cl100k:
+      add_control(d, 100257, "<|endoftext|>"), add_control(d, 100258, "<|fim_prefix|>");
+      add_control(d, 100259, "<|fim_middle|>"), add_control(d, 100260, "<|fim_suffix|>");
+      add_control(d, 100276, "<|endofprompt|>"), d.ends = {100257};
+      break;
+    case word_pattern::o200k:
+      add_control(d, 199999, "<|endoftext|>"), add_control(d, 200018, "<|endofprompt|>"), d.ends = {199999};
+      break;
+    default: {
+      constexpr std::int32_t first = 128000;
+      std::int32_t           spare = 0;  // numbers of the reserved ones
+      for (std::int32_t i = 0; i < 256; ++i) {
+        char const* const name = i == 0   ? "<|begin_of_text|>"
+                                 : i == 1 ? "<|end_of_text|>"
+                                 : i == 6 ? "<|start_header_id|>"
+                                 : i == 7 ? "<|end_header_id|>"
+                                 : i == 9 ? "<|eot_id|>"
+                                          : nullptr;
+        add_control(d, first + i, name ? name : "<|reserved_special_token_" + std::to_string(spare++) + "|>");
+      }
+      d.before = {first}, d.ends = {first + 1, first + 9};
+    }
+  }
+}
+
+}  // namespace
+
+bool looks_like_tiktoken(std::string_view text) {
+  std::string_view const line  = text.substr(0, std::min(text.find('\n'), std::size_t{4096}));
+  auto const             space = line.find(' ');
+  return space != line.npos && from_base64(line.substr(0, space)) && space + 1 < line.size() &&
+         line.find_first_not_of("0123456789\r", space + 1) == line.npos;
+}
+
+bpe_definition read_tiktoken(std::string_view text, std::string file, std::string_view pattern) {
+  bpe_definition d;
+  d.file         = std::move(file);
+  d.merges_by_id = d.whole_words = true;
+  std::size_t number             = 0;
+  for (std::string_view rest = text; !rest.empty();) {
+    ++number;
+    auto const       end  = std::min(rest.find('\n'), rest.size());
+    std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.empty()) continue;
+    std::string const subject = d.file + ": line " + std::to_string(number);
+    auto const        space   = line.find(' ');
+    auto              bytes   = from_base64(line.substr(0, std::min(space, line.size())));
+    if (space == line.npos || !bytes)
+      throw wrong(subject, "is not a token", in_quotes(line.substr(0, 60)), "base64, a space and a rank");
+    std::int32_t      rank  = -1;
+    char const* const first = line.data() + space + 1;
+    char const* const last  = line.data() + line.size();
+    if (auto const r = std::from_chars(first, last, rank);
+        r.ec != std::errc() || r.ptr != last || rank < 0 || rank >= bpe_definition::id_limit)
+      throw wrong(subject, "has no rank", in_quotes(line.substr(space + 1).substr(0, 60)),
+                  "a number below " + std::to_string(bpe_definition::id_limit));
+    auto& entry = d.entry_at(rank);
+    if (entry.present) throw wrong(subject, "has the rank of another token", std::to_string(rank), "a rank for each");
+    entry = {std::move(*bytes), true, true};
+  }
+  if (d.entries.empty()) throw wrong(d.file, "holds no token", "an empty file", "base64, a space and a rank per line");
+
+  auto const subject = d.file + ": pattern";
+  d.description      = "byte-level BPE (tiktoken)";
+  if (!pattern.empty()) {
+    std::string_view expression = pattern;
+    for (named_pattern const& n : names)
+      if (n.name == pattern) expression = expression_of(n.pattern);
+    d.words.add_split(expression, subject, split_behaviour::isolated);
+  }
+  std::uint64_t const print = fingerprint_of(text);
+  for (family const& f : families)
+    if (f.fingerprint == print) {
+      add_controls(d, f);
+      d.description = "byte-level BPE (tiktoken, " + std::string(f.name) + ")";
+      if (pattern.empty()) d.words.add_split(expression_of(f.pattern), subject, split_behaviour::isolated);
+      return d;
+    }
+  if (pattern.empty())
+    throw wrong(d.file, "does not say how to cut words", "ranks of no known family",
+                "GPT-2's, cl100k, o200k or Llama 3's, or --pattern gpt2|llama3|qwen2|cl100k|o200k|EXPRESSION");
+  return d;
+}
+
+}  // namespace tenon::engine
