@@ -1,5 +1,5 @@
-//  What a compressed KV cache costs on real models, in f32: each text's prefix is compressed once, and what follows is compared
-//  with the run over all keys.
+//  What a compressed KV cache costs on real models, in f32: each text's prefix is compressed once, and what follows is
+//  compared with the run over all keys.
 #include <gtest/gtest.h>
 
 #include <map>

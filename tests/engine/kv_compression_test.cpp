@@ -1,5 +1,5 @@
-//  A compressed cache against the ordinary one, bit for bit where both hold the same tokens; against plain double-precision loops
-//  whose heads see what is kept; and its books of pages.
+//  A compressed cache against the ordinary one, bit for bit where both hold the same tokens; against plain
+//  double-precision loops whose heads see what is kept; and its books of pages.
 #include <engine/commands/setup.hpp>
 #include <engine/generation/compressed_cache.hpp>
 #include <engine/generation/token_selection.hpp>
@@ -256,12 +256,13 @@ TEST(kv_compression, a_prompt_is_compressed_before_it_is_completed) {
   test::model const          m(grouped);
   m.save(folder);
   auto const run = [&](std::string const& more) {
-    auto const ids = some_ids();
-    auto const r   = test::run_program({"generate", "--model", folder.path().string(), "--prompts", "-", "--ignore-eos",
-                                        "--max-tokens", "20", "--temperature", "1", "--seed", "5", "--output", "json"},
-                                       test::words(more),
-                                       test::json{{"prompt_ids", std::vector(ids.begin(), ids.begin() + prefix)}}.dump() +
-                                           "\n" + test::json{{"prompt_ids", {1, 2, 3}}}.dump() + "\n");
+    auto const             ids = some_ids();
+    std::vector<int> const prompt(ids.begin(), ids.begin() + prefix);
+    std::string const      prompts =
+        test::json{{"prompt_ids", prompt}}.dump() + "\n" + test::json{{"prompt_ids", {1, 2, 3}}}.dump() + "\n";
+    auto const r = test::run_program({"generate", "--model", folder.path().string(), "--prompts", "-", "--ignore-eos",
+                                      "--max-tokens", "20", "--temperature", "1", "--seed", "5", "--output", "json"},
+                                     test::words(more), prompts);
     EXPECT_EQ(r.status, 0) << r.err;
     std::string const text = "KV cache: ";
     auto const        at   = r.err.find(text);

@@ -1,5 +1,5 @@
-//  `tenon perplexity --kv-prefix`: what compression of the KV cache costs and frees. Each text is fed twice, over all of its
-//  keys and over those that are left once its prefix has been compressed; what follows the prefix is compared.
+//  `tenon perplexity --kv-prefix`: what compression of the KV cache costs and frees. Each text is fed twice, over all
+//  of its keys and over those that are left once its prefix has been compressed; what follows the prefix is compared.
 #include <tenon/core/throw_if.hpp>
 #include <tenon/precision/tensor_error.hpp>
 

@@ -287,8 +287,8 @@ void compressed_cache::drop(int layer, kept_tokens const& kept) {
 
 // ---- what was dropped comes back
 
-/// Brings back the spans of which any of the last step's `tokens` queries, in any head, would give what was dropped at least the
-/// bound; whether there were any.
+/// Brings back the spans of which any of the last step's `tokens` queries, in any head, would give what was dropped at
+/// least the bound; whether there were any.
 bool compressed_cache::rebuild_above(std::size_t tokens) {
   model_.read_attention_lse(lse_);
   std::vector<float> share;
@@ -340,7 +340,8 @@ void compressed_cache::rebuild(std::vector<bool> const& spans) {
   ++counts_.rebuildings;
 }
 
-/// The tokens of `runs` get places in the lists of a layer's heads that lack them; what is kept behind them moves, to new pages.
+/// The tokens of `runs` get places in the lists of a layer's heads that lack them; what is kept behind them moves, to
+/// new pages.
 void compressed_cache::make_room(int layer, std::span<token_run const> runs) {
   layer_cache& l    = layers_[static_cast<std::size_t>(layer)];
   auto const   size = static_cast<std::size_t>(limits_.block_size);

@@ -5,9 +5,10 @@
 //    head 0     t0 .  .  t3 .  t5 t6                     pages of one head; what is dropped is gone from memory
 //    head 1     t0 t1 .  .  .  t5 t6                       but for its id and a summary of the keys of its span
 //
-//  A token keeps its position: keys are stored rotated, so the list of a head is a shorter sequence with the same keys. New tokens
-//  go to the end of every list. Dropped tokens come back by a prefill of just those tokens, over what each head keeps in front of
-//  them; once all are back, the cache is bit for bit that of a sequence that was never compressed.
+//  A token keeps its position: keys are stored rotated, so the list of a head is a shorter sequence with the same keys.
+//  New tokens go to the end of every list. Dropped tokens come back by a prefill of just those tokens, over what each
+//  head keeps in front of them; once all are back, the cache is bit for bit that of a sequence that was never
+//  compressed.
 #include <tenon/core/numeric.hpp>
 #include <tenon/kv/block_pool.hpp>
 #include <tenon/kv/select_tokens.hpp>
@@ -42,20 +43,20 @@ struct compression_counts {
 
 class compressed_cache {
  public:
-  /// Takes all of the model's cache. The model has no caps of logits; layers with a window keep all their tokens. `runs`: the
-  /// requests that a step may have.
+  /// Takes all of the model's cache. The model has no caps of logits; layers with a window keep all their tokens.
+  /// `runs`: the requests that a step may have.
   compressed_cache(decoder& model, model_config const& config, scorer_options const& limits, int runs,
                    kv_compression const& how);
 
   enum class wanted { all, last, none };  // logits of each step
   using visitor = std::function<void(std::size_t position, std::span<float const> logits)>;
 
-  /// Feeds `ids` behind the tokens that are there. visit(position, logits) gets those wanted of each step; `watch` sees the stages
-  /// of each pass, of a repeated one once more. Throws where the cache is full.
+  /// Feeds `ids` behind the tokens that are there. visit(position, logits) gets those wanted of each step; `watch` sees
+  /// the stages of each pass, of a repeated one once more. Throws where the cache is full.
   void feed(std::span<std::int32_t const> ids, wanted rows, visitor const& visit = {}, tap const& watch = {});
 
-  /// Scores all tokens, keeps the best, frees the pages of the others; all stay where the sinks and the recent ones are more than may
-  /// stay. Once, behind the first tokens.
+  /// Scores all tokens, keeps the best, frees the pages of the others; all stay where the sinks and the recent ones are
+  /// more than may stay. Once, behind the first tokens.
   void               compress();
   [[nodiscard]] bool compressed() const { return compressed_; }
 

@@ -1,5 +1,6 @@
 #pragma once
-//  What is remembered of the tokens that the heads of a layer have dropped, span by span: enough to see that a query wants them back.
+//  What is remembered of the tokens that the heads of a layer have dropped, span by span: enough to see that a query
+//  wants them back.
 #include <tenon/kv/select_tokens.hpp>
 
 #include <cstddef>
@@ -24,8 +25,8 @@ class dropped_spans {
   void        forget(std::size_t span);
   std::size_t bytes() const { return (least_.size() + most_.size() + mean_.size() + count_.size()) * sizeof(float); }
 
-  /// share[s] becomes at least the largest share of attention that one of the queries, (queries, heads, head_dim), would give what
-  /// was dropped of span s, beside the keys that are there. lse (queries, heads): of those.
+  /// share[s] becomes at least the largest share of attention that one of the queries, (queries, heads, head_dim),
+  /// would give what was dropped of span s, beside the keys that are there. lse (queries, heads): of those.
   void raise_to_shares(std::vector<float>& share, std::span<float const> q, std::span<float const> lse,
                        float scale) const;
 

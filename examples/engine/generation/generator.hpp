@@ -31,7 +31,8 @@ struct generator_options {
   int                    window         = 0;  // tokens that a query of any layer sees at most; 0: all
   std::set<std::int32_t> end_ids;             // a drawn id of these ends the completion
 
-  /// Each prompt's cache is compressed behind its prefill. One request at a time then, of one completion, without prefix caching.
+  /// Each prompt's cache is compressed behind its prefill. One request at a time then, of one completion, without
+  /// prefix caching.
   std::optional<kv_compression> kv;
   model_config const*           config = nullptr;  // for kv
   int                           runs   = 0;        // requests that a step of the decoder may have, likewise

@@ -9,8 +9,8 @@ namespace tenon::engine {
 enum class kv_score : std::uint8_t { snapkv, h2o, mean, tova, expected, keydiff, knorm, window, random };
 enum class kv_budget : std::uint8_t { uniform, pyramid, ada };
 
-/// By what the attention is estimated that a query would give a dropped span: the mean of its keys, which is never too much (and takes a
-/// third of the memory); a guess by their range, too; a bound, which is never too little.
+/// By what the attention is estimated that a query would give a dropped span: the mean of its keys, which is never too
+/// much (and takes a third of the memory); a guess by their range, too; a bound, which is never too little.
 enum class kv_estimate : std::uint8_t { mean, guess, bound };
 
 struct kv_compression {

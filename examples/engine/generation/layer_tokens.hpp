@@ -1,6 +1,6 @@
 #pragma once
-//  One layer of one sequence on the host, in f32: what scores and summaries of its tokens are made from, whatever the model runs on.
-//  They are made once for a prompt.
+//  One layer of one sequence on the host, in f32: what scores and summaries of its tokens are made from, whatever the
+//  model runs on. They are made once for a prompt.
 #include <tenon/core/tensor_view.hpp>
 #include <tenon/kv/kv_sequences.hpp>
 

@@ -122,7 +122,8 @@ std::int64_t tokens_kept(kv_compression const& how, std::int64_t tokens) {
 
 std::vector<index_t> in_whole_pages(std::vector<index_t> budgets, index_t page, index_t least, index_t most) {
   index_t left = 0;
-  // Down to whole pages. What is left goes to pages that are there and not full, then a page each to those that lost most.
+  // Down to whole pages. What is left goes to pages that are there and not full, then a page each to those that lost
+  // most.
   struct entry {
     bool        full;
     index_t     lost;

@@ -23,13 +23,13 @@ void score_tokens(std::vector<float>& scores, kv_compression const& how, layer_t
 /// Tokens that a head keeps on average, of `tokens`.
 [[nodiscard]] std::int64_t tokens_kept(kv_compression const& how, std::int64_t tokens);
 
-/// Budgets with the same sum, in multiples of `page` but for one of them, as near as their bounds allow: what does not fill a page takes
-/// the memory of one.
+/// Budgets with the same sum, in multiples of `page` but for one of them, as near as their bounds allow: what does not
+/// fill a page takes the memory of one.
 [[nodiscard]] std::vector<index_t> in_whole_pages(std::vector<index_t> budgets, index_t page, index_t least,
                                                   index_t most);
 
-/// Tokens that a head of each layer keeps on average, of `tokens`: a share `keep` over all layers. Throws where that is fewer than
-/// the sinks and the recent ones. `page`: tokens of a page of one head.
+/// Tokens that a head of each layer keeps on average, of `tokens`: a share `keep` over all layers. Throws where that is
+/// fewer than the sinks and the recent ones. `page`: tokens of a page of one head.
 [[nodiscard]] std::vector<index_t> layer_budgets(kv_compression const& how, std::int64_t layers, std::int64_t tokens,
                                                  std::int64_t page);
 

@@ -21,9 +21,9 @@ namespace tenon::engine {
 enum class quantize_choice : std::uint8_t { none, w8a8, w8a16, w4a16, fp8, fp8_block };
 enum class device_kind { host, cuda };
 
-/// Where the tokens of a step lie when each kv head of each layer keeps tokens of its own (docs/kv_compression.md). Rows: the
-/// kv heads of the first layer, then those of the next. A head's cache consists of head pages, which hold block_size tokens of
-/// one head.
+/// Where the tokens of a step lie when each kv head of each layer keeps tokens of its own (docs/kv_compression.md).
+/// Rows: the kv heads of the first layer, then those of the next. A head's cache consists of head pages, which hold
+/// block_size tokens of one head.
 struct head_places {
   std::vector<std::int64_t>
       slots;  // (rows, tokens)               head page * block_size + offset; -1: it is there already
@@ -33,7 +33,8 @@ struct head_places {
   void clear();
 };
 
-/// Tokens of one layer's kv heads that move: what token from[h, j] of head h was becomes token j of the pages `to_table`.
+/// Tokens of one layer's kv heads that move: what token from[h, j] of head h was becomes token j of the pages
+/// `to_table`.
 struct head_moves {
   std::int32_t              max_pages = 0, max_tokens = 0;
   std::vector<std::int32_t> from_table, to_table;  // (kv_heads, max_pages)
@@ -120,8 +121,8 @@ class decoder {
   /// Head pages of a layer as numbers, (pages, block_size, head_dim).
   virtual void read_keys(int layer, std::span<std::int32_t const> pages, std::vector<float>& keys)     = 0;
   virtual void read_values(int layer, std::span<std::int32_t const> pages, std::vector<float>& values) = 0;
-  /// Of the last step, which had places of its own for each head: log sum exp of the logits of each query, (layers, tokens,
-  /// heads of the layer), layer after layer.
+  /// Of the last step, which had places of its own for each head: log sum exp of the logits of each query, (layers,
+  /// tokens, heads of the layer), layer after layer.
   virtual void read_attention_lse(std::vector<float>& lse) const = 0;
   /// Runs the batch; the logits of batch.logit_rows stay on the device until the next step.
   virtual void forward(step_batch const& batch) = 0;

@@ -383,8 +383,8 @@ class device_decoder final : public decoder {
     show(stage::attention_residual, layer_, x_, tokens_, config_.hidden);
   }
 
-  // Each kv head with its group of query heads is a sequence of its own, in a cache of one kv head. A launch does one head of
-  // all requests: their queries have one stride then, and no copy is needed.
+  // Each kv head with its group of query heads is a sequence of its own, in a cache of one kv head. A launch does one
+  // head of all requests: their queries have one stride then, and no copy is needed.
 
   void append_by_heads(layer_cache& cache, new_tokens<T> const& all) {
     index_t const kv_heads = all.k.extent[1], group = all.q.extent[1] / kv_heads;
