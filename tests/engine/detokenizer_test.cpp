@@ -13,7 +13,7 @@ using namespace tenon::engine;
 /// Id n is byte n; 256 is a control token, 257 " a" as llama2.c's text beginning has it.
 class bytes_tokenizer final : public tokenizer {
  public:
-  encoding    encode_with_spans(std::string_view, encode_options) const override { return {}; }
+  encoding    encode_text(std::string_view, encode_options, bool) const override { return {}; }
   std::string token_bytes(std::int32_t id) const override {
     return std::string(1, static_cast<char>(static_cast<unsigned char>(id)));
   }

@@ -76,7 +76,9 @@ status copy_tokens_of(context const& where, kv_memory const& cache, tensor_view<
 template <class E>
 status move_tokens_of(context const& where, kv_memory const& cache, moves_of_heads const& m) {
   index_t const kv_heads = m.tokens.extent[1];
-  paged_kv<E>   pages    = detail::cache_at<E>(cache);
+  kv_memory     own      = cache;
+  own.scales             = nullptr;  // fixed ones stay where they are
+  paged_kv<E> pages      = detail::cache_at<E>(own);
   pages.k = pages_of_one_head(pages.k, kv_heads), pages.v = pages_of_one_head(pages.v, kv_heads);
   return compact_kv(where, pages, m.to_table, pages, m.from_table, m.from, m.tokens);
 }
