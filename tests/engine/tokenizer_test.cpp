@@ -603,7 +603,8 @@ TEST(load_tokenizer, by_name_and_content) {
   EXPECT_EQ(load_tokenizer(path("tokenizer.json"))->encode("abc", false), (ids{257}));
   EXPECT_EQ(load_tokenizer(path("t.bin"))->encode("a"), (ids{1, 263}));
   EXPECT_EQ(find_tokenizer(path("")), path("tokenizer.json"));
-  constexpr char const* known = ", expected a tokenizer.json (byte-level BPE), tiktoken's ranks or a llama2.c .bin vocabulary";
+  constexpr char const* known =
+      ", expected a tokenizer.json (byte-level BPE), tiktoken's ranks or a llama2.c .bin vocabulary";
   for (auto const& [name, message] :
        {std::pair<char const*, std::string>{"t.model", "unsupported tokenizer file: found \".model\""},
         {"vocab.json", "unsupported tokenizer file: found JSON without \"model\""},

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "engine/program/bench_options.hpp"
-#include "engine/program/quantize_options.hpp"
 #include "engine/program/kv_flags.hpp"
+#include "engine/program/quantize_options.hpp"
 #include "engine/program/run_options.hpp"
 #include "engine/program/schedule_flags.hpp"
 #include "engine/program/simulate_options.hpp"

@@ -1,5 +1,4 @@
 //  What is trained as several operators and runs as one: the same numbers, but for their last digits.
-#include <tenon/compress/fold_norm_gain.hpp>
 #include <tenon/compress/fold_rep_vgg.hpp>
 #include <tenon/compress/merge_lora.hpp>
 #include <tenon/conv/conv2d_ref.hpp>
@@ -7,11 +6,11 @@
 #include <tenon/precision/tensor_error.hpp>
 
 #include <cmath>
-#include <cstring>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "engine/compress/fold_norms.hpp"
 #include "engine/tour/seeded_values.hpp"
 #include "engine/tour/stops.hpp"
 
@@ -33,37 +32,6 @@ std::string relative_error(std::vector<double> const& expected, std::vector<doub
   tensor_error e;
   throw_if(e.add(std::span(expected), std::span(got)));
   return number("%.1e", e.rel_l2());
-}
-
-/// The gains of all norms of layers into the matrices that read them.
-editable_model without_gains(editable_model const& m) {
-  editable_model folded = m;
-  struct norm {
-    char const*                    name;
-    std::vector<char const*> const readers;
-  };
-  norm const norms[] = {{"input_layernorm", {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}},
-                        {"post_attention_layernorm", {"mlp.gate_proj", "mlp.up_proj"}}};
-  for (std::size_t i = 0; i < m.layers(); ++i)
-    for (norm const& n : norms) {
-      checkpoint const   files = m.as_checkpoint();
-      tensor_info const& gains = files.at("model.layers." + std::to_string(i) + "." + n.name + ".weight");
-      std::vector<float> gain(static_cast<std::size_t>(gains.elements()));
-      std::memcpy(gain.data(), gains.bytes.data(), gains.bytes.size());
-      std::vector<std::vector<float>> weights;
-      for (char const* const reader : n.readers) weights.push_back(m.matrix(i, reader).values);
-      std::vector<norm_consumer> consumers;
-      for (std::size_t k = 0; k < weights.size(); ++k) {
-        auto const& shape = m.matrix(i, n.readers[k]).shape;
-        consumers.push_back({dense(weights[k].data(), shape[0], shape[1])});
-      }
-      fold_report report;
-      throw_if(
-          fold_norm_gain(report, consumers, dense(gain.data(), gain.size()), {.consumers = std::ssize(consumers)}));
-      for (std::size_t k = 0; k < weights.size(); ++k) folded.set_matrix(i, n.readers[k], std::move(weights[k]));
-      folded.set_matrix(i, n.name, std::move(gain));
-    }
-  return folded;
 }
 
 /// w x + scale b (a x), against the merged matrix.
@@ -135,20 +103,14 @@ std::string rep_vgg_error() {
 }  // namespace
 
 void visit_folds(guide& g, findings& f) {
-  table&     t      = f.add_table(figures::exact, {"what is folded", "relative error of the output"});
-  auto const folded = g.open(without_gains(g.original()));
+  table& t = f.add_table(figures::exact, {"what is folded", "relative error of the output"});
   t.rows.push_back({"LoRA of rank 8 into q_proj of layer 0", lora_error(g.original())});
   t.rows.push_back({"RepVGG, 3x3, 1x1 and identity with BatchNorm, into one 3x3", rep_vgg_error()});
 
-  tensor_error       e;
-  std::vector<float> expected;
-  auto const&        ids = g.unseen().front();
-  visit_logits(g.reference(), ids, g.scoring(),
-               [&](std::size_t, std::span<float const> l) { expected.insert(expected.end(), l.begin(), l.end()); });
-  visit_logits(*folded, ids, g.scoring(), [&](std::size_t at, std::span<float const> l) {
-    throw_if(e.add(std::span<float const>(expected).subspan(at * l.size(), l.size()), l));
-  });
-  t.rows.push_back({"norm gains of all layers of the model, at its logits", number("%.1e", e.rel_l2())});
+  editable_model     m    = g.original();
+  model_opener const open = [&](editable_model const& of) { return g.open(of); };
+  double const       e    = fold_norms(m, open, {g.unseen().front()}, g.scoring()).fold.relative_l2;
+  t.rows.push_back({"norm gains of the model, at its logits", number("%.1e", e)});
 }
 
 }  // namespace tenon::engine::tour
