@@ -3,6 +3,7 @@
 #include <engine/text/bpe_tokenizer.hpp>
 #include <engine/text/detokenizer.hpp>
 #include <engine/text/llama2c_tokenizer.hpp>
+#include <engine/text/tokenizer_json.hpp>
 #include <engine/text/utf8.hpp>
 
 #include <cstdlib>
