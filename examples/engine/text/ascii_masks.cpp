@@ -1,7 +1,8 @@
 #include "engine/text/ascii_masks.hpp"
 
-#include <array>
 #include <cstddef>
+
+#include "engine/text/unicode_classes.hpp"
 
 #if defined(__x86_64__)
 #  include <immintrin.h>
@@ -10,19 +11,6 @@
 namespace tenon::engine {
 
 namespace {
-
-enum : unsigned char { letter = 1, lower = 2, digit = 4, space = 8, high = 16 };
-
-constexpr std::array<unsigned char, 256> make_classes() {
-  std::array<unsigned char, 256> c{};
-  for (std::size_t b = 'a'; b <= 'z'; ++b) c[b] = letter | lower, c[b - 32] = letter;
-  for (std::size_t b = '0'; b <= '9'; ++b) c[b] = digit;
-  for (std::size_t b = 9; b <= 13; ++b) c[b] = space;
-  c[' '] = space;
-  for (std::size_t b = 0x80; b < 0x100; ++b) c[b] = high;
-  return c;
-}
-constexpr auto classes = make_classes();
 
 #if defined(__x86_64__)
 struct thirty_two {
@@ -62,9 +50,11 @@ bool has_avx2() {
 void classify_by_table(char const* bytes, ascii_masks& out) {
   out = {};
   for (std::size_t i = 0; i < 64; ++i) {
-    std::uint64_t const c = classes[static_cast<unsigned char>(bytes[i])];
-    out.letter |= (c & 1) << i, out.lower |= (c >> 1 & 1) << i, out.digit |= (c >> 2 & 1) << i;
-    out.space |= (c >> 3 & 1) << i, out.high |= (c >> 4 & 1) << i;
+    auto const     b    = static_cast<unsigned char>(bytes[i]);
+    unsigned const bits = b < 0x80 ? ascii_classes[b] : 0;
+    auto const     mark = [i](bool is) { return std::uint64_t{is} << i; };
+    out.letter |= mark(bits & is_letter), out.lower |= mark(bits & is_lower_side), out.digit |= mark(bits & is_number);
+    out.space |= mark(bits & is_space), out.high |= mark(b >= 0x80);
   }
 }
 

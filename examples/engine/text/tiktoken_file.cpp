@@ -1,5 +1,6 @@
 #include "engine/text/tiktoken_file.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdint>
@@ -102,7 +103,8 @@ void add_controls(bpe_definition& d, family const& f) {
 }  // namespace
 
 bool looks_like_tiktoken(std::string_view text) {
-  std::string_view const line  = text.substr(0, std::min(text.find('\n'), std::size_t{4096}));
+  text                         = text.substr(0, 4096);  // longer lines have no token that anything would take
+  std::string_view const line  = text.substr(0, text.find('\n'));
   auto const             space = line.find(' ');
   return space != line.npos && from_base64(line.substr(0, space)) && space + 1 < line.size() &&
          line.find_first_not_of("0123456789\r", space + 1) == line.npos;

@@ -4,7 +4,6 @@
 #include <array>
 #include <atomic>
 #include <cstring>
-#include <memory>
 #include <utility>
 
 namespace tenon::engine {
@@ -56,10 +55,9 @@ class word_cache {
  public:
   /// This thread's, emptied where it was another encoder's.
   static word_cache& of(std::uint64_t encoder) {
-    thread_local std::unique_ptr<word_cache> own;
-    if (!own) own = std::make_unique<word_cache>();
-    if (own->encoder_ != encoder) *own = word_cache(), own->encoder_ = encoder;
-    return *own;
+    thread_local word_cache own;
+    if (own.encoder_ != encoder) own.encoder_ = encoder, own.sets_.assign(std::size_t{1} << sets_bits, {});
+    return own;
   }
 
   [[nodiscard]] word_set& set_of(word_key k) {
@@ -77,7 +75,7 @@ class word_cache {
 
   std::uint64_t         encoder_ = 0;
   std::size_t           next_    = 0;
-  std::vector<word_set> sets_    = std::vector<word_set>(std::size_t{1} << sets_bits);
+  std::vector<word_set> sets_;
 };
 
 }  // namespace
