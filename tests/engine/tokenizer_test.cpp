@@ -580,6 +580,7 @@ TEST(tiktoken, small_files_and_what_is_wrong_with_them) {
                                       {file + "YWI= 2x\n", "has no rank"},
                                       {file + "YWI= -1\n", "has no rank"},
                                       {file + "YWI= 99999999999\n", "has no rank"},
+                                      {file + "YWI= 100000\n", "has no rank"},
                                       {file + "YWI= 7\n", "has the rank of another token"},
                                       {"", "holds no token"}}) {
     try {

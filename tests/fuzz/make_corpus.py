@@ -1,4 +1,5 @@
 """Writes the fuzzers' seeds, small files of every accepted form: python3 tests/fuzz/make_corpus.py"""
+import base64
 import json
 import pathlib
 import struct
@@ -35,10 +36,10 @@ vocabulary.update({"aa": 256, "Ġa": 257, "<|endoftext|>": 258})
 byte_level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
 model = {"type": "BPE", "vocab": vocabulary, "merges": ["a a", ["Ġ", "a"]]}
 added = {"id": 258, "content": "<|endoftext|>", "special": True, "normalized": False}
-seed("tokenizer_json", "byte_level", {"pre_tokenizer": byte_level, "model": model})
+seed("tokenizer_file", "byte_level", {"pre_tokenizer": byte_level, "model": model})
 small = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "Ġ": 3}, "merges": ["a b"], "unk_token": "a"}
-seed("tokenizer_json", "small", {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True}, "model": small})
-seed("tokenizer_json", "everything", {
+seed("tokenizer_file", "small", {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True}, "model": small})
+seed("tokenizer_file", "everything", {
     "added_tokens": [added, {"id": 259, "content": "time", "single_word": True, "lstrip": True, "rstrip": True}],
     "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}]},
     "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
@@ -56,9 +57,15 @@ def llama2c(tokens):
     return struct.pack("<i", 16) + b"".join(struct.pack("<fi", -i, len(t)) + t for i, t in enumerate(tokens))
 
 
+def ranks(tokens):
+    return b"".join(base64.b64encode(t) + b" %d\n" % i for i, t in enumerate(tokens))
+
+
+seed("tokenizer_file", "ranks", ranks([bytes([b]) for b in range(256)] + [b"aa", b" a", b"a a", b"aaa"]))
+
 pieces = [b"<unk>", b"\n<s>\n", b"\n</s>\n"]
-seed("tokenizer_json", "llama2c", llama2c(pieces + [b" ", b"a", b"aa", b" a", b"e"]))
-seed("tokenizer_json", "llama2c_bytes", llama2c(pieces + [b"<0x%02X>" % b for b in range(256)] + [b" ", b"a", b"aa"]))
+seed("tokenizer_file", "llama2c", llama2c(pieces + [b" ", b"a", b"aa", b" a", b"e"]))
+seed("tokenizer_file", "llama2c_bytes", llama2c(pieces + [b"<0x%02X>" % b for b in range(256)] + [b" ", b"a", b"aa"]))
 
 llama = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 512, "hidden_size": 64,
          "intermediate_size": 172, "num_hidden_layers": 5, "num_attention_heads": 8, "num_key_value_heads": 4,

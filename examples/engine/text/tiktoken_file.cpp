@@ -115,6 +115,9 @@ bpe_definition read_tiktoken(std::string_view text, std::string file, std::strin
   d.file         = std::move(file);
   d.merges_by_id = d.whole_words = true;
   std::size_t number             = 0;
+  // Ranks leave few gaps; one that is far beyond the lines would take memory for all below it.
+  auto const lines = static_cast<std::int64_t>(std::count(text.begin(), text.end(), '\n'));
+  auto const limit = std::min(bpe_definition::id_limit, 2 * lines + 4096);
   for (std::string_view rest = text; !rest.empty();) {
     ++number;
     auto const       end  = std::min(rest.find('\n'), rest.size());
@@ -131,9 +134,9 @@ bpe_definition read_tiktoken(std::string_view text, std::string file, std::strin
     char const* const first = line.data() + space + 1;
     char const* const last  = line.data() + line.size();
     if (auto const r = std::from_chars(first, last, rank);
-        r.ec != std::errc() || r.ptr != last || rank < 0 || rank >= bpe_definition::id_limit)
+        r.ec != std::errc() || r.ptr != last || rank < 0 || rank >= limit)
       throw wrong(subject, "has no rank", in_quotes(line.substr(space + 1).substr(0, 60)),
-                  "a number below " + std::to_string(bpe_definition::id_limit));
+                  "a number below " + std::to_string(limit));
     auto& entry = d.entry_at(rank);
     if (entry.present) throw wrong(subject, "has the rank of another token", std::to_string(rank), "a rank for each");
     entry = {std::move(*bytes), true, true};

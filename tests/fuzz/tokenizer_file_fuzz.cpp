@@ -1,8 +1,9 @@
-//  Any bytes as tokenizer.json or as a llama2.c vocabulary; what loads must encode and decode any text.
+//  Any bytes as tokenizer.json, as tiktoken's ranks or as a llama2.c vocabulary; what loads must encode and decode any text.
 #include <engine/files/json.hpp>
 #include <engine/text/bpe_tokenizer.hpp>
 #include <engine/text/detokenizer.hpp>
 #include <engine/text/llama2c_tokenizer.hpp>
+#include <engine/text/tiktoken_file.hpp>
 #include <engine/text/tokenizer_json.hpp>
 #include <engine/text/utf8.hpp>
 
@@ -40,6 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   std::string_view const bytes(reinterpret_cast<char const*>(data), size);
   fuzz::attempt([&] {
     if (bytes.starts_with('{')) use(bpe_tokenizer(read_tokenizer_json(parse_json(bytes, "input"), "input")));
+    else if (looks_like_tiktoken(bytes)) use(bpe_tokenizer(read_tiktoken(bytes, "input", "llama3")));
     else use(llama2c_tokenizer(bytes, "input"));
   });
   return 0;
