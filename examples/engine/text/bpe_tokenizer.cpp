@@ -104,7 +104,7 @@ void bpe_tokenizer::encode_words(std::string_view text, std::size_t origin, sink
     encoder_.encode(*known, text, to.out.ids);
     if (!to.spans) return;
     for (std::size_t i = first; i < to.out.ids.size(); ++i) {
-      std::size_t const end = origin + entries_[static_cast<std::size_t>(to.out.ids[i])].bytes.size();
+      std::size_t const end = origin + encoder_.pairs().bytes_of(to.out.ids[i]).size();
       to.out.spans.push_back({origin, end});
       origin = end;
     }
@@ -126,7 +126,7 @@ void bpe_tokenizer::encode_piece(text_piece const& word, std::vector<symbol>& sy
   if (encoder_.pairs().usable()) {
     std::vector<std::int32_t> ids(word.text.size());
     ids.resize(encoder_.encode_word(word.text, ids.data()));
-    for (std::int32_t const id : ids) emit(id, entries_[static_cast<std::size_t>(id)].bytes.size());
+    for (std::int32_t const id : ids) emit(id, encoder_.pairs().bytes_of(id).size());
     return;
   }
   if (whole_words_)
