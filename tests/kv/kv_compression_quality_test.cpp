@@ -3,8 +3,7 @@
 //
 //   sinks    the first four tokens, which every query likes and whose values are small
 //   topics   eight directions; a token has that of the one before it, or, one in six, another. Queries follow two that
-//   change
-//            along the prompt
+//            change along the prompt
 //   needle   one token in the middle with a direction of its own. Those who seek it give it half of their attention
 //
 // The queries that count come after the prompt: 24 that follow the last topics and seek the needle. Aware: the last

@@ -5,8 +5,8 @@
 //    h2o                 sum of the shares of all queries, mean over the heads of a group
 //    mean_attention      the same over the number of queries that could see the key
 //    tova                share of the last query
-//    expected_attention  mean share of queries still to come (expected_queries.hpp), plus a little, for the norm of the
-//    value
+//    expected_attention  mean share of queries still to come (expected_queries.hpp), plus a little; the norm of the
+//                        value comes in as attention_scores' weight
 //
 //  Higher: keep. One of your own is a struct with what differs from attention_mass:
 //

@@ -33,9 +33,9 @@ constexpr std::size_t attention_scores_workspace_bytes(index_t tokens, index_t h
 /// Query i of a request with n queries stands at position length - n + i: with all queries of a prompt that is its
 /// whole attention (h2o), with the last 32 to 64 a window (snap_kv), with one the last token (tova).
 ///
-/// scores       (requests, kv_heads, max_tokens)          f32            any strides; places from `length` on,
-///                                                                       and requests without queries, are left as they
-///                                                                       are
+/// scores       (requests, kv_heads, max_tokens)          f32            any strides; places from `length` on are
+///                                                                       left as they are, and so are requests without
+///                                                                       queries
 /// q            (tokens, heads, head_dim)                 f16 bf16 f32   any strides; rotated, as keys are
 /// k            (pages, page_size, kv_heads, head_dim)    numbers or codes (kv_format.hpp), head_dim contiguous
 /// sequences    block_table (requests, kv_heads, max_pages), length (requests, kv_heads)   int32   any strides

@@ -1,12 +1,10 @@
 #pragma once
-//  share[t] = exp(scale q . k[t] + extra[t] - lse[q]),   score[r,h,t] = a reduction of the shares over the request's
-//  queries
+//  share[t] = exp(scale q . k[t] + extra[t] - lse[q]),   score[r,h,t] = a reduction of the shares over r's queries
 //
 //  Two kernels, with all products in fp32 (key_products.cuh):
 //    attention_lse     block: some queries of one head; goes over the keys, an online softmax in each thread
 //    attention_scores  block: some keys of one kv head; goes over the heads of its group and their queries. Pooling
-//    wants
-//                      neighbours, so blocks overlap by half of them at both ends.
+//                      wants neighbours, so blocks overlap by half of them at both ends.
 //  extra: of Gaussian queries, scale^2 / 2 sum_j (spread[j] . k[t])^2.
 //  Traffic: keys once from memory and once per tile of queries from cache, twice where no lse is given.
 //  Source. Li et al. 2024, "SnapKV": scores of a window, apart from the attention kernel, which forms no row of them.

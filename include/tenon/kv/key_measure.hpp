@@ -9,7 +9,8 @@
 //
 //    struct far_from_mean {
 //      static constexpr bool wants_mean = true;
-//      TENON_HD constexpr float operator()(tenon::measured_key const& k) const { return k.norm - k.along / k.mean_norm;
+//      TENON_HD constexpr float operator()(tenon::measured_key const& k) const {
+//        return k.norm - k.along / k.mean_norm;
 //      }
 //    };
 //

@@ -18,8 +18,8 @@ namespace tenon::inline TENON_TARGET {
 /// the head's keys
 ///
 /// scores     (requests, kv_heads, max_tokens)         f32    any strides; places from `length` on are left as they are
-/// k          (pages, page_size, kv_heads, head_dim)   numbers or codes (kv_format.hpp), head_dim contiguous; values,
-///            too
+/// k          (pages, page_size, kv_heads, head_dim)   numbers or codes (kv_format.hpp), head_dim contiguous; or
+///                                                        values
 /// sequences  block_table (requests, kv_heads, max_pages), length (requests, kv_heads)   int32   any strides
 /// measure    knorm, key_diff, row_norm, or your own (key_measure.hpp)
 ///

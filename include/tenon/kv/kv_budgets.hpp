@@ -3,7 +3,8 @@
 //
 //    uniform    the same for each, what does not divide goes to the first ones
 //    pyramid    falling with depth: weights from 2 - 1/beta in the first layer to 1/beta in the last, above what is
-//    always kept by weight  any others: an explicit table, or what a measurement says
+//               always kept
+//    by weight  any others: an explicit table, or what a measurement says
 //
 //  Sources. Cai et al. 2024, "PyramidKV"; the bounds are resolved as flexible lengths of CSS are (W3C, "CSS flexible
 //  box layout", section 9.7), the rest goes to the largest remainders (Hamilton's method).
@@ -37,8 +38,8 @@ struct budget_bounds {
 ///          are 0 in equal shares.
 /// bounds   of each part, in tokens
 ///
-/// Arithmetic  double; parts are rounded down, and what is left goes to the largest remainders, among equals to the
-/// first
+/// Arithmetic  double; parts are rounded down, and what is left goes to the largest remainders, among equals to
+///             the first
 /// Errors      out_of_range(least, most; weights: `got` the first bad one; total: less than the sum of least, `want`,
 ///             or more than that of most)
 /// Range       parts and bounds with sums below 2^52

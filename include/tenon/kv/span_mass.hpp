@@ -25,8 +25,7 @@ namespace tenon::inline TENON_TARGET {
 /// spans         (spans, 3)                 int32   any strides; the list of span_summary, of which the request is read
 /// q             (tokens, heads, head_dim)  f16 bf16 f32   any strides; rotated
 /// lse           (tokens, heads)            f32   any strides; natural log of sum_k exp(logit) over the keys that are
-///               there, as
-///                                                paged_attention gives it
+///                                                there, as paged_attention gives it
 /// query_start   (requests + 1)             int32   the requests' first tokens, ascending
 /// scale         of the logits; 0: 1 / sqrt(head_dim)
 ///

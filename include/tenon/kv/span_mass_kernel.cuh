@@ -1,11 +1,9 @@
 #pragma once
-//  upper[s,h], guess[s,h] = the largest, over the request's queries and the heads of h's group, of n e^x / (n e^x +
-//  e^lse)
+//  upper[s,h], guess[s,h] = the largest n e^x / (n e^x + e^lse) over the request's queries and the heads of h's group
 //
 //    upper  x = scale sum_d max(q[d] least[d], q[d] most[d]): no key of the span has a larger logit
-//    guess  x = scale q . mean + scale^2 / 2 sum_d (q[d] (most[d] - least[d]) / range(n))^2: the mean of e^(scale q .
-//    k) if each
-//           column was normal on its own, its deviation taken from its range
+//    guess  x = scale q . mean + scale^2 / 2 sum_d (q[d] (most[d] - least[d]) / range(n))^2: the mean of
+//           e^(scale q . k) if each column was normal on its own, its deviation taken from its range
 //
 //  One block per span and kv head, a warp per query and head; lanes over columns.
 //  Traffic: summaries and queries once, from cache for most.

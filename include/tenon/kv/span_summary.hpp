@@ -20,12 +20,11 @@ namespace tenon::inline TENON_TARGET {
 ///
 /// summary      least, most, mean (spans, kv_heads, head_dim), count (spans, kv_heads)   f32   any strides
 /// k            (pages, page_size, kv_heads, head_dim)   numbers or codes (kv_format.hpp), head_dim contiguous
-/// sequences    block_table (requests, kv_heads, max_pages), length (requests, kv_heads)   int32   any strides; as they
-///              are before the tokens are dropped
+/// sequences    block_table (requests, kv_heads, max_pages), length (requests, kv_heads)   int32   any strides; as
+///                                                       they are before the tokens are dropped
 /// spans        (spans, 3)                               int32   any strides; request, first token, tokens
-/// kept         (requests, kv_heads, max_kept)           int32   any strides; ascending; no view: all tokens of a span
-///              are
-///                                                               dropped
+/// kept         (requests, kv_heads, max_kept)           int32   any strides; ascending; no view: all tokens of a
+///                                                       span are dropped
 /// kept_length  (requests, kv_heads)                     int32   any strides
 ///
 /// Arithmetic  least and most are exact; the mean is a sum in fp32 in the order of the tokens. Same bits on every run.
