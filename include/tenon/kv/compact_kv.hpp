@@ -6,6 +6,7 @@
 #include <tenon/core/dispatch.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/tensor_view.hpp>
+#include <tenon/kv/byte_rows.hpp>
 #include <tenon/kv/compact_kv_kernel.cuh>
 #include <tenon/kv/compact_kv_policy.hpp>
 #include <tenon/kv/kv_contract.hpp>
@@ -17,33 +18,6 @@
 namespace tenon::inline TENON_TARGET {
 
 namespace detail {
-
-/// A view of a cache as rows of bytes; no bytes where all tokens share what it shows.
-template <class E>
-kernel::compact_rows compact_rows_of(tensor_view<E, 4> const& x) {
-  constexpr auto       size = static_cast<index_t>(sizeof(E));
-  kernel::compact_rows rows;
-  auto&                at = rows.at;
-  at.data                 = reinterpret_cast<std::uint8_t*>(const_cast<std::remove_const_t<E>*>(x.data));
-  for (int d = 0; d < 4; ++d) at.extent[d] = x.extent[d], at.stride[d] = x.stride[d] * size;
-  at.extent[4] = size, at.stride[4] = 1;
-  if (at.extent[3] <= 1 || at.stride[3] == size)
-    at.extent[4] *= at.extent[3], at.extent[3] = min(at.extent[3], index_t{1});
-  return rows;
-}
-
-/// What moves of pages of one format: numbers and nothing, or codes and scales.
-struct compact_parts {
-  kernel::compact_rows rows[2];
-};
-template <class E>
-compact_parts compact_parts_of(tensor_view<E, 4> const& pages) {
-  return {{compact_rows_of(pages), {}}};
-}
-template <kv_codes Format>
-compact_parts compact_parts_of(kv_code_pages<Format> const& pages) {
-  return {{compact_rows_of(pages.code), compact_rows_of(pages.scale)}};
-}
 
 /// Tokens have a place each, or, scales, share one among all.
 template <class E>
@@ -58,9 +32,12 @@ contract& check_token_places(contract& check, kv_code_pages<Format> const& pages
   return check_token_places(check, pages.scale, true, subject);
 }
 
+/// Whether the parts of a row are one.
+inline bool side_by_side(byte_rows const& rows) { return rows.extent[3] <= 1 || rows.stride[3] == rows.extent[4]; }
+
 /// Keys and values of a cache, and the launch, which knows no formats.
 struct compact_cache {
-  compact_parts k, v;
+  byte_parts k, v;
 };
 inline status launch_compact_kv(compact_cache const& to, tensor_view<std::int32_t const, 3> to_table,
                                 compact_cache const& from, tensor_view<std::int32_t const, 3> from_table,
@@ -73,22 +50,16 @@ inline status launch_compact_kv(compact_cache const& to, tensor_view<std::int32_
   for (int of = 0; of < 2; ++of)
     for (int part = 0; part < 2; ++part) {
       auto a = (of == 0 ? to.k : to.v).rows[part], b = (of == 0 ? from.k : from.v).rows[part];
-      // Rows that are one part here and several there are several.
-      index_t const parts = max(a.at.extent[3], b.at.extent[3]);
-      for (auto* const rows : {&a, &b})
-        if (rows->at.extent[3] != parts)
-          rows->at.extent[4] /= parts, rows->at.extent[3] = parts, rows->at.stride[3] = rows->at.extent[4];
-      if (a.at.stride[0] == 0 && a.at.stride[1] == 0) a.at.extent[4] = 0;  // shared by all tokens: there already
-      index_t const row    = a.at.extent[4];
-      auto const    aligns = [&]<int N>(std::integral_constant<int, N>) {
-        return row % N == 0 && is_vectorised<N>(a.at) && is_vectorised<N>(b.at);
-      };
-      int const     access = aligns(std::integral_constant<int, 16>{})  ? 16
-                             : aligns(std::integral_constant<int, 4>{}) ? 4
-                                                                        : 1;
+      // Parts that lie side by side here and there are one.
+      if (side_by_side(a) && side_by_side(b))
+        for (auto* const rows : {&a, &b})
+          rows->extent[4] *= rows->extent[3], rows->extent[3] = min(rows->extent[3], index_t{1});
+      if (a.stride[0] == 0 && a.stride[1] == 0) a.extent[4] = 0;  // shared by all tokens: there already
+      index_t const row    = a.extent[4];
+      int const     access = min(byte_access(a), byte_access(b));
       index_t const most   = (limit - 1) / max(row, index_t{1});
       if (kept.extent[2] > most) return {errc::out_of_range, "compact_kv", "max_kept", kept.extent[2], most};
-      bytes += row * a.at.extent[3], pieces = max(pieces, row / access);
+      bytes += row * a.extent[3], pieces = max(pieces, row / access);
       params.to[of][part] = a, params.from[of][part] = b, params.access[of][part] = access;
     }
   if (bytes == 0) return {};
@@ -170,9 +141,9 @@ requires(!std::is_const_v<K> && !std::is_const_v<V> && std::is_same_v<std::remov
   for (extent const& e : {requests, kv_heads, max_kept, pages, page_size, from_pages, from_page_size})
     if (e.value == 0) return {};
 
-  return detail::launch_compact_kv({detail::compact_parts_of(to.k), detail::compact_parts_of(to.v)}, to_table,
-                                   {detail::compact_parts_of(from.k), detail::compact_parts_of(from.v)}, from_table,
-                                   kept, kept_length, where);
+  return detail::launch_compact_kv({byte_parts_of(to.k), byte_parts_of(to.v)}, to_table,
+                                   {byte_parts_of(from.k), byte_parts_of(from.v)}, from_table, kept, kept_length,
+                                   where);
 }
 
 /// The same in place.

@@ -10,21 +10,16 @@
 #include <tenon/arch/arch.cuh>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/tensor_view.hpp>
-#include <tenon/core/vec.hpp>
+#include <tenon/kv/byte_piece.cuh>
+#include <tenon/kv/byte_rows.hpp>
 #include <tenon/kv/compact_kv_policy.hpp>
 
 #include <cstdint>
-#include <type_traits>
 
 namespace tenon::inline TENON_TARGET::kernel {
 
-/// One view of a cache as rows of bytes.
-struct compact_rows {
-  tensor_view<std::uint8_t, 5> at;  // (pages, page_size, kv_heads, parts, bytes); no bytes: nothing to move
-};
-
 struct compact_kv_params {
-  compact_rows                       to[2][2], from[2][2];  // of k and of v: numbers and nothing, or codes and scales
+  byte_rows                          to[2][2], from[2][2];  // of k and of v: byte_parts; no bytes: nothing to move
   int                                access[2][2];          // bytes that move at once: 16, 4 or 1
   tensor_view<std::int32_t const, 3> to_table, from_table;  // (requests, kv_heads, max_pages)
   tensor_view<std::int32_t const, 3> kept;                  // (requests, kv_heads, max_kept)
@@ -32,69 +27,67 @@ struct compact_kv_params {
 };
 
 /// The row of a token, or nullptr where its table or its cache has no such token.
-__device__ inline std::uint8_t* compact_row(tensor_view<std::uint8_t, 5> const&       at,
-                                            tensor_view<std::int32_t const, 3> const& table, int request, int head,
-                                            int token) {
-  int const page_size = static_cast<int>(at.extent[1]);
+__device__ inline std::uint8_t* compact_row(byte_rows const& rows, tensor_view<std::int32_t const, 3> const& table,
+                                            int request, int head, int token) {
+  int const page_size = static_cast<int>(rows.extent[1]);
   if (token < 0 || token / page_size >= table.extent[2]) return nullptr;
   index_t const page = table(request, head, token / page_size);
-  if (page < 0 || page >= at.extent[0]) return nullptr;
-  return at.data + page * at.stride[0] + token % page_size * at.stride[1] + head * at.stride[2];
+  if (page < 0 || page >= rows.extent[0]) return nullptr;
+  return rows.data + page * rows.stride[0] + token % page_size * rows.stride[1] + head * rows.stride[2];
 }
 
 /// One part of the rows of one head: by one thread, token by token.
 template <class Policy, int Access>
 requires(Policy::value.on_host())
-    __device__ inline void compact_head(compact_kv_params const& p, compact_rows const& to, compact_rows const& from,
+    __device__ inline void compact_head(compact_kv_params const& p, byte_rows const& to, byte_rows const& from,
                                         int request, int head, int kept) {
+  byte_piece<Access> piece;
   for (int j = 0; j < kept; ++j) {
-    std::uint8_t const* const source = compact_row(from.at, p.from_table, request, head, p.kept(request, head, j));
-    std::uint8_t* const       target = compact_row(to.at, p.to_table, request, head, j);
+    std::uint8_t const* const source = compact_row(from, p.from_table, request, head, p.kept(request, head, j));
+    std::uint8_t* const       target = compact_row(to, p.to_table, request, head, j);
     if (source == target || source == nullptr || target == nullptr) continue;
-    for (index_t g = 0; g < to.at.extent[3]; ++g)
-      for (index_t c = 0; c < to.at.extent[4]; c += Access)
-        arch::store<Access>(target + g * to.at.stride[3] + c, arch::load<Access>(source + g * from.at.stride[3] + c));
+    for (index_t g = 0; g < to.extent[3]; ++g)
+      for (index_t c = 0; c < to.extent[4]; c += Access)
+        piece.load(source + g * from.stride[3] + c), piece.store(target + g * to.stride[3] + c);
   }
 }
 
 /// The same by a block, for its share of the columns.
 template <class Policy, int Access>
 requires(!Policy::value.on_host())
-    __device__ inline void compact_head(compact_kv_params const& p, compact_rows const& to, compact_rows const& from,
+    __device__ inline void compact_head(compact_kv_params const& p, byte_rows const& to, byte_rows const& from,
                                         int request, int head, int kept) {
   constexpr int threads = Policy::value.threads_per_block, held = Policy::value.held;
-  using word          = std::conditional_t<Access % 4 == 0, std::uint32_t, std::uint8_t>;
-  constexpr int words = Access / static_cast<int>(sizeof(word));
 
   // Index map: pieces first_column..first_column+columns-1 of every row, part after part.
-  int const pieces = static_cast<int>(to.at.extent[4]) / Access, shares = static_cast<int>(gridDim.y);
+  int const pieces = static_cast<int>(to.extent[4]) / Access, shares = static_cast<int>(gridDim.y);
   int const each = ceil_div(pieces, shares), first_column = static_cast<int>(blockIdx.y) * each;
   int const columns = min(each, pieces - first_column);
   if (columns <= 0) return;
   unsigned const all = static_cast<unsigned>(max(kept, 0)) * static_cast<unsigned>(columns);  // less than 2^31
 
-  for (index_t g = 0; g < to.at.extent[3]; ++g)
+  for (index_t g = 0; g < to.extent[3]; ++g)
     for (unsigned first = 0; first < all; first += threads * held) {
       // Load.
-      vec<word, words> piece[held]  = {};
-      std::uint8_t*    target[held] = {};
+      byte_piece<Access> piece[held]  = {};
+      std::uint8_t*      target[held] = {};
       TENON_UNROLL
       for (int n = 0; n < held; ++n)
         if (unsigned const i = first + static_cast<unsigned>(n * threads) + threadIdx.x; i < all) {
           int const     j      = static_cast<int>(i / static_cast<unsigned>(columns));
           index_t const column = (first_column + static_cast<index_t>(i % static_cast<unsigned>(columns))) * Access;
-          auto const*   source = compact_row(from.at, p.from_table, request, head, p.kept(request, head, j));
-          auto*         row    = compact_row(to.at, p.to_table, request, head, j);
+          auto const*   source = compact_row(from, p.from_table, request, head, p.kept(request, head, j));
+          auto*         row    = compact_row(to, p.to_table, request, head, j);
           if (source == row || source == nullptr || row == nullptr) continue;
-          piece[n]  = arch::load<words>(reinterpret_cast<word const*>(source + g * from.at.stride[3] + column));
-          target[n] = row + g * to.at.stride[3] + column;
+          piece[n].load(source + g * from.stride[3] + column);
+          target[n] = row + g * to.stride[3] + column;
         }
 
       // Every piece of this round has left its place before any is put down.
       arch::sync_block();
       TENON_UNROLL
       for (int n = 0; n < held; ++n)
-        if (target[n] != nullptr) arch::store(reinterpret_cast<word*>(target[n]), piece[n]);
+        if (target[n] != nullptr) piece[n].store(target[n]);
     }
 }
 
@@ -110,7 +103,7 @@ __global__ __launch_bounds__(
   for (int part = 0; part < 2; ++part) {
     auto const& to   = p.to[blockIdx.z][part];
     auto const& from = p.from[blockIdx.z][part];
-    if (to.at.extent[4] == 0) continue;
+    if (to.extent[4] == 0) continue;
     switch (p.access[blockIdx.z][part]) {
       case 16: compact_head<Policy, 16>(p, to, from, request, head, kept); break;
       case 4: compact_head<Policy, 4>(p, to, from, request, head, kept); break;

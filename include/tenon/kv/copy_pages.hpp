@@ -6,6 +6,7 @@
 #include <tenon/core/dispatch.hpp>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/tensor_view.hpp>
+#include <tenon/kv/byte_rows.hpp>
 #include <tenon/kv/copy_pages_kernel.cuh>
 #include <tenon/kv/copy_pages_policy.hpp>
 #include <tenon/kv/kv_contract.hpp>
@@ -18,16 +19,8 @@ namespace tenon::inline TENON_TARGET {
 
 namespace detail {
 
-/// A view of a cache as rows of bytes.
-template <class E>
-kernel::copy_pages_rows copy_pages_rows_of(tensor_view<E, 4> const& x) {
-  constexpr auto          size = static_cast<index_t>(sizeof(E));
-  kernel::copy_pages_rows rows;
-  auto&                   at = rows.at;
-  at.data                    = reinterpret_cast<std::uint8_t*>(x.data);
-  for (int d = 0; d < 4; ++d) at.extent[d] = x.extent[d], at.stride[d] = x.stride[d] * size;
-  at.extent[4] = size, at.stride[4] = 1;
-
+/// The rows of a view, in as few as there are.
+inline kernel::copy_pages_rows copy_pages_rows_of(byte_rows at) {
   // What tokens, heads or parts share is copied once; what pages share is there already.
   for (int d = 1; d < 4; ++d)
     if (at.stride[d] == 0) at.extent[d] = min(at.extent[d], index_t{1});
@@ -38,23 +31,7 @@ kernel::copy_pages_rows copy_pages_rows_of(tensor_view<E, 4> const& x) {
     if (at.extent[d] > 1 && at.stride[d] != at.extent[4]) break;
     at.extent[4] *= at.extent[d], at.extent[d] = 1;
   }
-  rows.access = at.extent[4] % 16 == 0 && is_vectorised<16>(at) ? 16
-                : at.extent[4] % 4 == 0 && is_vectorised<4>(at) ? 4
-                                                                : 1;
-  return rows;
-}
-
-/// What pages of one format are made of.
-struct copy_pages_parts {
-  kernel::copy_pages_rows rows[2];
-};
-template <class E>
-copy_pages_parts copy_pages_parts_of(tensor_view<E, 4> const& pages) {
-  return {{copy_pages_rows_of(pages), {}}};
-}
-template <kv_codes Format>
-copy_pages_parts copy_pages_parts_of(kv_code_pages<Format> const& pages) {
-  return {{copy_pages_rows_of(pages.code), copy_pages_rows_of(pages.scale)}};
+  return {at, byte_access(at)};
 }
 
 }  // namespace detail
@@ -96,8 +73,10 @@ requires(!std::is_const_v<K> && !std::is_const_v<V>) status
                 .require(value_dim.value < wide, errc::out_of_range, "value_dim", value_dim.value, wide - 1)
                 .require(kv_heads.value < wide, errc::out_of_range, "kv_heads", kv_heads.value, wide - 1)
                 .result);
-  auto const                      k = detail::copy_pages_parts_of(kv.k), v = detail::copy_pages_parts_of(kv.v);
-  kernel::copy_pages_params const params{{{k.rows[0], k.rows[1]}, {v.rows[0], v.rows[1]}}, copies, pages.value};
+  kernel::copy_pages_params params{{}, copies, pages.value};
+  byte_parts const          parts[2] = {byte_parts_of(kv.k), byte_parts_of(kv.v)};
+  for (int of = 0; of < 2; ++of)
+    for (int part = 0; part < 2; ++part) params.rows[of][part] = detail::copy_pages_rows_of(parts[of].rows[part]);
 
   // Of the largest part of a page.
   index_t bytes = 0, pieces = 0;

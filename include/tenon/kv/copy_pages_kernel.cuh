@@ -8,18 +8,19 @@
 #include <tenon/arch/arch.cuh>
 #include <tenon/core/integer.hpp>
 #include <tenon/core/tensor_view.hpp>
+#include <tenon/kv/byte_piece.cuh>
+#include <tenon/kv/byte_rows.hpp>
 #include <tenon/kv/copy_pages_policy.hpp>
 
 #include <cstdint>
-#include <type_traits>
 
 namespace tenon::inline TENON_TARGET::kernel {
 
 /// One view of a cache as rows of bytes. Heads and parts that lie side by side are one row; axes along which elements are
 /// shared (scales with a stride of 0) have one element.
 struct copy_pages_rows {
-  tensor_view<std::uint8_t, 5> at;          // (pages, page_size, heads, parts, bytes)
-  int                          access = 1;  // bytes that move at once, all that follows from `at`: 16, 4 or 1
+  byte_rows at;
+  int       access;  // byte_access(at)
 };
 
 struct copy_pages_params {
@@ -28,24 +29,11 @@ struct copy_pages_params {
   index_t                            pages;
 };
 
-/// Access bytes as they are.
-template <int Access>
-struct copy_pages_piece {
-  using word                 = std::conditional_t<Access % 4 == 0, std::uint32_t, std::uint8_t>;
-  static constexpr int words = Access / static_cast<int>(sizeof(word));
-
-  vec<word, words> value;
-
-  __device__ void load(std::uint8_t const* from) { value = arch::load<words>(reinterpret_cast<word const*>(from)); }
-  __device__ void store(std::uint8_t* to) const { arch::store(reinterpret_cast<word*>(to), value); }
-};
-
 /// The rows of the first tokens of a page, from `from` to `to`: by one thread.
 template <class Policy, int Access>
 requires(Policy::value.on_host())
-    __device__ inline void copy_rows(tensor_view<std::uint8_t, 5> const& at, std::uint8_t const* from, std::uint8_t* to,
-                                     int tokens) {
-  copy_pages_piece<Access> piece;
+    __device__ inline void copy_rows(byte_rows const& at, std::uint8_t const* from, std::uint8_t* to, int tokens) {
+  byte_piece<Access> piece;
   for (index_t t = 0; t < tokens; ++t)
     for (index_t h = 0; h < at.extent[2]; ++h)
       for (index_t g = 0; g < at.extent[3]; ++g) {
@@ -57,8 +45,7 @@ requires(Policy::value.on_host())
 /// The same by this block's share of the threads of all blocks (copy, _, k or v).
 template <class Policy, int Access>
 requires(!Policy::value.on_host())
-    __device__ inline void copy_rows(tensor_view<std::uint8_t, 5> const& at, std::uint8_t const* from, std::uint8_t* to,
-                                     int tokens) {
+    __device__ inline void copy_rows(byte_rows const& at, std::uint8_t const* from, std::uint8_t* to, int tokens) {
   constexpr int  threads = Policy::value.threads_per_block, held = Policy::value.held;
   unsigned const pieces = static_cast<unsigned>(at.extent[4]) / Access, heads = static_cast<unsigned>(at.extent[2]);
   unsigned const all = static_cast<unsigned>(tokens) * heads * pieces;  // of a part; less than 2^31
@@ -66,8 +53,8 @@ requires(!Policy::value.on_host())
   for (index_t g = 0; g < at.extent[3]; ++g)
     for (unsigned first = blockIdx.y * (threads * held) + threadIdx.x; first < all;
          first += gridDim.y * (threads * held)) {
-      copy_pages_piece<Access> piece[held]  = {};
-      index_t                  offset[held] = {};
+      byte_piece<Access> piece[held]  = {};
+      index_t            offset[held] = {};
       TENON_UNROLL
       for (int n = 0; n < held; ++n)
         if (unsigned const i = first + static_cast<unsigned>(n * threads); i < all) {
