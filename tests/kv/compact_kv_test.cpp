@@ -20,7 +20,8 @@
 namespace {
 
 using tenon::bf16, tenon::errc, tenon::f16, tenon::index_t, tenon::kv_fp8, tenon::kv_int4, tenon::kv_int8;
-using tenon::paged_kv, tenon::tensor_view;
+using tenon::paged_kv;
+using test::random_memory;
 
 /// What two requests keep of `tokens` tokens: about `share`, each head another set, one head nothing, one everything.
 struct lists {
@@ -42,16 +43,6 @@ struct lists {
   }
 };
 
-/// The operator's memory and the reference's with the same random bytes.
-template <class E>
-struct random_memory : test::kv_memory<E> {
-  random_memory(test::kv_shape const& s, std::uint64_t seed) : test::kv_memory<E>(s) {
-    std::mt19937_64 random(seed);
-    for (auto& byte : this->host) byte = static_cast<std::uint8_t>(random());
-    this->device.assign(this->host);
-  }
-};
-
 struct shape {
   index_t page_size, kv_heads, head_dim, value_dim, tokens;
 };
@@ -70,9 +61,8 @@ void expect_in_place(bool own_pages) {
     test::kv_shape const v_shape{rows * pages, s.page_size, in_pages, s.value_dim};
     auto const           ids = test::shuffled(rows * pages, 3);
     test::index_table<3> const own(ids, requests, own_pages ? s.kv_heads : 1, pages);
-    auto const                 for_heads = [&](tensor_view<std::int32_t const, 3> t) {
-      if (!own_pages) t.extent[1] = s.kv_heads, t.stride[1] = 0;
-      return t;
+    auto const                 for_heads = [&](auto const& table) {
+      return own_pages ? table : test::shared_by_heads(table, s.kv_heads);
     };
     auto const pages_for_heads = [&](auto const& view) {
       return own_pages ? tenon::pages_of_one_head(view, s.kv_heads) : view;
@@ -122,10 +112,6 @@ void expect_out_of_place() {
     test::kv_shape const       k_to{rows * to_pages, size, 1, s.head_dim}, v_to{rows * to_pages, size, 1, s.value_dim};
     test::index_table<3> const from_table(test::shuffled(requests * pages, 1), requests, 1, pages);
     test::index_table<3> const to_table(test::shuffled(rows * to_pages, 2), requests, s.kv_heads, to_pages);
-    auto const                 shared = [&](tensor_view<std::int32_t const, 3> t) {
-      t.extent[1] = s.kv_heads, t.stride[1] = 0;
-      return t;
-    };
     lists const                keep(requests, s.kv_heads, s.tokens, 0.3, 9);
     test::index_table<3> const kept(keep.kept, requests, s.kv_heads, s.tokens);
     test::index_table<2> const length(keep.length, requests, s.kv_heads);
@@ -134,10 +120,12 @@ void expect_out_of_place() {
       random_memory<V> v(v_from, 3), new_v(v_to, 4);
       auto const       one = [&](auto const& view) { return tenon::pages_of_one_head(view, s.kv_heads); };
       tenon::ref::compact_kv(paged_kv<K, V>{one(new_k.reference()), one(new_v.reference())}, to_table.at,
-                             paged_kv<K, V>{k.reference(), v.reference()}, shared(from_table.at), kept.at, length.at);
-      auto const status = tenon::compact_kv(where, paged_kv<K, V>{one(new_k.view()), one(new_v.view())},
-                                            to_table.view(), as_const(paged_kv<K, V>{k.view(), v.view()}),
-                                            shared(from_table.view()), kept.view(), length.view());
+                             paged_kv<K, V>{k.reference(), v.reference()},
+                             test::shared_by_heads(from_table.at, s.kv_heads), kept.at, length.at);
+      auto const status =
+          tenon::compact_kv(where, paged_kv<K, V>{one(new_k.view()), one(new_v.view())}, to_table.view(),
+                            as_const(paged_kv<K, V>{k.view(), v.view()}),
+                            test::shared_by_heads(from_table.view(), s.kv_heads), kept.view(), length.view());
       ASSERT_TRUE(status.ok()) << status.subject;
       EXPECT_TRUE(new_k.agrees());
       EXPECT_TRUE(new_v.agrees());

@@ -23,6 +23,7 @@ namespace {
 using tenon::bf16, tenon::block_copy, tenon::errc, tenon::f16, tenon::index_t, tenon::kv_fp8, tenon::kv_int4,
     tenon::kv_int8;
 using tenon::paged_kv, tenon::tensor_view;
+using test::random_memory;
 
 using copy_list = std::vector<block_copy>;
 
@@ -42,16 +43,6 @@ copy_list         entries(index_t page_size) {
                   {8, 9, least},  {-1, 9, size},          {8, -1, size}, {12, 9, size},
                   {8, 12, size},  {most, least, size}};
 }
-
-/// The operator's memory and the reference's with the same random bytes: every NaN, code and scale that there is.
-template <class E>
-struct random_memory : test::kv_memory<E> {
-  random_memory(test::kv_shape const& s, std::uint64_t seed) : test::kv_memory<E>(s) {
-    std::mt19937_64 random(seed);
-    for (auto& byte : this->host) byte = static_cast<std::uint8_t>(random());
-    this->device.assign(this->host);
-  }
-};
 
 struct shape {
   index_t page_size, kv_heads, head_dim, value_dim;

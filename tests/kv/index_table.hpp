@@ -28,6 +28,13 @@ struct index_table {
   tenon::tensor_view<std::int32_t const, Rank> view() const { return device.view(); }
 };
 
+/// A table (requests, 1, pages) for kv_heads heads that share it.
+inline tenon::tensor_view<std::int32_t const, 3> shared_by_heads(tenon::tensor_view<std::int32_t const, 3> table,
+                                                                 index_t                                   kv_heads) {
+  table.extent[1] = kv_heads, table.stride[1] = 0;
+  return table;
+}
+
 /// 0..count-1 in some order.
 inline std::vector<std::int32_t> shuffled(index_t count, std::uint64_t seed) {
   std::vector<std::int32_t> numbers(static_cast<std::size_t>(count));

@@ -75,8 +75,7 @@ struct key_cache {
   }
   tenon::kv_sequences sequences_at(tenon::tensor_view<std::int32_t const, 3> pages_at,
                                    tenon::tensor_view<std::int32_t const, 2> lengths_at) const {
-    if (!shape.own_pages) pages_at.extent[1] = shape.kv_heads, pages_at.stride[1] = 0;
-    return {pages_at, lengths_at};
+    return {shape.own_pages ? pages_at : shared_by_heads(pages_at, shape.kv_heads), lengths_at};
   }
 };
 

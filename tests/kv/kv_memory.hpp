@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <random>
 #include <vector>
 
 #include "../support/tensor.hpp"
@@ -53,6 +54,16 @@ struct kv_memory {
   bool               agrees() const { return same_bits(device.values(), host); }
   /// Pages over what the operator has written, to be read on the host.
   std::vector<std::uint8_t> copy() const { return device.values(); }
+};
+
+/// The same random bytes in both: every NaN, code and scale that there is.
+template <class E>
+struct random_memory : kv_memory<E> {
+  random_memory(kv_shape const& s, std::uint64_t seed) : kv_memory<E>(s) {
+    std::mt19937_64 random(seed);
+    for (auto& byte : this->host) byte = static_cast<std::uint8_t>(random());
+    this->device.assign(this->host);
+  }
 };
 
 }  // namespace test
