@@ -49,6 +49,18 @@ struct scored_token {
   }
 };
 
+/// Tokens of a head: those that are always kept, ascending, to `kept`, the others to `open`.
+inline void divide(std::vector<std::int32_t>& kept, std::vector<scored_token>& open, tensor_view<float const, 2> scores,
+                   index_t head, always_kept always) {
+  index_t const tokens = scores.extent[1];
+  open.clear();
+  for (index_t t = 0; t < tokens; ++t) {
+    auto const token = static_cast<std::int32_t>(t);
+    if (always.holds(t, tokens)) kept.push_back(token);
+    else open.push_back({scores(head, t), token, static_cast<std::int32_t>(head)});
+  }
+}
+
 /// Moves the `count` that are kept first to the front.
 inline void keep_best(std::vector<scored_token>& of, index_t count) {
   auto const middle = of.begin() + static_cast<std::ptrdiff_t>(count);
@@ -97,11 +109,7 @@ inline status select_per_head(kept_tokens& kept, tensor_view<float const, 2> sco
   std::vector<selection::scored_token> open;
   for (index_t h = 0; h < heads; ++h) {
     auto& mine = all[static_cast<std::size_t>(h)];
-    open.clear();
-    for (index_t t = 0; t < tokens; ++t) {
-      if (always.holds(t, tokens)) mine.push_back(static_cast<std::int32_t>(t));
-      else open.push_back({scores(h, t), static_cast<std::int32_t>(t), static_cast<std::int32_t>(h)});
-    }
+    selection::divide(mine, open, scores, h, always);
     index_t const more = min(budget[static_cast<std::size_t>(h)], tokens) - fixed;
     selection::keep_best(open, more);
     for (index_t i = 0; i < more; ++i) mine.push_back(open[static_cast<std::size_t>(i)].token);
@@ -147,11 +155,7 @@ inline status select_jointly(kept_tokens& kept, tensor_view<float const, 2> scor
   std::vector<selection::scored_token> open, shared;
   for (index_t h = 0; h < heads; ++h) {
     auto& mine = all[static_cast<std::size_t>(h)];
-    open.clear();
-    for (index_t t = 0; t < tokens; ++t) {
-      if (always.holds(t, tokens)) mine.push_back(static_cast<std::int32_t>(t));
-      else open.push_back({scores(h, t), static_cast<std::int32_t>(t), static_cast<std::int32_t>(h)});
-    }
+    selection::divide(mine, open, scores, h, always);
     selection::keep_best(open, own - fixed);
     for (index_t i = 0; i < own - fixed; ++i) mine.push_back(open[static_cast<std::size_t>(i)].token);
     shared.insert(shared.end(), open.begin() + static_cast<std::ptrdiff_t>(own - fixed), open.end());
