@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../support/targets.hpp"
@@ -313,6 +314,14 @@ TEST(attention_scores_contract, names_what_is_wrong) {
   wide.extent[3] = 9;
   is(tenon::attention_scores(where, scores.view(), q, wide, cache.sequences(), w.device_start.view(), tenon::h2o{}),
      errc::shape_mismatch, "head_dim");
+  for (auto const& [axis, name] : {std::pair{0, "pages"}, {1, "page_size"}}) {
+    auto large         = cache.view();
+    large.extent[axis] = index_t{1} << 31;
+    is(tenon::attention_scores(where, scores.view(), q, large, cache.sequences(), w.device_start.view(), tenon::h2o{}),
+       errc::out_of_range, name);
+  }
+  tensor_view<float const, 3> const ranks{w.q.data(), {4, index_t{1} << 31, 8}, {8, 0, 1}};
+  is(run(where, scores.view(), q, tenon::h2o{}, {.spread = ranks}), errc::out_of_range, "rank");
 }
 
 TEST(attention_scores_policy, is_in_the_menu_of_every_architecture) {

@@ -49,10 +49,10 @@ constexpr std::size_t attention_scores_workspace_bytes(index_t tokens, index_t h
 /// Cost        2 queries heads length head_dim multiplications, twice that without options.lse; reads keys once from
 ///             memory.
 /// Errors      shape_mismatch(tokens, heads, kv_heads, head_dim, pages, page_size, requests, groups, max_pages,
-///             max_tokens), bad_stride(k), misaligned, out_of_range(null; head_dim, page_size, scale, max_query_length,
-///             tokens, requests, pool: even, or not in 1..33), workspace_too_small(workspace).
-/// Range       tokens * heads < 2^31, requests * heads * parts of 32 queries or 64 keys < 2^31; lengths <= max_tokens
-///             and <= max_pages * page_size.
+///             max_tokens), bad_stride(k), misaligned, out_of_range(null; head_dim, pages, page_size, requests, max_tokens,
+///             rank, scale, max_query_length, tokens, pool: even, or not in 1..33), workspace_too_small(workspace).
+/// Range       tokens * heads < 2^31, requests * heads * parts of 32 queries or 64 keys < 2^31, other extents < 2^31;
+///             lengths <= max_tokens and <= max_pages * page_size.
 /// Source      Li et al. 2024, "SnapKV".
 /// Test tests/kv/attention_scores_test.cpp.   Page docs/operators/kv_scores.md.
 template <class Q, class Pages, attention_reduction Reduction>
@@ -87,12 +87,11 @@ status attention_scores(context const& where, tensor_view<float, 3> scores, tens
     if (e.value == 0) return {};
   check.require(heads.value % kv_heads.value == 0, errc::shape_mismatch, "heads", heads.value, kv_heads.value)
       .require(head_dim.value >= 1, errc::out_of_range, "head_dim", head_dim.value, 1)
-      .require(page_size.value >= 1 && page_size.value < limit, errc::out_of_range, "page_size", page_size.value, 1)
-      .require(tokens.value < limit && heads.value < limit && tokens.value * heads.value < limit, errc::out_of_range,
-               "tokens", tokens.value, (limit - 1) / heads.value)
-      .require(max_tokens.value < limit && pages.value < limit && head_dim.value < limit, errc::out_of_range,
-               "max_tokens", max_tokens.value, limit - 1)
-      .require(requests.value < limit, errc::out_of_range, "requests", requests.value, limit - 1);
+      .require(page_size.value >= 1, errc::out_of_range, "page_size", page_size.value, 1)
+      .require(tokens.value <= (limit - 1) / heads.value, errc::out_of_range, "tokens", tokens.value,
+               (limit - 1) / heads.value);
+  for (extent const& e : {head_dim, pages, page_size, requests, max_tokens, rank})
+    check.require(e.value < limit, errc::out_of_range, e.name, e.value, limit - 1);
   TENON_TRY(check.result);
 
   auto const wanted = options.lse.data ? std::size_t{0} : attention_scores_workspace_bytes(tokens.value, heads.value);
