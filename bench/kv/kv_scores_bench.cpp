@@ -1,7 +1,7 @@
 //  Scores of cached tokens after a prefill: a window of queries against all keys, and keys alone.
 //
-//  Axes: tokens, queries, heads, kv_heads, head_dim. Bytes: keys once in, scores once out; operations: products of
-//  queries and keys.
+//  Axes: tokens, queries, heads, kv_heads, head_dim. Bytes: keys once in, scores once out; operations of snap_kv:
+//  products of queries and keys.
 #include <tenon/kv/attention_scores.hpp>
 #include <tenon/kv/key_scores.hpp>
 
@@ -52,8 +52,9 @@ std::unique_ptr<operands> make(benchmark::State& state) {
 index_t bytes(benchmark::State& state) { return state.range(0) * state.range(3) * (2 * state.range(4) + 4); }
 
 void snap_kv(benchmark::State& state) {
+  index_t const products = state.range(0) * state.range(1) * state.range(2) * state.range(4);
   bench::measure(
-      state, {.bytes = bytes(state)}, [&] { return make(state); },
+      state, {.bytes = bytes(state), .operations = 2 * products}, [&] { return make(state); },
       [](tenon::context const& where, operands& x) {
         return tenon::attention_scores(where, x.scores.view(), x.q.view(), x.k.view(), x.sequences(), x.start.view(),
                                        tenon::snap_kv{}, {.lse = x.lse.view()});
