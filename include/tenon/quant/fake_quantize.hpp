@@ -10,7 +10,6 @@
 #include <tenon/quant/fake_quantize_policy.hpp>
 #include <tenon/quant/fake_quantize_rounding.hpp>
 #include <tenon/quant/quantize_rows_options.hpp>
-#include <tenon/quant/quantized_rows.hpp>
 
 #include <type_traits>
 
@@ -50,24 +49,14 @@ namespace tenon::inline TENON_TARGET {
 template <floating T, element_of<float> Scale, element_of<T> X, class Rounding = row_rounding<std::int8_t>>
 status fake_quantize(context const& where, tensor_view<T, 2> y, tensor_view<Scale, 2> scales, tensor_view<X, 2> x,
                      fake_quantize_options options = {}, Rounding rounding = {}) {
-  extent   m{"m"}, k{"k"}, groups{"groups"};
+  extent   m{"m"}, k{"k"};
   contract c{"fake_quantize"};
-  c.shape(x, m, k)
-      .shape(y, m, k)
-      .shape(scales, m, groups)
-      .require(options.group >= 0 && options.group <= (1 << 30), errc::out_of_range, "group", options.group, 0)
-      .require(rounding.valid(), errc::out_of_range, "factor", 0, 1)
-      .contiguous(x, "x")
-      .contiguous(y, "y")
-      .addressable(x, "x")
-      .addressable(y, "y")
-      .addressable(scales, "scales")
-      .require(m.value < (index_t{1} << 31), errc::out_of_range, m.name, m.value, (index_t{1} << 31) - 1)
-      .require(k.value <= (index_t{1} << 30), errc::out_of_range, k.name, k.value, index_t{1} << 30);
-  if (c.result.ok())
-    c.require(groups.value == row_scales(k.value, options.group), errc::shape_mismatch, groups.name, groups.value,
-              row_scales(k.value, options.group));
-  TENON_TRY(c.result);
+  c.shape(x, m, k);
+  TENON_TRY(require_rows(c, y, "y", scales, options.group, m, k)
+                .contiguous(x, "x")
+                .addressable(x, "x")
+                .require(rounding.valid(), errc::out_of_range, "factor", 0, 1)
+                .result);
   if (y.size() == 0) return {};
 
   bool const vectorised = is_vectorised<8>(x) && is_vectorised<8>(y) && is_vectorised_group(options.group);

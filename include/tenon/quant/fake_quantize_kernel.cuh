@@ -32,19 +32,9 @@ struct fake_quantize_storage {
   typename tile::block_reduce<Policy::value.threads_per_block, std::int32_t>::storage largest;
 };
 
-template <int N, class T>
-__device__ inline vec<float, N> load_widened(T const* from) {
-  auto const    v = arch::load<N>(from);
-  vec<float, N> r;
-  TENON_UNROLL
-  for (int i = 0; i < N; ++i) r[i] = static_cast<float>(v[i]);
-  return r;
-}
-
 template <int N, class T, class Cell>
-__device__ inline void round_some(T* to, T const* from, Cell const& cell) {
-  auto const v = load_widened<N>(from);
-  vec<T, N>  r;
+__device__ inline void round_some(T* to, vec<float, N> const& v, Cell const& cell) {
+  vec<T, N> r;
   TENON_UNROLL
   for (int i = 0; i < N; ++i) r[i] = static_cast<T>(cell(v[i]));
   arch::store<N>(to, r);
@@ -61,14 +51,15 @@ __global__ __launch_bounds__(Policy::value.threads_per_block) void fake_quantize
 
   // Index map: one block per row; a cell is all threads' or a warp's, who stride over its whole vectors, then over its
   // tail.
-  index_t const  row     = blockIdx.x;
-  int const      thread  = static_cast<int>(threadIdx.x);
-  int const      k       = static_cast<int>(p.x.extent[1]);
-  int const      cells   = static_cast<int>(p.scales.extent[1]);
-  bool const     grouped = p.group > 0;
-  int const      width = grouped ? p.group : k, lanes = grouped && threads > 1 ? 32 : threads, lane = thread % lanes;
-  T const* const x = &p.x(row, 0);
-  T* const       y = &p.y(row, 0);
+  index_t const row     = blockIdx.x;
+  int const     thread  = static_cast<int>(threadIdx.x);
+  int const     k       = static_cast<int>(p.x.extent[1]);
+  int const     cells   = static_cast<int>(p.scales.extent[1]);
+  bool const    grouped = p.group > 0;
+  int const     width = grouped ? p.group : k, lanes = grouped && threads > 1 ? 32 : threads, lane = thread % lanes;
+  T* const      y = &p.y(row, 0);
+
+  plain_rows<T> const x{p.x};
 
   for (int g = thread / lanes; g < cells; g += threads / lanes) {
     int const begin = g * width, end = min(begin + width, k), even = begin + (end - begin) / vector * vector;
@@ -78,10 +69,10 @@ __global__ __launch_bounds__(Policy::value.threads_per_block) void fake_quantize
     if constexpr (found) {
       std::int32_t largest[vector] = {};
       for (int h = begin + lane * vector; h < even; h += lanes * vector)
-        note_magnitudes(largest, load_widened<vector>(x + h));
+        note_magnitudes(largest, x.template load<vector>(row, h));
       for (int h = even + lane; h < end; h += lanes) {
         std::int32_t last[1] = {largest[0]};
-        note_magnitudes(last, load_widened<1>(x + h));
+        note_magnitudes(last, x.template load<1>(row, h));
         largest[0] = last[0];
       }
       TENON_UNROLL
@@ -97,8 +88,9 @@ __global__ __launch_bounds__(Policy::value.threads_per_block) void fake_quantize
 
     // Round, store.
     typename Rounding::template cell<found> const cell(scale);
-    for (int h = begin + lane * vector; h < even; h += lanes * vector) round_some<vector>(y + h, x + h, cell);
-    for (int h = even + lane; h < end; h += lanes) round_some<1>(y + h, x + h, cell);
+    for (int h = begin + lane * vector; h < even; h += lanes * vector)
+      round_some(y + h, x.template load<vector>(row, h), cell);
+    for (int h = even + lane; h < end; h += lanes) round_some(y + h, x.template load<1>(row, h), cell);
   }
 }
 
