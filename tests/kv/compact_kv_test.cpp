@@ -163,6 +163,22 @@ TEST(compact_kv, keeps_the_order_and_leaves_the_tail) {
   });
 }
 
+// A cache of one place needs no strides.
+TEST(compact_kv, into_the_only_place) {
+  test::index_table<3> const table({0}, 1, 1, 1), kept({2}, 1, 1, 1);
+  test::index_table<2> const length({1}, 1, 1);
+  test::on_every_target([&](tenon::context const& where) {
+    test::tensor<float, 4> from(1, 4, 1, 2), to(1, 1, 1, 2), no_from(1, 4, 1, 0), no_to(1, 1, 1, 0);
+    from.assign({1, 2, 3, 4, 5, 6, 7, 8}), to.fill(-1);
+    auto flat      = to.view();
+    flat.stride[0] = flat.stride[1] = 0;
+    ASSERT_TRUE(tenon::compact_kv(where, paged_kv{flat, no_to.view()}, table.view(),
+                                  paged_kv{from.view(), no_from.view()}, table.view(), kept.view(), length.view())
+                    .ok());
+    EXPECT_EQ(to.values(), (std::vector<float>{5, 6}));
+  });
+}
+
 // A list that names what is not there moves nothing that it should not: tokens beyond the table, pages beyond the
 // cache.
 TEST(compact_kv, moves_nothing_that_is_not_there) {

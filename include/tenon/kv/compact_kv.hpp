@@ -54,7 +54,8 @@ inline status launch_compact_kv(compact_cache const& to, tensor_view<std::int32_
       if (side_by_side(a) && side_by_side(b))
         for (auto* const rows : {&a, &b})
           rows->extent[4] *= rows->extent[3], rows->extent[3] = min(rows->extent[3], index_t{1});
-      if (a.stride[0] == 0 && a.stride[1] == 0) a.extent[4] = 0;  // shared by all tokens: there already
+      // Scales that all tokens share are there already; numbers and codes have places, if only one.
+      if (part == 1 && a.stride[0] == 0 && a.stride[1] == 0) a.extent[4] = 0;
       index_t const row    = a.extent[4];
       int const     access = min(byte_access(a), byte_access(b));
       index_t const most   = (limit - 1) / max(row, index_t{1});

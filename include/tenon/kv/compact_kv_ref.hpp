@@ -13,13 +13,13 @@ namespace tenon::ref {
 template <class E, class F>
 void move_token(tensor_view<E, 4> const& to, index_t to_page, index_t to_place, tensor_view<F, 4> const& from,
                 index_t page, index_t place, index_t head) {
-  if (to.stride[0] == 0 && to.stride[1] == 0) return;  // what all tokens share is there already
   for (index_t d = 0; d < to.extent[3]; ++d) to(to_page, to_place, head, d) = from(page, place, head, d);
 }
 template <kv_codes E, kv_codes F>
 void move_token(kv_code_pages<E> const& to, index_t to_page, index_t to_place, kv_code_pages<F> const& from,
                 index_t page, index_t place, index_t head) {
   move_token(to.code, to_page, to_place, from.code, page, place, head);
+  if (to.scale.stride[0] == 0 && to.scale.stride[1] == 0) return;  // what all tokens share is there already
   move_token(to.scale, to_page, to_place, from.scale, page, place, head);
 }
 
