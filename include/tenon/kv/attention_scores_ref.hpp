@@ -20,16 +20,13 @@ template <class Q, class Pages, class Reduction>
 void attention_scores(tensor_view<float, 3> scores, tensor_view<Q, 3> q, Pages const& k, kv_sequences const& sequences,
                       tensor_view<std::int32_t const, 1> query_start, Reduction const& reduction,
                       attention_scores_options const& options = {}) {
-  index_t const page_size = kv_places(k).extent[1], kv_heads = kv_places(k).extent[2], dim = q.extent[2];
-  index_t const group = q.extent[1] / max(kv_heads, index_t{1});
+  index_t const kv_heads = kv_places(k).extent[2], dim = q.extent[2], group = q.extent[1] / max(kv_heads, index_t{1});
   double const  scale = options.scale > 0 ? double(options.scale) : 1 / std::sqrt(double(dim));
   for (index_t r = 0; r < query_start.extent[0] - 1; ++r)
     for (index_t h = 0; h < kv_heads; ++h) {
       int const first = query_start(r), queries = query_start(r + 1) - first, length = sequences.length(r, h);
       if (queries <= 0) continue;
-      auto const key_at = [&](int t, index_t d) {
-        return double(kv_value(k, sequences.block_table(r, h, t / page_size), t % page_size, h, d));
-      };
+      auto const          key_at = [&](int t, index_t d) { return double(kv_value(k, sequences, r, h, t, d)); };
       std::vector<float>  sum(static_cast<std::size_t>(max(length, 0)), 0.f), value(sum);
       std::vector<double> logit(sum.size()), extra(sum.size());
       auto const          about = [&](int t) { return scored_key{t, length, queries, static_cast<int>(group)}; };

@@ -16,14 +16,12 @@ namespace tenon::ref {
 /// scores[r,h,t] = measure(|k|, k . m, |m|), m the mean of the head's normalised keys
 template <class Pages, class Measure>
 void key_scores(tensor_view<float, 3> scores, Pages const& k, kv_sequences const& sequences, Measure const& measure) {
-  index_t const page_size = kv_places(k).extent[1], kv_heads = kv_places(k).extent[2], dim = kv_width(k);
+  index_t const kv_heads = kv_places(k).extent[2], dim = kv_width(k);
   for (index_t r = 0; r < sequences.length.extent[0]; ++r)
     for (index_t h = 0; h < kv_heads; ++h) {
       int const  length = sequences.length(r, h);
-      auto const key_at = [&](int t, index_t d) {
-        return double(kv_value(k, sequences.block_table(r, h, t / page_size), t % page_size, h, d));
-      };
-      auto const norm = [&](int t) {
+      auto const key_at = [&](int t, index_t d) { return double(kv_value(k, sequences, r, h, t, d)); };
+      auto const norm   = [&](int t) {
         double squares = 0;
         for (index_t d = 0; d < dim; ++d) squares += key_at(t, d) * key_at(t, d);
         return std::sqrt(squares);

@@ -36,6 +36,14 @@ constexpr kv_code_pages<Format> pages_of_one_head(kv_code_pages<Format> const& p
   return {pages_of_one_head(pages.code, kv_heads), pages_of_one_head(pages.scale, kv_heads)};
 }
 
+/// Column d of a request's token, as a float.
+template <class Pages>
+constexpr float kv_value(Pages const& pages, kv_sequences const& sequences, index_t request, index_t head,
+                         index_t token, index_t d) {
+  index_t const page_size = kv_places(pages).extent[1];
+  return kv_value(pages, sequences.block_table(request, head, token / page_size), token % page_size, head, d);
+}
+
 /// The shapes of `sequences`, whose heads are the cache's.
 constexpr contract& check_sequences(contract& check, kv_sequences const& sequences, extent& requests, extent& kv_heads,
                                     extent& max_pages) {

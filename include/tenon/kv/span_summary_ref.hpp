@@ -17,7 +17,6 @@ template <class Pages>
 void span_summary(kv_span_summary const& summary, Pages const& k, kv_sequences const& sequences,
                   tensor_view<std::int32_t const, 2> spans, tensor_view<std::int32_t const, 3> kept,
                   tensor_view<std::int32_t const, 2> kept_length) {
-  index_t const page_size = kv_places(k).extent[1];
   for (index_t s = 0; s < spans.extent[0]; ++s)
     for (index_t h = 0; h < summary.count.extent[1]; ++h) {
       index_t const r = spans(s, 0), first = spans(s, 1),
@@ -32,7 +31,7 @@ void span_summary(kv_span_summary const& summary, Pages const& k, kv_sequences c
         double sum = 0, count = 0;
         for (index_t t = first; t < end; ++t) {
           if (is_kept(t)) continue;
-          float const v = kv_value(k, sequences.block_table(r, h, t / page_size), t % page_size, h, d);
+          float const v = kv_value(k, sequences, r, h, t, d);
           least = min(least, v), most = max(most, v), sum += double(v), count += 1;
         }
         summary.least(s, h, d) = least, summary.most(s, h, d) = most;
