@@ -18,7 +18,7 @@ struct attention_scores_policy {
   constexpr bool         on_host() const { return threads_per_block == 1; }
   TENON_HD constexpr int keys() const { return threads_per_block * own; }
 
-  /// What registers are given out for: 160 per thread.
+  /// What registers are given out for: 168 per thread.
   TENON_HD constexpr int blocks_per_multiprocessor() const { return 384 / threads_per_block; }
 
   friend constexpr bool operator==(attention_scores_policy const&, attention_scores_policy const&) = default;
