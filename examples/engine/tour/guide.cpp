@@ -1,49 +1,20 @@
 #include "engine/tour/guide.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
 #include <utility>
 
 #include "engine/compress/model_saver.hpp"
 #include "engine/compress/self_text.hpp"
 #include "engine/error.hpp"
+#include "engine/files/scratch_folder.hpp"
 #include "engine/generation/generator.hpp"
 #include "engine/generation/scorer.hpp"
 
 namespace tenon::engine::tour {
 
 namespace {
-
-namespace fs = std::filesystem;
-
-/// An empty folder of our own, gone with this.
-class scratch_folder {
- public:
-  scratch_folder() {
-    std::string name = (fs::temp_directory_path() / "tenon_tour_XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      throw wrong(fs::temp_directory_path().string(), "no folder can be made there", std::strerror(errno),
-                  "a writable folder");
-    path_ = name;
-  }
-  scratch_folder(scratch_folder const&)            = delete;
-  scratch_folder& operator=(scratch_folder const&) = delete;
-  ~scratch_folder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  [[nodiscard]] fs::path const& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 constexpr int longest      = 256;  // tokens of a text or a prompt with its completion
 constexpr int step_tokens  = 256;
