@@ -16,6 +16,7 @@
 #include "engine/commands/requests.hpp"
 #include "engine/commands/scored_texts.hpp"
 #include "engine/commands/setup.hpp"
+#include "engine/commands/workbench.hpp"
 #include "engine/compress/depth_cut.hpp"
 #include "engine/compress/editable_model.hpp"
 #include "engine/compress/learned_scales.hpp"
@@ -33,39 +34,6 @@ namespace {
 
 char const* name_of(cut_kind k) {
   return k == cut_kind::layer ? "layer" : k == cut_kind::attention ? "attention" : "mlp";
-}
-
-/// Decoders of the models that compressing makes, in f32 on the host: `texts` together of up to `length` tokens each.
-class workbench {
- public:
-  workbench(options const& from, model_config const& config, int texts, std::int64_t length) {
-    constexpr int tokens = 256;  // in a step
-    o_.threads = o_.load.threads = static_cast<int>(from.threads.value_or(0));
-    o_.block_size                = static_cast<int>(from.block_size);
-    o_.max_length                = static_cast<int>(std::min(length, config.max_position));
-    o_.max_batched_tokens = o_.max_rows = std::max(tokens, texts);
-    o_.max_sequences                    = texts;
-  }
-
-  std::unique_ptr<decoder> open(model_config const& config, checkpoint const& weights) const {
-    return make_decoder(config, &weights, 0, o_);
-  }
-  std::unique_ptr<decoder> open(editable_model const& m) const { return open(m.config(), m.as_checkpoint()); }
-  scorer_options           scoring() const {
-              return {.max_length         = o_.max_length,
-                      .max_batched_tokens = o_.max_batched_tokens,
-                      .max_rows           = o_.max_rows,
-                      .block_size         = o_.block_size};
-  }
-
- private:
-  decoder_options o_;
-};
-
-std::int32_t first_token(model_files const& files) {
-  if (files.text)
-    if (auto const ids = files.text->encode(""); !ids.empty()) return ids.front();
-  return files.config.bos_id.value_or(0);
 }
 
 nlohmann::ordered_json to_json(cut_step const& s) {
@@ -201,7 +169,7 @@ int run_compress(options const& from) {
   head_cut_options const heads = heads_of(from);
   check_heads(model, heads);  // now, not after hours of other steps
   workbench const    bench(from, files.config, c.texts, c.length);
-  model_opener const open  = [&](editable_model const& m) { return bench.open(m); };
+  model_opener const open  = bench.opener();
   token_texts const  texts = learned ? token_texts{} : calibration_texts(from, files, original, bench);
 
   std::uint64_t bytes_before = 0;

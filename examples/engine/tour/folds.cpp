@@ -108,7 +108,7 @@ void visit_folds(guide& g, findings& f) {
   t.rows.push_back({"RepVGG, 3x3, 1x1 and identity with BatchNorm, into one 3x3", rep_vgg_error()});
 
   editable_model     m    = g.original();
-  model_opener const open = [&](editable_model const& of) { return g.open(of); };
+  model_opener const open = g.bench().opener();
   double const       e    = fold_norms(m, open, {g.unseen().front()}, g.scoring()).fold.relative_l2;
   t.rows.push_back({"norm gains of the model, at its logits", number("%.1e", e)});
 }

@@ -46,33 +46,23 @@ editable_model const& guide::original() {
   return *original_;
 }
 
-scorer_options guide::scoring() {
-  return {.max_length         = static_cast<int>(std::min<std::int64_t>(longest, files().config.max_position)),
-          .max_batched_tokens = step_tokens,
-          .max_rows           = step_tokens,
-          .block_size         = static_cast<int>(from_.block_size)};
+workbench const& guide::bench() {
+  if (!bench_) bench_.emplace(from_, files().config, text_count, longest);
+  return *bench_;
 }
 
-std::unique_ptr<decoder> guide::open(model_config const& config, checkpoint const& weights, formats const& as) {
-  scorer_options const s = scoring();
-  decoder_options      o;
-  o.dtype = as.numbers, o.kv_format = as.kv, o.load.quantize = as.quantize;
-  o.threads = o.load.threads = threads();
-  o.block_size = s.block_size, o.max_length = s.max_length;
-  o.max_batched_tokens = s.max_batched_tokens, o.max_rows = s.max_rows;
-  o.max_sequences = text_count;
-  return make_decoder(config, &weights, 0, o);
+std::unique_ptr<decoder> guide::open(decoder_formats const& as) {
+  return bench().open(files().config, *files().weights, as);
 }
 
 decoder& guide::reference() {
-  if (!reference_) reference_ = open(files().config, *files().weights);
+  if (!reference_) reference_ = open();
   return *reference_;
 }
 
 token_texts guide::sampled(std::uint64_t seed) {
-  auto const first = files().text->encode("");
-  return self_sampled(reference(), first.empty() ? files().config.bos_id.value_or(0) : first.front(), text_count,
-                      std::min(text_length, scoring().max_length), seed, scoring());
+  return self_sampled(reference(), first_token(files()), text_count, std::min(text_length, scoring().max_length), seed,
+                      scoring());
 }
 
 token_texts const& guide::calibration() {

@@ -7,17 +7,11 @@
 #include <string>
 
 #include "engine/commands/setup.hpp"
+#include "engine/commands/workbench.hpp"
 #include "engine/compress/calibration_pass.hpp"
 #include "engine/compress/editable_model.hpp"
 
 namespace tenon::engine::tour {
-
-/// How a decoder keeps its numbers.
-struct formats {
-  number_format   numbers  = number_format::f32;
-  kv_cache_format kv       = kv_cache_format::f32;
-  quantize_choice quantize = quantize_choice::none;
-};
 
 /// What another model's predictions are off by, over `tokens` of text that no calibration has seen.
 struct distance {
@@ -58,12 +52,11 @@ class guide {
   [[nodiscard]] token_texts const& calibration();
   [[nodiscard]] token_texts const& unseen();
 
-  /// For score_text and what compresses.
-  [[nodiscard]] scorer_options           scoring();
-  [[nodiscard]] std::unique_ptr<decoder> open(model_config const& config, checkpoint const& weights,
-                                              formats const& as = {});
-  [[nodiscard]] std::unique_ptr<decoder> open(editable_model const& m) { return open(m.config(), m.as_checkpoint()); }
-  [[nodiscard]] std::unique_ptr<decoder> open(written_model const& m) { return open(m.config, *m.weights); }
+  /// Decoders for all texts of a kind at once.
+  [[nodiscard]] workbench const&         bench();
+  [[nodiscard]] scorer_options           scoring() { return bench().scoring(); }
+  [[nodiscard]] std::unique_ptr<decoder> open(written_model const& m) { return bench().open(m.config, *m.weights); }
+  [[nodiscard]] std::unique_ptr<decoder> open(decoder_formats const& as = {});  // the original
 
   [[nodiscard]] distance distance_of(decoder& tested);
 
@@ -77,6 +70,7 @@ class guide {
 
   options                       from_;
   std::optional<model_files>    files_;
+  std::optional<workbench>      bench_;
   std::optional<editable_model> original_;
   std::unique_ptr<decoder>      reference_;
   std::optional<token_texts>    calibration_, unseen_;

@@ -18,7 +18,7 @@ void formats_of_the_cache(guide& g, findings& f) {
   t.rows.push_back({"f32", number(static_cast<std::int64_t>(kv_bytes_of(config, kv_cache_format::f32))), "0", "100 %"});
   for (kv_cache_format const kv :
        {kv_cache_format::bf16, kv_cache_format::int8, kv_cache_format::fp8, kv_cache_format::int4}) {
-    auto const     tested = g.open(config, *g.files().weights, {.kv = kv});
+    auto const     tested = g.open({.kv = kv});
     distance const d      = g.distance_of(*tested);
     t.rows.push_back({std::string(name_of(kv)), number(static_cast<std::int64_t>(kv_bytes_of(config, kv))), d.kl_text(),
                       percent(d.top1)});

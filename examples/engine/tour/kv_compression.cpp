@@ -26,7 +26,7 @@ constexpr way ways[] = {{kv_score::snapkv, .5}, {kv_score::keydiff, .5}, {kv_sco
 
 void visit_kv_compression(guide& g, findings& f) {
   model_config const& config = g.files().config;
-  auto const          tested = g.open(config, *g.files().weights);
+  auto const          tested = g.open();
   table& t = f.add_table(figures::exact, {"score", "kept of " + std::to_string(prefix) + " tokens", "bytes freed",
                                           "KL, nats per token", "same top token"});
   for (way const& w : ways) {

@@ -12,8 +12,8 @@ namespace tenon::engine::tour {
 namespace {
 
 struct setting {
-  char const* name;
-  formats     as;
+  char const*     name;
+  decoder_formats as;
 };
 constexpr setting settings[] = {
     {"bf16", {number_format::bf16, kv_cache_format::bf16, quantize_choice::none}},
@@ -30,7 +30,7 @@ void visit_precision(guide& g, findings& f) {
   table& t = f.add_table(figures::exact, {"setting", "first stage beyond " + number("%.0e", may.stage), "worst stage",
                                           "its relative error", "p99 ulp", "KL, nats per token"});
   for (setting const& s : settings) {
-    auto const tested = g.open(g.files().config, *g.files().weights, s.as);
+    auto const tested = g.open(s.as);
     alignment  all;
     for (std::size_t i = 0; i < std::min(texts, g.unseen().size()); ++i)
       align_text(*tested, g.reference(), g.unseen()[i], g.scoring(), s.as.numbers, all);

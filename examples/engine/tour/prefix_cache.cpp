@@ -53,7 +53,7 @@ served serve(guide& g, decoder& model, bool cached) {
 }  // namespace
 
 void visit_prefix_cache(guide& g, findings& f) {
-  auto const   model   = g.open(g.files().config, *g.files().weights);
+  auto const   model   = g.open();
   served const without = serve(g, *model, false), with = serve(g, *model, true);
   bool         alike = without.done.size() == with.done.size();
   for (std::size_t i = 0; alike && i < with.done.size(); ++i) alike = without.done[i].ids == with.done[i].ids;

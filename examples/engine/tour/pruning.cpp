@@ -1,5 +1,4 @@
 //  Parts of the model go, and what is left is fitted to make up for them.
-#include <functional>
 #include <string>
 
 #include "engine/compress/depth_cut.hpp"
@@ -10,7 +9,7 @@ namespace tenon::engine::tour {
 
 void visit_pruning(guide& g, findings& f) {
   editable_model const& whole = g.original();
-  model_opener const    open  = [&](editable_model const& m) { return g.open(m); };
+  model_opener const    open  = g.bench().opener();
   table& t = f.add_table(figures::exact, {"what goes", "parameters", "bytes", "KL, nats per token", "same top token"});
   t.rows.push_back({"nothing", number(static_cast<std::int64_t>(whole.parameters())),
                     number(static_cast<std::int64_t>(written_model(whole).bytes)), "0", "100 %"});

@@ -38,7 +38,7 @@ void decode(decoder& model, guide& g) {
 
 void visit_quantising(guide& g, findings& f) {
   editable_model const&                 whole = g.original();
-  model_opener const                    open  = [&](editable_model const& m) { return g.open(m); };
+  model_opener const                    open  = g.bench().opener();
   std::vector<std::unique_ptr<decoder>> models;
   {
     table& t = f.add_table(figures::exact, {"weights", "bytes", "KL, nats per token", "same top token"});
