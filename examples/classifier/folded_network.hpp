@@ -1,5 +1,6 @@
 #pragma once
-//  The same classifier with each block folded into one 3 x 3 convolution: the same function, a third of the work.
+//  The same classifier with each block folded into one 3 x 3 convolution: the same function in one product,
+//  where the branches take two and a pass over their sum.
 #include <tenon/compress/fold_rep_vgg.hpp>
 #include <tenon/conv/conv2d.hpp>
 #include <tenon/core/throw_if.hpp>

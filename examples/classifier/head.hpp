@@ -4,6 +4,7 @@
 #include <tenon/gemm/gemm.hpp>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "classifier/feature_map.hpp"

@@ -3,6 +3,7 @@
 #include <tenon/core/tensor_view.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <string>
