@@ -9,7 +9,6 @@
 #include "engine/compress/self_text.hpp"
 #include "engine/error.hpp"
 #include "engine/files/scratch_folder.hpp"
-#include "engine/generation/generator.hpp"
 #include "engine/generation/scorer.hpp"
 
 namespace tenon::engine::tour {
@@ -29,11 +28,31 @@ written_model::written_model(editable_model const& m) {
   weights.emplace(folder.path());
 }
 
+distance::distance(logits_error const& of)
+    : kl(of.mean_kl()), kl_error(of.kl_standard_error()), top1(of.top1_agreement()) {
+  if (of.broken() > 0)
+    throw wrong("the model", "has logits that are not finite", std::to_string(of.broken()) + " positions", "none");
+}
+
 std::string distance::kl_text() const {
   int const digits = kl_error > 0 ? std::clamp(static_cast<int>(std::ceil(-std::log10(kl_error))), 1, 9) : 1;
   char      text[64];
   std::snprintf(text, sizeof text, "%.*f ± %.*f", digits, kl, digits, kl_error);
   return text;
+}
+
+std::vector<completion> answers_of(generator& engine, std::function<void(std::string_view)> const& on_text) {
+  std::vector<completion> done;
+  auto const              show = [&](std::size_t, std::string const& piece) {
+    if (on_text) on_text(piece);
+  };
+  while (!engine.idle()) (void)engine.step(show, [&](completion&& c) { done.push_back(std::move(c)); });
+  std::sort(done.begin(), done.end(),
+            [](completion const& a, completion const& b) { return a.asked.index < b.asked.index; });
+  for (completion const& c : done)
+    if (c.reason == finish::invalid)
+      throw wrong("the model", "has logits that are not finite", "request " + std::to_string(c.asked.index), "none");
+  return done;
 }
 
 model_files const& guide::files() {
@@ -75,13 +94,16 @@ token_texts const& guide::unseen() {
   return *unseen_;
 }
 
+void guide::need_positions(int tokens) {
+  if (scoring().max_length < tokens)
+    throw wrong(from_.model, "is for shorter texts", std::to_string(scoring().max_length) + " positions",
+                "at least " + std::to_string(tokens));
+}
+
 distance guide::distance_of(decoder& tested) {
   score s;
   for (auto const& ids : unseen()) score_text(tested, &reference(), ids, scoring(), s);
-  if (s.against.broken() > 0)
-    throw wrong("the model", "has logits that are not finite", std::to_string(s.against.broken()) + " positions",
-                "none");
-  return {s.tokens, s.against.mean_kl(), s.against.kl_standard_error(), s.against.top1_agreement()};
+  return distance(s.against);
 }
 
 generator_options guide::generation(int sequences) {
@@ -100,11 +122,7 @@ std::string guide::greedy_text(decoder& model) {
   r.max_tokens           = greedy_tokens;
   r.sampling.temperature = 0;
   engine.add(std::move(r));
-  std::string text = story;
-  while (!engine.idle()) {
-    (void)engine.step([](std::size_t, std::string const&) {}, [&](completion&& c) { text += c.text; });
-  }
-  return text;
+  return story + answers_of(engine).front().text;
 }
 
 }  // namespace tenon::engine::tour

@@ -25,6 +25,7 @@ constexpr way ways[] = {{kv_score::snapkv, .5}, {kv_score::keydiff, .5}, {kv_sco
 }  // namespace
 
 void visit_kv_compression(guide& g, findings& f) {
+  g.need_positions(static_cast<int>(prefix) + 2);
   model_config const& config = g.files().config;
   auto const          tested = g.open();
   table& t = f.add_table(figures::exact, {"score", "kept of " + std::to_string(prefix) + " tokens", "bytes freed",
@@ -49,7 +50,7 @@ void visit_kv_compression(guide& g, findings& f) {
       });
       counts.add(cache.counts());
     }
-    distance const d{against.count(), against.mean_kl(), against.kl_standard_error(), against.top1_agreement()};
+    distance const d(against);
     t.rows.push_back({std::string(name_of(w.score)),
                       percent(static_cast<double>(counts.kept) / static_cast<double>(counts.tokens)),
                       percent(static_cast<double>(counts.freed_bytes) / static_cast<double>(counts.bytes)), d.kl_text(),

@@ -39,7 +39,7 @@ void visit_precision(guide& g, findings& f) {
       return a.isolated.rel_l2() < b.isolated.rel_l2();
     });
     t.rows.push_back({s.name, first ? first->name : "none", worst->name, number("%.1e", worst->isolated.rel_l2()),
-                      number(worst->isolated.ulp_quantile(.99)), number("%.1e", all.logits.mean_kl())});
+                      number(worst->isolated.ulp_quantile(.99)), number("%.1e", distance(all.logits).kl)});
   }
 }
 

@@ -1,10 +1,8 @@
 //  Prompts that begin alike share pages.
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "engine/generation/generator.hpp"
 #include "engine/schedule/latency.hpp"
 #include "engine/tour/stops.hpp"
 
@@ -21,8 +19,10 @@ struct served {
 /// Requests that all come at once; the system prompt that they begin with, and a question each.
 served serve(guide& g, decoder& model, bool cached) {
   constexpr std::size_t requests = 24, shared = 192, own = 16;
-  generator_options     o = g.generation(8);
-  o.prefix_caching        = cached;
+  constexpr int         answer = 8;
+  g.need_positions(static_cast<int>(shared + own) + answer);
+  generator_options o = g.generation(8);
+  o.prefix_caching    = cached;
   generator engine(model, g.files().text.get(), o);
   auto      prompt = g.unseen().front();  // of the model's own words
   while (prompt.size() < shared) prompt.insert(prompt.end(), g.unseen()[1].begin(), g.unseen()[1].end());
@@ -33,19 +33,13 @@ served serve(guide& g, decoder& model, bool cached) {
     r.index      = i;
     r.prompt_ids = prompt;
     r.prompt_ids.insert(r.prompt_ids.end(), question.begin() + 1, question.begin() + 1 + own);
-    r.max_tokens = 8, r.ignore_eos = true, r.sampling.temperature = 0;
+    r.max_tokens = answer, r.ignore_eos = true, r.sampling.temperature = 0;
     engine.add(std::move(r));
   }
   served                     s;
   std::vector<request_times> times;
-  while (!engine.idle())
-    (void)engine.step([](std::size_t, std::string const&) {},
-                      [&](completion&& c) {
-                        times.push_back({c.asked.arrival, std::ssize(c.asked.prompt_ids), c.times});
-                        s.done.push_back(std::move(c));
-                      });
-  std::sort(s.done.begin(), s.done.end(),
-            [](completion const& a, completion const& b) { return a.asked.index < b.asked.index; });
+  s.done = answers_of(engine);
+  for (completion const& c : s.done) times.push_back({c.asked.arrival, std::ssize(c.asked.prompt_ids), c.times});
   s.counts = engine.scheduled(), s.ttft = summarize(times).ttft;
   return s;
 }
@@ -62,9 +56,9 @@ void visit_prefix_cache(guide& g, findings& f) {
   for (auto const& [name, s] : {std::pair{"off", &without}, {"on", &with}})
     t.rows.push_back({name, number(s->counts.queried_tokens), number(s->counts.cached_tokens),
                       number(s->counts.prompt_tokens),
-                      name[1] == 'f' ? ""
-                      : alike        ? "yes"
-                                     : "no"});
+                      s == &without ? ""
+                      : alike       ? "yes"
+                                    : "no"});
   table& u = f.add_table(figures::timed, {"prefix cache", "TTFT p50 ms", "TTFT p99 ms"});
   for (auto const& [name, s] : {std::pair{"off", &without}, {"on", &with}})
     u.rows.push_back({name, number("%.1f", 1e3 * s->ttft.p50), number("%.1f", 1e3 * s->ttft.p99)});

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "engine/commands/requests.hpp"
-#include "engine/generation/generator.hpp"
 #include "engine/schedule/latency.hpp"
 #include "engine/tour/stops.hpp"
 
@@ -26,12 +25,9 @@ void visit_stream(guide& g, findings& f) {
     request r = to_request(asked, 0, files);
     r.arrival = engine.now();
     engine.add(std::move(r));
-    while (!engine.idle())
-      (void)engine.step(
-          [&](std::size_t, std::string const& piece) {
-            if (run == 1) f.say(piece);
-          },
-          [&](completion&& c) { done = std::move(c); });
+    done = answers_of(engine, [&](std::string_view piece) {
+             if (run == 1) f.say(piece);
+           }).front();
   }
 
   auto const          tokens = static_cast<double>(done.times.size());

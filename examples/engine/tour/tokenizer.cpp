@@ -3,7 +3,6 @@
 #include <span>
 #include <string>
 
-#include "engine/generation/generator.hpp"
 #include "engine/tour/stops.hpp"
 #include "engine/tour/timing.hpp"
 
@@ -26,7 +25,7 @@ void visit_tokenizer(guide& g, findings& f) {
     request   r;
     r.prompt_ids = words.encode(prompt), r.max_tokens = 1, r.sampling.temperature = 0;
     engine.add(std::move(r));
-    while (!engine.idle()) (void)engine.step([](std::size_t, std::string const&) {}, [](completion&&) {});
+    (void)answers_of(engine);
   };
   auto const seconds = seconds_in_turns(7, {[&] { (void)words.encode(text, false); }, [&] { (void)words.decode(ids); },
                                             [&] { (void)words.encode(prompt); }, answer});
