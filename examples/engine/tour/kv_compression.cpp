@@ -2,6 +2,9 @@
 #include <tenon/core/throw_if.hpp>
 #include <tenon/precision/logits_error.hpp>
 
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,35 +29,37 @@ constexpr way ways[] = {{kv_score::snapkv, .5}, {kv_score::keydiff, .5}, {kv_sco
 
 void visit_kv_compression(guide& g, findings& f) {
   g.need_positions(static_cast<int>(prefix) + 2);
-  model_config const& config = g.files().config;
-  auto const          tested = g.open();
-  table& t = f.add_table(figures::exact, {"score", "kept of " + std::to_string(prefix) + " tokens", "bytes freed",
-                                          "KL, nats per token", "same top token"});
-  for (way const& w : ways) {
-    kv_compression how;
-    how.score = w.score, how.keep = w.keep, how.sinks = 4, how.recent = 8;
-    logits_error       against;
-    compression_counts counts;
-    for (auto const& text : g.unseen()) {
-      std::span<std::int32_t const> const ids = text, fed = ids.first(ids.size() - 1);
-      std::vector<float>                  expected;  // the logits behind the prefix, with all keys
-      visit_logits(g.reference(), fed, g.scoring(), [&](std::size_t i, std::span<float const> l) {
-        if (i >= prefix) expected.insert(expected.end(), l.begin(), l.end());
-      });
-      compressed_cache cache(*tested, config, g.scoring(), guide::text_count, how);
+  auto const         tested = g.open();
+  logits_error       against[std::size(ways)];
+  compression_counts counts[std::size(ways)];
+  for (auto const& text : g.unseen()) {
+    std::span<std::int32_t const> const ids = text, fed = ids.first(ids.size() - 1);
+    std::vector<float>                  expected;  // the logits behind the prefix, with all keys
+    visit_logits(g.reference(), fed, g.scoring(), [&](std::size_t i, std::span<float const> l) {
+      if (i >= prefix) expected.insert(expected.end(), l.begin(), l.end());
+    });
+    for (std::size_t w = 0; w < std::size(ways); ++w) {
+      kv_compression how;
+      how.score = ways[w].score, how.keep = ways[w].keep, how.sinks = 4, how.recent = 8;
+      compressed_cache cache(*tested, g.files().config, g.scoring(), guide::text_count, how);
       cache.feed(fed.first(prefix), compressed_cache::wanted::last);
       cache.compress();
       cache.feed(fed.subspan(prefix), compressed_cache::wanted::all, [&](std::size_t i, std::span<float const> l) {
-        throw_if(
-            against.add(std::span<float const>(expected).subspan((i - prefix) * l.size(), l.size()), l, ids[i + 1]));
+        auto const same = std::span<float const>(expected).subspan((i - prefix) * l.size(), l.size());
+        throw_if(against[w].add(same, l, ids[i + 1]));
       });
-      counts.add(cache.counts());
+      counts[w].add(cache.counts());
     }
-    distance const d(against);
-    t.rows.push_back({std::string(name_of(w.score)),
-                      percent(static_cast<double>(counts.kept) / static_cast<double>(counts.tokens)),
-                      percent(static_cast<double>(counts.freed_bytes) / static_cast<double>(counts.bytes)), d.kl_text(),
-                      percent(d.top1)});
+  }
+
+  table& t = f.add_table(figures::exact, {"score", "kept of " + std::to_string(prefix) + " tokens", "bytes freed",
+                                          "KL, nats per token", "same top token"});
+  for (std::size_t w = 0; w < std::size(ways); ++w) {
+    distance const            d(against[w]);
+    compression_counts const& c = counts[w];
+    t.rows.push_back(
+        {std::string(name_of(ways[w].score)), percent(static_cast<double>(c.kept) / static_cast<double>(c.tokens)),
+         percent(static_cast<double>(c.freed_bytes) / static_cast<double>(c.bytes)), d.kl_text(), percent(d.top1)});
   }
 }
 
