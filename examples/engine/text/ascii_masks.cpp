@@ -13,35 +13,50 @@ namespace tenon::engine {
 namespace {
 
 #if defined(__x86_64__)
-struct thirty_two {
-  std::uint32_t letter, lower, digit, space, high;
-};
-
-__attribute__((target("avx2"))) inline thirty_two classify_32(char const* bytes) {
-  __m256i const v = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(bytes));
-  // b in [first, first + count): as signed bytes, b - first - 128 < count - 128.
-  auto const within = [](__m256i b, int first, int count) __attribute__((target("avx2"))) {
-    __m256i const moved = _mm256_sub_epi8(b, _mm256_set1_epi8(static_cast<char>(first + 128)));
-    return static_cast<std::uint32_t>(
-        _mm256_movemask_epi8(_mm256_cmpgt_epi8(_mm256_set1_epi8(static_cast<char>(count - 128)), moved)));
-  };
-  std::uint32_t const small = within(v, 'a', 26);
-  std::uint32_t const blank =
-      static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, _mm256_set1_epi8(' '))));
-  return {within(_mm256_or_si256(v, _mm256_set1_epi8(0x20)), 'a', 26), small, within(v, '0', 10),
-          within(v, 9, 5) | blank, static_cast<std::uint32_t>(_mm256_movemask_epi8(v))};
-}
-
 __attribute__((target("avx2"))) void classify_by_avx2(char const* bytes, ascii_masks& out) {
-  thirty_two const a = classify_32(bytes), b = classify_32(bytes + 32);
-  auto const       both = [](std::uint32_t x, std::uint32_t y) { return std::uint64_t{y} << 32 | x; };
-  out = {both(a.letter, b.letter), both(a.lower, b.lower), both(a.digit, b.digit), both(a.space, b.space),
-         both(a.high, b.high)};
+  __m256i const a    = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(bytes));
+  __m256i const b    = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(bytes + 32));
+  auto const    both = [](__m256i x, __m256i y) __attribute__((target("avx2"))) {
+       return std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(y))} << 32 |
+              static_cast<std::uint32_t>(_mm256_movemask_epi8(x));
+  };
+  // b in [first, first + count): as signed bytes, b - first - 128 < count - 128.
+  auto const within = [&](__m256i x, __m256i y, int first, int count) __attribute__((target("avx2"))) {
+    __m256i const from = _mm256_set1_epi8(static_cast<char>(first + 128));
+    __m256i const end  = _mm256_set1_epi8(static_cast<char>(count - 128));
+    return both(_mm256_cmpgt_epi8(end, _mm256_sub_epi8(x, from)), _mm256_cmpgt_epi8(end, _mm256_sub_epi8(y, from)));
+  };
+  auto const equal = [&](char c) __attribute__((target("avx2"))) {
+    __m256i const all = _mm256_set1_epi8(c);
+    return both(_mm256_cmpeq_epi8(a, all), _mm256_cmpeq_epi8(b, all));
+  };
+  __m256i const small = _mm256_set1_epi8(0x20);
+  out.letter          = within(_mm256_or_si256(a, small), _mm256_or_si256(b, small), 'a', 26);
+  out.lower = within(a, b, 'a', 26), out.digit = within(a, b, '0', 10);
+  out.blank = equal(' '), out.space = within(a, b, 9, 5) | out.blank;
+  out.line = equal('\n') | equal('\r'), out.quote = equal('\''), out.slash = equal('/'), out.high = both(a, b);
 }
 
-bool has_avx2() {
+__attribute__((target("avx512bw"))) void classify_by_avx512(char const* bytes, ascii_masks& out) {
+  __m512i const v      = _mm512_loadu_si512(bytes);
+  auto const    within = [](__m512i b, int first, int count) __attribute__((target("avx512bw"))) {
+       return _mm512_cmplt_epu8_mask(_mm512_sub_epi8(b, _mm512_set1_epi8(static_cast<char>(first))),
+                                     _mm512_set1_epi8(static_cast<char>(count)));
+  };
+  auto const equal = [&](char c) __attribute__((target("avx512bw"))) {
+    return _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(c));
+  };
+  out.letter = within(_mm512_or_si512(v, _mm512_set1_epi8(0x20)), 'a', 26);
+  out.lower = within(v, 'a', 26), out.digit = within(v, '0', 10);
+  out.blank = equal(' '), out.space = within(v, 9, 5) | out.blank;
+  out.line = equal('\n') | equal('\r'), out.quote = equal('\''), out.slash = equal('/');
+  out.high = _mm512_movepi8_mask(v);
+}
+
+ascii_classifier choose() {
   __builtin_cpu_init();
-  return __builtin_cpu_supports("avx2") != 0;
+  if (__builtin_cpu_supports("avx512bw")) return classify_by_avx512;
+  return __builtin_cpu_supports("avx2") ? classify_by_avx2 : classify_by_table;
 }
 #endif
 
@@ -54,13 +69,16 @@ void classify_by_table(char const* bytes, ascii_masks& out) {
     unsigned const bits = b < 0x80 ? ascii_classes[b] : 0;
     auto const     mark = [i](bool is) { return std::uint64_t{is} << i; };
     out.letter |= mark(bits & is_letter), out.lower |= mark(bits & is_lower_side), out.digit |= mark(bits & is_number);
-    out.space |= mark(bits & is_space), out.high |= mark(b >= 0x80);
+    out.space |= mark(bits & is_space), out.blank |= mark(b == ' '), out.line |= mark(b == '\n' || b == '\r');
+    out.quote |= mark(b == '\''), out.slash |= mark(b == '/'), out.high |= mark(b >= 0x80);
   }
 }
 
 #if defined(__x86_64__)
-ascii_classifier const classify_ascii      = has_avx2() ? classify_by_avx2 : classify_by_table;
-char const* const      classify_ascii_name = has_avx2() ? "AVX2" : "table";
+ascii_classifier const classify_ascii      = choose();
+char const* const      classify_ascii_name = classify_ascii == classify_by_avx512 ? "AVX-512"
+                                             : classify_ascii == classify_by_avx2 ? "AVX2"
+                                                                                  : "table";
 #else
 ascii_classifier const classify_ascii      = classify_by_table;
 char const* const      classify_ascii_name = "table";

@@ -25,8 +25,9 @@ class run_scanner {
  public:
   explicit run_scanner(std::string_view text) : text_(text) {}
 
-  [[nodiscard]] std::size_t size() const { return text_.size(); }
-  [[nodiscard]] char        byte(std::size_t p) const { return text_[p]; }
+  [[nodiscard]] std::size_t      size() const { return text_.size(); }
+  [[nodiscard]] char             byte(std::size_t p) const { return text_[p]; }
+  [[nodiscard]] std::string_view from(std::size_t p) const { return text_.substr(p); }
 
   [[nodiscard]] character at(std::size_t p) const {
     auto const first = static_cast<unsigned char>(text_[p]);

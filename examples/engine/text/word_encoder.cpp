@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstring>
 #include <utility>
+
+#include "engine/text/word_starts.hpp"
 
 namespace tenon::engine {
 
@@ -34,21 +37,14 @@ word_key key_of(char const* p, std::size_t n) {
   return {k.low & masks[n].low, (k.high & masks[n].high) | std::uint64_t{n} << 56};
 }
 
-/// A few words whose keys share a cache line, and another with what they are.
+/// Two words and what they are, in one cache line.
 struct alignas(64) word_set {
-  static constexpr std::size_t ways = 4;
   struct value {
-    std::uint32_t count         = 0;
     std::int32_t  ids[most_ids] = {};
+    std::uint32_t count         = 0;
   };
-  word_key keys[ways]   = {};  // of length 0: no word's
-  value    values[ways] = {};
-
-  [[nodiscard]] value const* find(word_key k) const {
-    for (std::size_t i = 0; i < ways; ++i)
-      if (keys[i] == k) return &values[i];
-    return nullptr;
-  }
+  word_key keys[2]   = {};  // of length 0: no word's
+  value    values[2] = {};
 };
 
 class word_cache {
@@ -64,19 +60,52 @@ class word_cache {
     std::uint64_t const h = (k.low ^ k.high * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
     return sets_[h >> (64 - sets_bits)];
   }
-  void insert(word_set& set, word_key k, std::int32_t const* ids, std::size_t count) {
-    std::size_t const i = next_++ % word_set::ways;
-    set.keys[i] = k, set.values[i].count = static_cast<std::uint32_t>(count);
-    std::memcpy(set.values[i].ids, ids, count * sizeof *ids);
+  /// In place of what came in before the last one.
+  static void insert(word_set& set, word_key k, std::int32_t const* ids, std::size_t count) {
+    set.keys[1] = set.keys[0], set.values[1] = set.values[0];
+    set.keys[0] = k, set.values[0].count = static_cast<std::uint32_t>(count);
+    std::memcpy(set.values[0].ids, ids, count * sizeof *ids);
   }
 
  private:
-  static constexpr int sets_bits = 13;
+  static constexpr int sets_bits = 14;
 
   std::uint64_t         encoder_ = 0;
-  std::size_t           next_    = 0;
   std::vector<word_set> sets_;
 };
+
+/// Some words of a text, and room for their ids.
+struct word_batch {
+  static constexpr std::size_t most_words = 512, most_bytes = 4096;
+
+  std::array<std::size_t, most_words + 64 + 1>             begins;  // the last one: where the last word ends
+  std::array<std::int32_t, most_bytes + 64 + most_ids + 1> ids;
+  std::size_t                                              words = 0;
+};
+
+/// Cuts words from p on, as many as there is room for but at least one. One longer than `most_bytes` comes alone.
+template <word_pattern P>
+std::size_t cut_words(run_scanner& runs, std::string_view text, std::size_t p, word_batch& to) {
+  std::size_t const first = p;
+  to.words                = 0;
+  while (p < text.size() && to.words < word_batch::most_words && p - first < word_batch::most_bytes) {
+    if (text.size() - p >= 64 && static_cast<signed char>(text[p]) >= 0) {
+      std::uint64_t starts = detail::word_starts<P>(text.data() + p);
+      auto const    words  = static_cast<std::size_t>(std::popcount(starts)) - 1;
+      for (std::size_t i = 0; i <= words; starts &= starts - 1)
+        to.begins[to.words + i++] = p + static_cast<std::size_t>(std::countr_zero(starts));
+      to.words += words;
+      p = to.begins[to.words];
+      if (words > 0) continue;
+    }
+    std::size_t const end = detail::word_end<P>(runs, p);
+    if (end - first > word_batch::most_bytes + 64 && to.words > 0) break;
+    to.begins[to.words++] = p;
+    p                     = end;
+  }
+  to.begins[to.words] = p;
+  return p;
+}
 
 }  // namespace
 
@@ -98,39 +127,49 @@ std::size_t word_encoder::encode_word(std::string_view word, std::int32_t* ids) 
 
 template <word_pattern P>
 void word_encoder::encode_words(std::string_view text, std::vector<std::int32_t>& ids) const {
-  word_cache&       cache = word_cache::of(number_);
-  run_scanner       runs(text);
-  std::size_t       done  = ids.size();  // ids are written in front of the vector's end, which is moved in steps
-  std::size_t const close = text.size() < 16 ? 0 : text.size() - 16;  // up to here 16 bytes may be read
+  word_cache& cache = word_cache::of(number_);
+  run_scanner runs(text);
+  word_batch  batch;
+  if (std::size_t const want = ids.size() + text.size() / 3; ids.capacity() < want)
+    ids.reserve(std::max(want, 2 * ids.size()));
   for (std::size_t p = 0; p < text.size();) {
-    std::size_t const end = detail::word_end<P>(runs, p), n = end - p;
-    if (ids.size() - done < n + most_ids) ids.resize(done + n + most_ids + (text.size() - p) / 3);
-    std::int32_t* const to = ids.data() + done;
-    if (n > longest_word) {
-      done += encode_word(text.substr(p, n), to);
-      p = end;
+    std::size_t const first = p;
+    p                       = cut_words<P>(runs, text, p, batch);
+    if (p - first > word_batch::most_bytes + 64) {  // one word
+      std::size_t const done = ids.size();
+      ids.resize(done + p - first);
+      ids.resize(done + encode_word(text.substr(first, p - first), ids.data() + done));
       continue;
     }
-    word_key key;
-    if (p <= close && text.size() >= 16) {
-      key = key_of(text.data() + p, n);
-    } else {
-      char padded[16] = {};
-      std::memcpy(padded, text.data() + p, n);
-      key = key_of(padded, n);
+    std::int32_t* to = batch.ids.data();
+    for (std::size_t i = 0; i < batch.words; ++i) {
+      std::size_t const begin = batch.begins[i], n = batch.begins[i + 1] - begin;
+      if (n > longest_word) {
+        to += encode_word(text.substr(begin, n), to);
+        continue;
+      }
+      word_key key;
+      if (text.size() - begin >= 16) {
+        key = key_of(text.data() + begin, n);
+      } else {
+        char padded[16] = {};
+        std::memcpy(padded, text.data() + begin, n);
+        key = key_of(padded, n);
+      }
+      word_set&  set    = cache.set_of(key);
+      bool const second = set.keys[1] == key;
+      if (second | (set.keys[0] == key)) {
+        word_set::value const& known = set.values[second];
+        std::memcpy(to, known.ids, sizeof known);  // with some behind the last, that the next ones replace
+        to += known.count;
+      } else {
+        std::size_t const count = encode_word(text.substr(begin, n), to);
+        if (count <= most_ids) word_cache::insert(set, key, to, count);
+        to += count;
+      }
     }
-    word_set& set = cache.set_of(key);
-    if (word_set::value const* const known = set.find(key)) {
-      std::memcpy(to, known->ids, sizeof known->ids);
-      done += known->count;
-    } else {
-      std::size_t const count = encode_word(text.substr(p, n), to);
-      if (count <= most_ids) cache.insert(set, key, to, count);
-      done += count;
-    }
-    p = end;
+    ids.insert(ids.end(), batch.ids.data(), to);
   }
-  ids.resize(done);
 }
 
 void word_encoder::encode(word_pattern pattern, std::string_view text, std::vector<std::int32_t>& ids) const {

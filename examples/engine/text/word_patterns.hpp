@@ -28,14 +28,12 @@ inline constexpr word_pattern word_patterns[] = {word_pattern::gpt2, word_patter
 
 namespace detail {
 
-/// Bytes of 's 't 're 've 'm 'll 'd at p; 0: there is none. Without regard to case, ſ (U+017F) is an s.
+/// Bytes of 's 't 're 've 'm 'll 'd that `text` begins with; 0: none. Without regard to case, ſ (U+017F) is an s.
 template <bool AnyCase>
-std::size_t contraction(run_scanner const& s, std::size_t p) {
-  std::size_t const left = s.size() - p;
-  if (left < 2 || s.byte(p) != '\'') return 0;
+std::size_t contraction(std::string_view text) {
+  if (text.size() < 2 || text[0] != '\'') return 0;
   auto const letter = [&](std::size_t i) {
-    char const c = s.byte(p + i);
-    return AnyCase && c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    return AnyCase && text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] + 32) : text[i];
   };
   switch (letter(1)) {
     case 's':
@@ -43,11 +41,15 @@ std::size_t contraction(run_scanner const& s, std::size_t p) {
     case 'm':
     case 'd': return 2;
     case 'r':
-    case 'v': return left > 2 && letter(2) == 'e' ? 3 : 0;
-    case 'l': return left > 2 && letter(2) == 'l' ? 3 : 0;
-    case '\xC5': return AnyCase && left > 2 && s.byte(p + 2) == '\xBF' ? 3 : 0;
+    case 'v': return text.size() > 2 && letter(2) == 'e' ? 3 : 0;
+    case 'l': return text.size() > 2 && letter(2) == 'l' ? 3 : 0;
+    case '\xC5': return AnyCase && text.size() > 2 && text[2] == '\xBF' ? 3 : 0;
     default: return 0;
   }
+}
+template <bool AnyCase>
+std::size_t contraction(run_scanner const& s, std::size_t p) {
+  return contraction<AnyCase>(s.from(p));
 }
 
 /// \s+(?!\S)|\s+ at p, where a space is: all spaces but the last, where a word follows.
