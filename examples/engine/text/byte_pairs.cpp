@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -10,7 +11,7 @@ namespace tenon::engine {
 
 namespace {
 
-constexpr std::size_t id_bits       = 21;    // of a pair's key
+constexpr std::size_t id_bits       = short_tokens::id_bits;
 constexpr std::size_t longest_token = 1024;  // bytes: merging one by one takes time by their square
 
 std::uint64_t key_of(std::int32_t left, std::int32_t right) {
@@ -75,21 +76,32 @@ bool byte_pairs::fit(std::int32_t left, std::int32_t right) const {
   }
 }
 
-template <class Longest>
-std::size_t byte_pairs::divide(std::string_view word, Longest const& longest, std::int32_t* ids) const {
+std::int32_t byte_pairs::longest(char const* p, std::size_t most, char const* end) const {
+  if (most > word_key::longest)
+    if (std::int32_t const id = long_.longest({p, most}); id >= 0) return id;
+  char padded[16] = {};
+  if (end - p < 16) std::memcpy(padded, p, most), p = padded;
+  return short_.longest(p, most, [this](std::int32_t id) { return made(id); });
+}
+
+std::size_t byte_pairs::encode(std::string_view word, std::int32_t* ids) const {
+  char        copy[64] = {};  // of a short word, with 16 bytes behind it that may be read
+  char const *p = word.data(), *end = p + word.size();
+  if (word.size() <= sizeof copy - 16)
+    p = static_cast<char*>(std::memcpy(copy, p, word.size())), end = copy + sizeof copy;
   std::size_t  count = 0, at = 0;
   place_set    dead(word.size() + 1);  // no division of the rest begins here
-  std::int32_t token = longest(word);
+  std::int32_t token = longest(p, word.size(), end);
   for (;;) {
     while (token >= 0) {
       std::size_t const length = length_of(token);
       if (!dead.has(at + length) && (count == 0 || fit(ids[count - 1], token))) break;
-      token = longest(word.substr(at, length - 1));
+      token = longest(p + at, length - 1, end);
     }
     if (token >= 0) {
       ids[count++] = token, at += length_of(token);
       if (at == word.size()) return count;
-      token = longest(word.substr(at));
+      token = longest(p + at, word.size() - at, end);
     } else {
       if (count == 0) return 0;
       dead.add(at);
@@ -115,25 +127,32 @@ void byte_pairs::merge_by_bytes(std::string_view text, std::vector<symbol>& symb
   }
 }
 
-byte_pairs::byte_pairs(std::span<std::string_view const> tokens) : parts_(tokens.size()) {
+byte_pairs::byte_pairs(std::span<std::string_view const> tokens) : parts_(tokens.size()), made_(tokens.size()) {
   std::size_t size = 0;
   for (std::string_view const t : tokens) size += t.size();
-  bytes_.reserve(size);
+  bytes_.reserve(size + 16);
   begins_.reserve(tokens.size() + 1);
   for (std::string_view const t : tokens) begins_.push_back(static_cast<std::uint32_t>(bytes_.size())), bytes_ += t;
   begins_.push_back(static_cast<std::uint32_t>(bytes_.size()));
-  trie_ = prefix_trie(tokens);
+  bytes_.append(16, '\0');
+  if (tokens.size() >= std::size_t{1} << id_bits) return;  // then make_room says no
+  short_ = short_tokens(tokens);
+  std::vector<std::string_view> others(tokens.begin(), tokens.end());
+  for (std::string_view& t : others)
+    if (t.size() <= word_key::longest) t = {};
+  long_ = prefix_trie(others);
 }
 
 bool byte_pairs::make_room(std::size_t merges) {
-  if (parts_.size() > (std::size_t{1} << id_bits) || merges >= (std::size_t{1} << 22) - 1) return false;
+  if (merges >= (std::size_t{1} << 22) - 1) return false;
   for (std::size_t id = 0; id < parts_.size(); ++id)
     if (bytes_of(static_cast<std::int32_t>(id)).size() > longest_token) return false;
   for (unsigned b = 0; b < 256; ++b) {
     char const         c  = static_cast<char>(static_cast<unsigned char>(b));
-    std::int32_t const id = trie_.exact({&c, 1});
+    std::int32_t const id = exact({&c, 1});
     if (id < 0) return false;
     parts_[static_cast<std::size_t>(id)].length = 1;
+    made_[static_cast<std::size_t>(id)]         = true;
   }
   pairs_.assign(std::bit_ceil(2 * merges + 2), 0);
   filter_.assign(std::bit_ceil(16 * merges + 64) / 64, 0);
@@ -143,11 +162,13 @@ bool byte_pairs::make_room(std::size_t merges) {
 void byte_pairs::define(pair_merge const& m, std::int32_t rank) {
   parts_[static_cast<std::size_t>(m.id)] = {m.left, m.right, rank,
                                             static_cast<std::int32_t>(length_of(m.left) + length_of(m.right)), false};
+  made_[static_cast<std::size_t>(m.id)]  = true;
   add_merge(m.left, m.right, rank);
 }
 
 void byte_pairs::finish() {
-  trie_.hide([&](std::int32_t id) { return length_of(id) == 0; });
+  long_.hide([&](std::int32_t id) { return length_of(id) == 0; });
+  for (std::size_t id = 0; id < parts_.size(); ++id) made_[id] = parts_[id].length > 0;
   usable_ = true;
 }
 
@@ -172,17 +193,31 @@ byte_pairs byte_pairs::by_merges(std::span<std::string_view const> tokens, std::
   return b;
 }
 
+/// The only two tokens of these bytes that stay two where they touch.
+bool byte_pairs::split(std::int32_t id, pair_merge& of) const {
+  std::string_view const text = bytes_of(id);
+  auto const             part = [&](std::size_t begin, std::size_t end) {
+    if (end - begin > word_key::longest) return exact(text.substr(begin, end - begin));
+    word_key const key = word_key::of(text.data() + begin, end - begin);
+    return exact(key, key.hash());
+  };
+  for (std::size_t at = text.size(); at-- > 1;) {
+    std::int32_t const left = part(0, at);
+    if (left < 0 || !made(left)) continue;
+    std::int32_t const right = part(at, text.size());
+    if (right < 0 || !made(right) || !fit(left, right)) continue;
+    of = {left, right, id};
+    return true;
+  }
+  return false;
+}
+
 byte_pairs byte_pairs::by_rank(std::span<std::string_view const> tokens) {
   byte_pairs b(tokens);
   if (!b.make_room(tokens.size())) return b;
-  std::array<std::int32_t, longest_token> two;
-  for (std::size_t id = 0; id < tokens.size(); ++id) {
-    if (tokens[id].size() < 2) continue;
-    auto const made    = [&](std::int32_t t) { return b.length_of(t) > 0; };
-    auto const longest = [&](std::string_view text) { return b.trie_.longest(text, made); };
-    if (b.divide(tokens[id], longest, two.data()) == 2)
-      b.define({two[0], two[1], static_cast<std::int32_t>(id)}, static_cast<std::int32_t>(id));
-  }
+  pair_merge m{};
+  for (std::size_t id = 0; id < tokens.size(); ++id)
+    if (b.split(static_cast<std::int32_t>(id), m)) b.define(m, m.id);
   b.define_late(tokens);
   b.finish();
   return b;
@@ -213,11 +248,6 @@ void byte_pairs::define_late(std::span<std::string_view const> tokens) {
   std::fill(pairs_.begin(), pairs_.end(), 0u);
   for (std::size_t id = 0; id < tokens.size(); ++id)
     if (parts const& p = parts_[id]; p.rank >= 0) add_merge(p.left, p.right, p.rank);
-}
-
-std::size_t byte_pairs::encode(std::string_view word, std::int32_t* ids) const {
-  return divide(
-      word, [&](std::string_view text) { return trie_.longest(text); }, ids);
 }
 
 }  // namespace tenon::engine

@@ -16,6 +16,7 @@
 
 #include "engine/text/merge.hpp"
 #include "engine/text/prefix_trie.hpp"
+#include "engine/text/short_tokens.hpp"
 
 namespace tenon::engine {
 
@@ -38,7 +39,15 @@ class byte_pairs {
   [[nodiscard]] bool usable() const { return usable_; }
 
   /// The token of exactly these bytes, whether or not merges lead to it; -1: none.
-  [[nodiscard]] std::int32_t exact(std::string_view word) const { return trie_.exact(word); }
+  [[nodiscard]] std::int32_t exact(std::string_view word) const {
+    if (word.size() > word_key::longest) return long_.exact(word);
+    word_key const key = word_key::of(word);
+    return exact(key, key.hash());
+  }
+  [[nodiscard]] std::int32_t exact(word_key word, std::uint64_t hash) const { return short_.find(word, hash); }
+  [[nodiscard]] std::size_t  tokens() const { return parts_.size(); }
+  /// Whether merges make it, so that its bytes as a word become it.
+  [[nodiscard]] bool made(std::int32_t id) const { return made_[static_cast<std::size_t>(id)]; }
 
   [[nodiscard]] std::string_view bytes_of(std::int32_t id) const {
     auto const i = static_cast<std::size_t>(id);
@@ -71,13 +80,17 @@ class byte_pairs {
   [[nodiscard]] bool         fit(std::int32_t left, std::int32_t right) const;
   /// All merges of a text one by one; `last` becomes what the last one joined.
   void merge_by_bytes(std::string_view text, std::vector<symbol>& symbols, parts* last = nullptr) const;
-  template <class Longest>
-  std::size_t divide(std::string_view word, Longest const& longest, std::int32_t* ids) const;
+  /// The longest token that merges make of at most `most` bytes at p; -1: none. Up to `end` may be read.
+  [[nodiscard]] std::int32_t longest(char const* p, std::size_t most, char const* end) const;
+  /// What a token is merged of, by merges of smaller rank; false: they do not make it.
+  [[nodiscard]] bool split(std::int32_t id, pair_merge& of) const;
 
   bool                       usable_ = false;
-  std::string                bytes_;   // of all tokens
+  std::string                bytes_;   // of all tokens, and 16 more that may be read
   std::vector<std::uint32_t> begins_;  // (tokens + 1) in bytes_
-  prefix_trie                trie_;
+  short_tokens               short_;
+  prefix_trie                long_;    // tokens of more than 15 bytes
+  std::vector<bool>          made_;    // by id
   std::vector<parts>         parts_;   // by id
   std::vector<std::uint64_t> pairs_;   // left (21 bits), right (21), rank + 1 (22): open addressing; 0: free
   std::vector<std::uint64_t> filter_;  // a bit for each pair that may have a merge

@@ -13,29 +13,7 @@ namespace tenon::engine {
 
 namespace {
 
-constexpr std::size_t longest_word = 15, most_ids = 3;
-
-/// Two numbers that no other word of up to 15 bytes has.
-struct word_key {
-  std::uint64_t low, high;
-  friend bool   operator==(word_key, word_key) = default;
-};
-
-constexpr auto masks = [] {
-  std::array<word_key, longest_word + 1> m{};
-  for (std::size_t n = 0; n <= longest_word; ++n) {
-    m[n].low  = n >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * n)) - 1;
-    m[n].high = n <= 8 ? 0 : (std::uint64_t{1} << (8 * (n - 8))) - 1;
-  }
-  return m;
-}();
-
-/// Of the first n bytes at p, where 16 may be read.
-word_key key_of(char const* p, std::size_t n) {
-  word_key k;
-  std::memcpy(&k.low, p, 8), std::memcpy(&k.high, p + 8, 8);
-  return {k.low & masks[n].low, (k.high & masks[n].high) | std::uint64_t{n} << 56};
-}
+constexpr std::size_t most_ids = 3;
 
 /// Two words and what they are, in one cache line.
 struct alignas(64) word_set {
@@ -56,10 +34,7 @@ class word_cache {
     return own;
   }
 
-  [[nodiscard]] word_set& set_of(word_key k) {
-    std::uint64_t const h = (k.low ^ k.high * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
-    return sets_[h >> (64 - sets_bits)];
-  }
+  [[nodiscard]] word_set& set_of(std::uint64_t hash) { return sets_[hash >> (64 - sets_bits)]; }
   /// In place of what came in before the last one.
   static void insert(word_set& set, word_key k, std::int32_t const* ids, std::size_t count) {
     set.keys[1] = set.keys[0], set.values[1] = set.values[0];
@@ -68,7 +43,7 @@ class word_cache {
   }
 
  private:
-  static constexpr int sets_bits = 14;
+  static constexpr int sets_bits = 15;
 
   std::uint64_t         encoder_ = 0;
   std::vector<word_set> sets_;
@@ -76,9 +51,11 @@ class word_cache {
 
 /// Some words of a text, and room for their ids.
 struct word_batch {
-  static constexpr std::size_t most_words = 512, most_bytes = 4096;
+  static constexpr std::size_t most_words = 128, most_bytes = 2048;
 
   std::array<std::size_t, most_words + 64 + 1>             begins;  // the last one: where the last word ends
+  std::array<word_key, most_words + 64>                    keys;
+  std::array<std::uint64_t, most_words + 64>               hashes;
   std::array<std::int32_t, most_bytes + 64 + most_ids + 1> ids;
   std::size_t                                              words = 0;
 };
@@ -109,19 +86,21 @@ std::size_t cut_words(run_scanner& runs, std::string_view text, std::size_t p, w
 
 }  // namespace
 
-word_encoder::word_encoder(byte_pairs pairs, bool whole_words, std::vector<std::int32_t> apart)
-    : pairs_(std::move(pairs)), whole_words_(whole_words), apart_(std::move(apart)) {
-  std::sort(apart_.begin(), apart_.end());
+word_encoder::word_encoder(byte_pairs pairs, bool whole_words, std::span<std::int32_t const> apart)
+    : pairs_(std::move(pairs)), whole_(pairs_.tokens()) {
+  for (std::size_t id = 0; id < whole_.size(); ++id)
+    whole_[id] = whole_words || pairs_.made(static_cast<std::int32_t>(id));
+  for (std::int32_t const id : apart)
+    if (static_cast<std::size_t>(id) < whole_.size()) whole_[static_cast<std::size_t>(id)] = pairs_.made(id);
   static std::atomic<std::uint64_t> encoders{0};
   number_ = ++encoders;
 }
 
 std::size_t word_encoder::encode_word(std::string_view word, std::int32_t* ids) const {
-  if (whole_words_)
-    if (std::int32_t const id = pairs_.exact(word); id >= 0 && !std::binary_search(apart_.begin(), apart_.end(), id)) {
-      *ids = id;
-      return 1;
-    }
+  if (std::int32_t const id = pairs_.exact(word); is_whole(id)) {
+    *ids = id;
+    return 1;
+  }
   return pairs_.encode(word, ids);
 }
 
@@ -141,29 +120,33 @@ void word_encoder::encode_words(std::string_view text, std::vector<std::int32_t>
       ids.resize(done + encode_word(text.substr(first, p - first), ids.data() + done));
       continue;
     }
+    for (std::size_t i = 0; i < batch.words; ++i) {
+      std::size_t const begin = batch.begins[i], n = batch.begins[i + 1] - begin;
+      if (n > word_key::longest) continue;
+      word_key const key =
+          text.size() - begin >= 16 ? word_key::of(text.data() + begin, n) : word_key::of(text.substr(begin, n));
+      batch.keys[i]   = key;
+      batch.hashes[i] = key.hash();
+      __builtin_prefetch(&cache.set_of(batch.hashes[i]));
+    }
     std::int32_t* to = batch.ids.data();
     for (std::size_t i = 0; i < batch.words; ++i) {
       std::size_t const begin = batch.begins[i], n = batch.begins[i + 1] - begin;
-      if (n > longest_word) {
+      if (n > word_key::longest) {
         to += encode_word(text.substr(begin, n), to);
         continue;
       }
-      word_key key;
-      if (text.size() - begin >= 16) {
-        key = key_of(text.data() + begin, n);
-      } else {
-        char padded[16] = {};
-        std::memcpy(padded, text.data() + begin, n);
-        key = key_of(padded, n);
-      }
-      word_set&  set    = cache.set_of(key);
-      bool const second = set.keys[1] == key;
+      word_key const key    = batch.keys[i];
+      word_set&      set    = cache.set_of(batch.hashes[i]);
+      bool const     second = set.keys[1] == key;
       if (second | (set.keys[0] == key)) {
         word_set::value const& known = set.values[second];
-        std::memcpy(to, known.ids, sizeof known);  // with some behind the last, that the next ones replace
+        std::memcpy(to, &known, sizeof known);  // with some behind the last, that the next ones replace
         to += known.count;
       } else {
-        std::size_t const count = encode_word(text.substr(begin, n), to);
+        std::size_t count = 1;
+        if (std::int32_t const id = pairs_.exact(key, batch.hashes[i]); is_whole(id)) *to = id;
+        else count = pairs_.encode(text.substr(begin, n), to);
         if (count <= most_ids) word_cache::insert(set, key, to, count);
         to += count;
       }

@@ -1,10 +1,11 @@
 #pragma once
 //  Text to ids for byte-level BPE whose words a known pattern cuts: each word once through its merges, then from a cache.
 //
-//  Every thread has a cache of its own, of fixed size (one megabyte), with the words of one encoder at a time: no locks, and what a
+//  Every thread has a cache of its own, of fixed size (two megabytes), with the words of one encoder at a time: no locks, and what a
 //  text can do to it is to empty it. Test: tests/engine/text/word_encoder_test.cpp
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -18,7 +19,7 @@ class word_encoder {
   word_encoder() = default;
   /// `whole_words`: a word that is a token, but for those `apart`, stays whole, whatever its merges say (tiktoken;
   /// tokenizer.json's ignore_merges). Encodes nothing where `pairs` are not usable.
-  word_encoder(byte_pairs pairs, bool whole_words, std::vector<std::int32_t> apart = {});
+  word_encoder(byte_pairs pairs, bool whole_words, std::span<std::int32_t const> apart = {});
 
   [[nodiscard]] byte_pairs const& pairs() const { return pairs_; }
 
@@ -31,11 +32,11 @@ class word_encoder {
   template <word_pattern P>
   void encode_words(std::string_view text, std::vector<std::int32_t>& ids) const;
 
-  byte_pairs pairs_;
-  bool       whole_words_ = false;
+  [[nodiscard]] bool is_whole(std::int32_t id) const { return id >= 0 && whole_[static_cast<std::size_t>(id)]; }
 
-  std::vector<std::int32_t> apart_;       // ascending
-  std::uint64_t             number_ = 0;  // of this encoder among all: whose words a cache holds
+  byte_pairs        pairs_;
+  std::vector<bool> whole_;       // by id: a word of these bytes becomes it
+  std::uint64_t     number_ = 0;  // of this encoder among all: whose words a cache holds
 };
 
 }  // namespace tenon::engine
