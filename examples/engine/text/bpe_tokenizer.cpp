@@ -32,6 +32,7 @@ bpe_tokenizer::bpe_tokenizer(bpe_definition d)
       throw wrong(file_, "lacks tokens", "not all of the 256 bytes, or tokens of more than 1,024", "a byte-level BPE");
     read_merges(d, tokens, apart);
   }
+  entries_.reserve(d.entries.size());
   for (bpe_definition::entry& e : d.entries)
     entries_.push_back({std::move(e.bytes), e.present ? entry_kind::text : entry_kind::absent});
   for (added_token const& t : d.added) {
@@ -39,6 +40,7 @@ bpe_tokenizer::bpe_tokenizer(bpe_definition d)
     entries_[static_cast<std::size_t>(t.id)] = {t.content, t.special ? entry_kind::control : entry_kind::user};
     (t.normalized ? normalized_added_ : raw_added_).add(t);
   }
+  for (entry const& e : entries_) pieces_.add(e.kind == entry_kind::control ? std::string_view() : e.bytes);
 }
 
 /// For merging pair by pair.
@@ -149,6 +151,10 @@ std::string bpe_tokenizer::token_bytes(std::int32_t id) const {
 
 std::string bpe_tokenizer::text_after(std::int32_t, std::int32_t id) const {
   return id < 0 || id >= vocabulary() || is_special(id) ? std::string() : entries_[static_cast<std::size_t>(id)].bytes;
+}
+
+void bpe_tokenizer::append_text(std::span<std::int32_t const> ids, std::int32_t, std::string& bytes) const {
+  pieces_.append(ids, bytes);
 }
 
 bool bpe_tokenizer::is_special(std::int32_t id) const {

@@ -14,6 +14,7 @@
 #include "engine/text/added_tokens.hpp"
 #include "engine/text/bpe_definition.hpp"
 #include "engine/text/pair_table.hpp"
+#include "engine/text/piece_table.hpp"
 #include "engine/text/tokenizer.hpp"
 #include "engine/text/word_encoder.hpp"
 
@@ -23,8 +24,9 @@ class bpe_tokenizer final : public tokenizer {
  public:
   explicit bpe_tokenizer(bpe_definition definition);
 
-  [[nodiscard]] std::string  token_bytes(std::int32_t id) const override;
-  [[nodiscard]] std::string  text_after(std::int32_t previous, std::int32_t id) const override;
+  [[nodiscard]] std::string token_bytes(std::int32_t id) const override;
+  [[nodiscard]] std::string text_after(std::int32_t previous, std::int32_t id) const override;
+  void append_text(std::span<std::int32_t const> ids, std::int32_t previous, std::string& bytes) const override;
   [[nodiscard]] std::int32_t vocabulary() const override { return static_cast<std::int32_t>(entries_.size()); }
   [[nodiscard]] bool         is_special(std::int32_t id) const override;
   [[nodiscard]] std::optional<std::int32_t>   bos_id() const override;
@@ -60,6 +62,7 @@ class bpe_tokenizer final : public tokenizer {
 
   std::string                                   file_, description_;
   std::vector<entry>                            entries_;  // by id
+  piece_table                                   pieces_;   // what each adds to a text
   word_encoder                                  encoder_;  // where its pairs are usable
   std::unordered_map<std::string, std::int32_t> ids_;      // elsewhere: of what text becomes, by its bytes
   pair_table                                    merges_;

@@ -196,12 +196,15 @@ byte_pairs byte_pairs::by_merges(std::span<std::string_view const> tokens, std::
 /// The only two tokens of these bytes that stay two where they touch.
 bool byte_pairs::split(std::int32_t id, pair_merge& of) const {
   std::string_view const text = bytes_of(id);
-  auto const             part = [&](std::size_t begin, std::size_t end) {
+  if (text.size() < 2) return false;
+  auto const part = [&](std::size_t begin, std::size_t end) {
     if (end - begin > word_key::longest) return exact(text.substr(begin, end - begin));
     word_key const key = word_key::of(text.data() + begin, end - begin);
     return exact(key, key.hash());
   };
+  unsigned const lengths = short_.lengths_of(text.data(), text.size() - 1);
   for (std::size_t at = text.size(); at-- > 1;) {
+    if (at <= word_key::longest && (lengths >> at & 1) == 0) continue;
     std::int32_t const left = part(0, at);
     if (left < 0 || !made(left)) continue;
     std::int32_t const right = part(at, text.size());
@@ -235,16 +238,27 @@ void byte_pairs::define_late(std::span<std::string_view const> tokens) {
   }
   if (late.empty()) return;
   prefix_trie const inside(late);
+  std::vector<bool> begins(std::size_t{1} << 16);  // two bytes that one of them begins with
+  auto const        two = [](std::string_view t, std::size_t i) {
+    return static_cast<std::size_t>(static_cast<unsigned char>(t[i])) << 8 | static_cast<unsigned char>(t[i + 1]);
+  };
+  for (std::string_view const t : late) begins[two(t, 0)] = true;
+  bool changed = false;  // a merge that is known already
   for (std::size_t id = 0; id < tokens.size(); ++id) {
-    bool has = false;
-    for (std::size_t i = 0; i < tokens[id].size() && !has; ++i) has = inside.longest(tokens[id].substr(i)) >= 0;
+    std::string_view const t   = tokens[id];
+    bool                   has = false;
+    for (std::size_t i = 0; i + 1 < t.size() && !has; ++i) has = begins[two(t, i)] && inside.longest(t.substr(i)) >= 0;
     if (!has) continue;
     parts p;
-    merge_by_bytes(tokens[id], symbols, &p);
+    merge_by_bytes(t, symbols, &p);
     if (symbols.size() == 1)
-      p = {p.left, p.right, static_cast<std::int32_t>(id), static_cast<std::int32_t>(tokens[id].size()), true};
-    parts_[id] = symbols.size() == 1 ? p : parts{};
+      p = {p.left, p.right, static_cast<std::int32_t>(id), static_cast<std::int32_t>(t.size()), true};
+    else p = {};
+    parts const before = std::exchange(parts_[id], p);
+    if (before.rank >= 0 && (before.left != p.left || before.right != p.right)) changed = true;
+    if (before.rank < 0 && p.rank >= 0 && !changed) add_merge(p.left, p.right, p.rank);
   }
+  if (!changed) return;
   std::fill(pairs_.begin(), pairs_.end(), 0u);
   for (std::size_t id = 0; id < tokens.size(); ++id)
     if (parts const& p = parts_[id]; p.rank >= 0) add_merge(p.left, p.right, p.rank);

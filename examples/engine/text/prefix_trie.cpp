@@ -15,20 +15,22 @@ std::uint64_t key_of(std::string_view text) {
   return key;
 }
 
+/// Of those that are not empty.
 std::vector<std::uint32_t> in_order(std::span<std::string_view const> tokens) {
   struct keyed {
     std::uint64_t key;
     std::uint32_t index;
   };
-  std::vector<keyed> list(tokens.size());
-  for (std::size_t i = 0; i < tokens.size(); ++i) list[i] = {key_of(tokens[i]), static_cast<std::uint32_t>(i)};
+  std::vector<keyed> list;
+  for (std::size_t i = 0; i < tokens.size(); ++i)
+    if (!tokens[i].empty()) list.push_back({key_of(tokens[i]), static_cast<std::uint32_t>(i)});
   std::sort(list.begin(), list.end(), [&](keyed const& a, keyed const& b) {
     if (a.key != b.key) return a.key < b.key;
     int const c = tokens[a.index].compare(tokens[b.index]);
     return c != 0 ? c < 0 : a.index < b.index;
   });
-  std::vector<std::uint32_t> order(tokens.size());
-  for (std::size_t i = 0; i < tokens.size(); ++i) order[i] = list[i].index;
+  std::vector<std::uint32_t> order(list.size());
+  for (std::size_t i = 0; i < list.size(); ++i) order[i] = list[i].index;
   return order;
 }
 

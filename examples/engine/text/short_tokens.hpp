@@ -46,13 +46,16 @@ class short_tokens {
     return -1;
   }
 
+  /// Bit n: there may be one of n bytes, but not more than `most`, that the text at p begins with.
+  [[nodiscard]] unsigned lengths_of(char const* p, std::size_t most) const {
+    if (most < 3) return most == 2 ? 6 : most == 1 ? 2 : 0;
+    return (lengths_[place_of(p)] | 6u) & ((2u << std::min(most, word_key::longest)) - 1);
+  }
   /// The longest one of at most `most` bytes that the text at p begins with, among those for which may(id); -1: none.
   /// 16 bytes may be read.
   template <class May>
   [[nodiscard]] std::int32_t longest(char const* p, std::size_t most, May const& may) const {
-    unsigned lengths = most >= 3 ? lengths_[place_of(p)] & ((2u << std::min(most, word_key::longest)) - 1) : 0;
-    lengths |= most >= 2 ? 6u : most == 1 ? 2u : 0u;
-    while (lengths != 0) {
+    for (unsigned lengths = lengths_of(p, most); lengths != 0;) {
       int const      n   = std::bit_width(lengths) - 1;
       word_key const key = word_key::of(p, static_cast<std::size_t>(n));
       if (std::int32_t const id = find(key, key.hash()); id >= 0 && may(id)) return id;

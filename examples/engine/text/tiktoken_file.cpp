@@ -4,7 +4,6 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
-#include <optional>
 #include <utility>
 
 #include "engine/error.hpp"
@@ -21,27 +20,35 @@ constexpr std::array<std::int8_t, 256> sextets = [] {
   return s;
 }();
 
-/// RFC 4648, with its padding.
-std::optional<std::string> from_base64(std::string_view text) {
-  if (text.empty() || text.size() % 4 != 0) return {};
+/// RFC 4648, with its padding. False: it is not that.
+bool from_base64(std::string_view text, std::string& bytes) {
+  if (text.empty() || text.size() % 4 != 0) return false;
   std::size_t const padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
-  std::string       bytes;
-  std::uint32_t     bits = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    int const v = i < text.size() - padding ? sextets[static_cast<unsigned char>(text[i])] : 0;
-    if (v < 0) return {};
-    bits = bits << 6 | static_cast<std::uint32_t>(v);
-    if (i % 4 == 3)
-      for (int const shift : {16, 8, 0}) bytes += static_cast<char>(static_cast<unsigned char>(bits >> shift));
+  bytes.resize(text.size() / 4 * 3);
+  char*        to  = bytes.data();
+  std::int32_t bad = 0;  // negative: some digit was
+  for (std::size_t i = 0; i < text.size(); i += 4) {
+    std::uint32_t bits = 0;
+    for (std::size_t k = i; k < i + 4; ++k) {
+      std::int32_t const v = k < text.size() - padding ? sextets[static_cast<unsigned char>(text[k])] : 0;
+      bad |= v, bits = bits << 6 | static_cast<std::uint32_t>(v);
+    }
+    for (int const shift : {16, 8, 0}) *to++ = static_cast<char>(static_cast<unsigned char>(bits >> shift));
   }
   bytes.resize(bytes.size() - padding);
-  return bytes;
+  return bad >= 0;
 }
 
-/// FNV-1a.
+/// Of a whole file: FNV-1a, eight bytes at a time.
 std::uint64_t fingerprint_of(std::string_view text) {
-  std::uint64_t h = 0xcbf29ce484222325u;
-  for (char const c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  std::uint64_t h    = 0xcbf29ce484222325u ^ text.size();
+  auto const    step = [&](std::uint64_t v) { h = (h ^ v) * 0x100000001b3u, h ^= h >> 29; };
+  for (; text.size() >= 8; text.remove_prefix(8)) {
+    std::uint64_t v = 0;
+    for (std::size_t i = 0; i < 8; ++i) v |= std::uint64_t{static_cast<unsigned char>(text[i])} << (8 * i);
+    step(v);
+  }
+  for (char const c : text) step(static_cast<unsigned char>(c));
   return h;
 }
 
@@ -50,10 +57,10 @@ struct family {
   std::string_view name;
   word_pattern     pattern;
 };
-constexpr family families[] = {{0xac710559518c9d53u, "GPT-2", word_pattern::gpt2},
-                               {0x356551a906b1fdeeu, "cl100k", word_pattern::cl100k},
-                               {0xe9b0d7030f3deddcu, "o200k", word_pattern::o200k},
-                               {0x66bd6fe609b12bb5u, "Llama 3", word_pattern::llama3}};
+constexpr family families[] = {{0xd76443b6d4d15920u, "GPT-2", word_pattern::gpt2},
+                               {0xc65508a1b77f6e5fu, "cl100k", word_pattern::cl100k},
+                               {0x6a9ad7dbdf2e17deu, "o200k", word_pattern::o200k},
+                               {0x297d5421c7f7e868u, "Llama 3", word_pattern::llama3}};
 
 struct named_pattern {
   std::string_view name;
@@ -106,7 +113,8 @@ bool looks_like_tiktoken(std::string_view text) {
   text                         = text.substr(0, 4096);  // longer lines have no token that anything would take
   std::string_view const line  = text.substr(0, text.find('\n'));
   auto const             space = line.find(' ');
-  return space != line.npos && from_base64(line.substr(0, space)) && space + 1 < line.size() &&
+  std::string            bytes;
+  return space != line.npos && from_base64(line.substr(0, space), bytes) && space + 1 < line.size() &&
          line.find_first_not_of("0123456789\r", space + 1) == line.npos;
 }
 
@@ -116,8 +124,10 @@ bpe_definition read_tiktoken(std::string_view text, std::string file, std::strin
   d.merges_by_id = d.whole_words = true;
   std::size_t number             = 0;
   // Ranks leave few gaps; one that is far beyond the lines would take memory for all below it.
-  auto const lines = static_cast<std::int64_t>(std::count(text.begin(), text.end(), '\n'));
-  auto const limit = std::min(bpe_definition::id_limit, 2 * lines + 4096);
+  auto const  lines = static_cast<std::int64_t>(std::count(text.begin(), text.end(), '\n'));
+  auto const  limit = std::min(bpe_definition::id_limit, 2 * lines + 4096);
+  std::string bytes;
+  d.entries.reserve(static_cast<std::size_t>(std::min(limit, lines + 1)));
   for (std::string_view rest = text; !rest.empty();) {
     ++number;
     auto const       end  = std::min(rest.find('\n'), rest.size());
@@ -125,21 +135,20 @@ bpe_definition read_tiktoken(std::string_view text, std::string file, std::strin
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (line.ends_with('\r')) line.remove_suffix(1);
     if (line.empty()) continue;
-    std::string const subject = d.file + ": line " + std::to_string(number);
-    auto const        space   = line.find(' ');
-    auto              bytes   = from_base64(line.substr(0, std::min(space, line.size())));
-    if (space == line.npos || !bytes)
-      throw wrong(subject, "is not a token", in_quotes(line.substr(0, 60)), "base64, a space and a rank");
+    auto const subject = [&] { return d.file + ": line " + std::to_string(number); };
+    auto const space   = line.find(' ');
+    if (!from_base64(line.substr(0, std::min(space, line.size())), bytes) || space == line.npos)
+      throw wrong(subject(), "is not a token", in_quotes(line.substr(0, 60)), "base64, a space and a rank");
     std::int32_t      rank  = -1;
     char const* const first = line.data() + space + 1;
     char const* const last  = line.data() + line.size();
     if (auto const r = std::from_chars(first, last, rank);
         r.ec != std::errc() || r.ptr != last || rank < 0 || rank >= limit)
-      throw wrong(subject, "has no rank", in_quotes(line.substr(space + 1).substr(0, 60)),
+      throw wrong(subject(), "has no rank", in_quotes(line.substr(space + 1).substr(0, 60)),
                   "a number below " + std::to_string(limit));
     auto& entry = d.entry_at(rank);
-    if (entry.present) throw wrong(subject, "has the rank of another token", std::to_string(rank), "a rank for each");
-    entry = {std::move(*bytes), true, true};
+    if (entry.present) throw wrong(subject(), "has the rank of another token", std::to_string(rank), "a rank for each");
+    entry.bytes = bytes, entry.present = entry.merged = true;
   }
   if (d.entries.empty()) throw wrong(d.file, "holds no token", "an empty file", "base64, a space and a rank per line");
 

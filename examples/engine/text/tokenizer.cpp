@@ -14,13 +14,11 @@ namespace tenon::engine {
 
 namespace fs = std::filesystem;
 
-std::string tokenizer::decode(std::span<std::int32_t const> ids, std::int32_t previous) const {
-  std::string bytes;
+void tokenizer::append_text(std::span<std::int32_t const> ids, std::int32_t previous, std::string& bytes) const {
   for (auto const id : ids) {
     bytes += text_after(previous, id);
     previous = id;
   }
-  return bytes;
 }
 
 std::unique_ptr<tokenizer> load_tokenizer(std::string const& path, std::string_view pattern) {

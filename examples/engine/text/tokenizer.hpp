@@ -49,7 +49,13 @@ class tokenizer {
   /// What `id` adds to a text whose last token is `previous` (-1: it begins the text); control tokens add nothing.
   [[nodiscard]] virtual std::string text_after(std::int32_t previous, std::int32_t id) const = 0;
   /// The bytes of a whole text: text_after of each id in turn.
-  [[nodiscard]] std::string decode(std::span<std::int32_t const> ids, std::int32_t previous = -1) const;
+  [[nodiscard]] std::string decode(std::span<std::int32_t const> ids, std::int32_t previous = -1) const {
+    std::string bytes;
+    append_text(ids, previous, bytes);
+    return bytes;
+  }
+  /// Appends what decode returns.
+  virtual void append_text(std::span<std::int32_t const> ids, std::int32_t previous, std::string& bytes) const;
 
   [[nodiscard]] virtual std::int32_t                vocabulary() const                = 0;  ///< ids are below it
   [[nodiscard]] virtual bool                        is_special(std::int32_t id) const = 0;  ///< a control token
