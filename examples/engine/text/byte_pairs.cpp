@@ -137,6 +137,7 @@ byte_pairs::byte_pairs(std::span<std::string_view const> tokens) : parts_(tokens
   bytes_.append(16, '\0');
   if (tokens.size() >= std::size_t{1} << id_bits) return;  // then make_room says no
   short_ = short_tokens(tokens);
+  seams_ = char_seams(tokens);
   std::vector<std::string_view> others(tokens.begin(), tokens.end());
   for (std::string_view& t : others)
     if (t.size() <= word_key::longest) t = {};

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/text/char_seams.hpp"
 #include "engine/text/merge.hpp"
 #include "engine/text/prefix_trie.hpp"
 #include "engine/text/short_tokens.hpp"
@@ -54,6 +55,9 @@ class byte_pairs {
     return std::string_view(bytes_).substr(begins_[i], begins_[i + 1] - begins_[i]);
   }
 
+  /// Where words may be cut.
+  [[nodiscard]] char_seams const& seams() const { return seams_; }
+
   /// The ids of a word that is not empty; `ids` has room for one per byte. Returns how many.
   std::size_t encode(std::string_view word, std::int32_t* ids) const;
 
@@ -89,6 +93,7 @@ class byte_pairs {
   std::string                bytes_;   // of all tokens, and 16 more that may be read
   std::vector<std::uint32_t> begins_;  // (tokens + 1) in bytes_
   short_tokens               short_;
+  char_seams                 seams_;
   prefix_trie                long_;    // tokens of more than 15 bytes
   std::vector<bool>          made_;    // by id
   std::vector<parts>         parts_;   // by id

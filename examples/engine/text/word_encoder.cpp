@@ -11,19 +11,25 @@
 
 namespace tenon::engine {
 
+/// Two words and what they are, in one cache line.
+struct alignas(64) word_encoder::word_set {
+  static constexpr std::size_t most_ids = 4;
+  static constexpr int         id_count = 60;  // the bit of a key's `high` above which it is kept how many there are
+
+  word_key     keys[2]          = {};  // of length 0: no word's
+  std::int32_t ids[2][most_ids] = {};
+
+  /// In place of what came in before the last one.
+  void insert(word_key k, std::int32_t const* first, std::size_t count) {
+    keys[1] = keys[0], std::memcpy(ids[1], ids[0], sizeof ids[0]);
+    keys[0] = {k.low, k.high | std::uint64_t{count} << id_count};
+    std::memcpy(ids[0], first, count * sizeof *first);
+  }
+};
+
 namespace {
 
-constexpr std::size_t most_ids = 3;
-
-/// Two words and what they are, in one cache line.
-struct alignas(64) word_set {
-  struct value {
-    std::int32_t  ids[most_ids] = {};
-    std::uint32_t count         = 0;
-  };
-  word_key keys[2]   = {};  // of length 0: no word's
-  value    values[2] = {};
-};
+using word_set = word_encoder::word_set;
 
 class word_cache {
  public:
@@ -34,13 +40,8 @@ class word_cache {
     return own;
   }
 
-  [[nodiscard]] word_set& set_of(std::uint64_t hash) { return sets_[hash >> (64 - sets_bits)]; }
-  /// In place of what came in before the last one.
-  static void insert(word_set& set, word_key k, std::int32_t const* ids, std::size_t count) {
-    set.keys[1] = set.keys[0], set.values[1] = set.values[0];
-    set.keys[0] = k, set.values[0].count = static_cast<std::uint32_t>(count);
-    std::memcpy(set.values[0].ids, ids, count * sizeof *ids);
-  }
+  [[nodiscard]] word_set* sets() { return sets_.data(); }
+  static std::size_t      place_of(std::uint64_t hash) { return hash >> (64 - sets_bits); }
 
  private:
   static constexpr int sets_bits = 15;
@@ -49,40 +50,80 @@ class word_cache {
   std::vector<word_set> sets_;
 };
 
-/// Some words of a text, and room for their ids.
-struct word_batch {
+/// Some words of a text, or parts of words, whose places in the cache are on their way from far memory; and room for their ids.
+class word_batch {
+ public:
   static constexpr std::size_t most_words = 128, most_bytes = 2048;
 
-  std::array<std::size_t, most_words + 64 + 1>             begins;  // the last one: where the last word ends
-  std::array<word_key, most_words + 64>                    keys;
-  std::array<std::uint64_t, most_words + 64>               hashes;
-  std::array<std::int32_t, most_bytes + 64 + most_ids + 1> ids;
-  std::size_t                                              words = 0;
-};
+  struct word {
+    word_key      key;        // `high` is 0 for words of more than 15 bytes
+    std::uint64_t hash  = 0;  // of such ones: none
+    std::uint64_t begin = 0;  // twice, and 1 for a part
+  };
 
-/// Cuts words from p on, as many as there is room for but at least one. One longer than `most_bytes` comes alone.
-template <word_pattern P>
-std::size_t cut_words(run_scanner& runs, std::string_view text, std::size_t p, word_batch& to) {
-  std::size_t const first = p;
-  to.words                = 0;
-  while (p < text.size() && to.words < word_batch::most_words && p - first < word_batch::most_bytes) {
-    if (text.size() - p >= 64 && static_cast<signed char>(text[p]) >= 0) {
-      std::uint64_t starts = detail::word_starts<P>(text.data() + p);
-      auto const    words  = static_cast<std::size_t>(std::popcount(starts)) - 1;
-      for (std::size_t i = 0; i <= words; starts &= starts - 1)
-        to.begins[to.words + i++] = p + static_cast<std::size_t>(std::countr_zero(starts));
-      to.words += words;
-      p = to.begins[to.words];
-      if (words > 0) continue;
+  word_batch(std::string_view text, word_set const* sets) : text_(text), sets_(sets) {}
+
+  /// From p on as many as there is room for but at least one; returns where they end. One longer than `most_bytes` comes alone.
+  template <word_pattern P>
+  std::size_t cut(run_scanner& runs, std::size_t p, char_seams const& seams) {
+    std::size_t const first = p;
+    size_                   = 0;
+    while (p < text_.size() && size_ < most_words && p - first < most_bytes) {
+      if (text_.size() - p >= window + 16 && static_cast<signed char>(text_[p]) >= 0) {
+        std::uint64_t     starts = detail::word_starts<P>(text_.data() + p) & (~std::uint64_t{0} - 1);
+        std::size_t const base   = p;
+        for (; starts != 0; starts &= starts - 1) {
+          std::size_t const end = base + static_cast<std::size_t>(std::countr_zero(starts));
+          add(p, end, false, true), p = end;
+        }
+        if (p > base) continue;
+      }
+      std::size_t const end = detail::word_end<P>(runs, p);
+      if (end - first > most_bytes + window) {
+        if (size_ == 0) add(p, end, false, false), p = end;
+        break;
+      }
+      std::size_t const begin = p;
+      for (std::size_t i = p; i + 6 <= end; i += char_seams::is_lead(text_[i]) ? 3 : 1)
+        if (char_seams::is_lead(text_[i]) && char_seams::is_lead(text_[i + 3]) && !seams.joined(text_.data() + i))
+          add(p, i + 3, true, text_.size() - p >= 16), p = i + 3;
+      add(p, end, p > begin, text_.size() - p >= 16), p = end;
     }
-    std::size_t const end = detail::word_end<P>(runs, p);
-    if (end - first > word_batch::most_bytes + 64 && to.words > 0) break;
-    to.begins[to.words++] = p;
-    p                     = end;
+    words_[size_].begin = 2 * p;
+    return p;
   }
-  to.begins[to.words] = p;
-  return p;
-}
+
+  [[nodiscard]] std::size_t      size() const { return size_; }
+  [[nodiscard]] word const&      at(std::size_t i) const { return words_[i]; }
+  [[nodiscard]] bool             is_part(std::size_t i) const { return (words_[i].begin & 1) != 0; }
+  [[nodiscard]] std::string_view bytes(std::size_t i) const {
+    std::size_t const begin = words_[i].begin / 2;
+    return text_.substr(begin, words_[i + 1].begin / 2 - begin);
+  }
+  [[nodiscard]] std::int32_t* ids() { return ids_.data(); }
+
+ private:
+  static constexpr std::size_t window = 64, room = most_words + (most_bytes + window) / 3 + window;
+
+  /// `inside`: 16 bytes may be read.
+  void add(std::size_t begin, std::size_t end, bool part, bool inside) {
+    word& w = words_[size_++];
+    w.begin = 2 * begin + (part ? 1 : 0);
+    if (end - begin > word_key::longest) {
+      w.key.high = 0;
+      return;
+    }
+    w.key  = inside ? word_key::of(text_.data() + begin, end - begin) : word_key::of(text_.substr(begin, end - begin));
+    w.hash = w.key.hash();
+    __builtin_prefetch(sets_ + word_cache::place_of(w.hash));
+  }
+
+  std::string_view                                                   text_;
+  word_set const*                                                    sets_;
+  std::size_t                                                        size_ = 0;
+  std::array<word, room + 1>                                         words_;  // and where the last one ends
+  std::array<std::int32_t, most_bytes + window + word_set::most_ids> ids_;
+};
 
 }  // namespace
 
@@ -104,54 +145,57 @@ std::size_t word_encoder::encode_word(std::string_view word, std::int32_t* ids) 
   return pairs_.encode(word, ids);
 }
 
+/// A word that the cache lacks.
+std::size_t word_encoder::encode_new(std::string_view word, bool part, std::uint64_t hash, word_set& set,
+                                     std::int32_t* to) const {
+  word_key const     key   = word_key::of(word);
+  std::size_t        count = 1;
+  std::int32_t const id    = pairs_.exact(key, hash);
+  bool const         made  = id >= 0 && pairs_.made(id);
+  if (made || (is_whole(id) && !part)) *to = id;
+  else count = pairs_.encode(word, to);
+  // What is a token only as a whole word is another thing as a part.
+  if (count <= word_set::most_ids && (made || !is_whole(id))) set.insert(key, to, count);
+  return count;
+}
+
 template <word_pattern P>
 void word_encoder::encode_words(std::string_view text, std::vector<std::int32_t>& ids) const {
-  word_cache& cache = word_cache::of(number_);
-  run_scanner runs(text);
-  word_batch  batch;
+  word_set* const sets = word_cache::of(number_).sets();
+  run_scanner     runs(text);
+  word_batch      batch(text, sets);
   if (std::size_t const want = ids.size() + text.size() / 3; ids.capacity() < want)
     ids.reserve(std::max(want, 2 * ids.size()));
   for (std::size_t p = 0; p < text.size();) {
-    std::size_t const first = p;
-    p                       = cut_words<P>(runs, text, p, batch);
-    if (p - first > word_batch::most_bytes + 64) {  // one word
+    p = batch.cut<P>(runs, p, pairs_.seams());
+    if (std::string_view const word = batch.bytes(0); word.size() > word_batch::most_bytes) {
       std::size_t const done = ids.size();
-      ids.resize(done + p - first);
-      ids.resize(done + encode_word(text.substr(first, p - first), ids.data() + done));
+      ids.resize(done + word.size());
+      ids.resize(done + encode_word(word, ids.data() + done));
       continue;
     }
-    for (std::size_t i = 0; i < batch.words; ++i) {
-      std::size_t const begin = batch.begins[i], n = batch.begins[i + 1] - begin;
-      if (n > word_key::longest) continue;
-      word_key const key =
-          text.size() - begin >= 16 ? word_key::of(text.data() + begin, n) : word_key::of(text.substr(begin, n));
-      batch.keys[i]   = key;
-      batch.hashes[i] = key.hash();
-      __builtin_prefetch(&cache.set_of(batch.hashes[i]));
-    }
-    std::int32_t* to = batch.ids.data();
-    for (std::size_t i = 0; i < batch.words; ++i) {
-      std::size_t const begin = batch.begins[i], n = batch.begins[i + 1] - begin;
-      if (n > word_key::longest) {
-        to += encode_word(text.substr(begin, n), to);
+    std::int32_t* to = batch.ids();
+    for (std::size_t i = 0, count = batch.size(); i < count; ++i) {
+      auto const [key, hash, begin] = batch.at(i);
+      if (key.high == 0) {
+        to += batch.is_part(i) ? pairs_.encode(batch.bytes(i), to) : encode_word(batch.bytes(i), to);
         continue;
       }
-      word_key const key    = batch.keys[i];
-      word_set&      set    = cache.set_of(batch.hashes[i]);
-      bool const     second = set.keys[1] == key;
-      if (second | (set.keys[0] == key)) {
-        word_set::value const& known = set.values[second];
-        std::memcpy(to, &known, sizeof known);  // with some behind the last, that the next ones replace
-        to += known.count;
+      word_set&  set    = sets[word_cache::place_of(hash)];
+      auto const unlike = [&](word_key k) {  // 0: it is this one
+        return (k.low ^ key.low) | ((k.high ^ key.high) << (64 - word_set::id_count));
+      };
+      std::uint64_t const first = unlike(set.keys[0]), second = unlike(set.keys[1]);
+      if (std::min(first, second) == 0) {
+        std::size_t const which = (first | -first) >> 63;  // without a branch, which nothing could predict
+        std::memcpy(to, set.ids[which],
+                    sizeof set.ids[which]);  // with some behind the last, that the next ones replace
+        to += set.keys[which].high >> word_set::id_count;
       } else {
-        std::size_t count = 1;
-        if (std::int32_t const id = pairs_.exact(key, batch.hashes[i]); is_whole(id)) *to = id;
-        else count = pairs_.encode(text.substr(begin, n), to);
-        if (count <= most_ids) word_cache::insert(set, key, to, count);
-        to += count;
+        to += encode_new(batch.bytes(i), batch.is_part(i), hash, set, to);
       }
     }
-    ids.insert(ids.end(), batch.ids.data(), to);
+    ids.insert(ids.end(), batch.ids(), to);
   }
 }
 

@@ -28,7 +28,10 @@ class word_encoder {
   /// The ids of one word, which is not empty; `ids` has room for one per byte. Returns how many.
   std::size_t encode_word(std::string_view word, std::int32_t* ids) const;
 
+  struct word_set;
+
  private:
+  std::size_t encode_new(std::string_view word, bool part, std::uint64_t hash, word_set& set, std::int32_t* to) const;
   template <word_pattern P>
   void encode_words(std::string_view text, std::vector<std::int32_t>& ids) const;
 
