@@ -59,7 +59,7 @@ void byte_pairs::add_merge(std::int32_t left, std::int32_t right, std::int32_t r
 bool byte_pairs::fit(std::int32_t left, std::int32_t right) const {
   if (parts_[static_cast<std::size_t>(left)].late || parts_[static_cast<std::size_t>(right)].late) {
     std::vector<symbol> symbols;
-    merge_by_bytes(std::string(bytes_of(left)).append(bytes_of(right)), symbols);
+    merge_one_by_one(std::string(bytes_of(left)).append(bytes_of(right)), symbols);
     return symbols.size() == 2 && symbols[0].id == left && symbols[1].id == right;
   }
   std::int32_t before = std::numeric_limits<std::int32_t>::max();  // merges of smaller rank came by now
@@ -110,19 +110,20 @@ std::size_t byte_pairs::encode(std::string_view word, std::int32_t* ids) const {
   }
 }
 
-void byte_pairs::merge_by_bytes(std::string_view text, std::vector<symbol>& symbols, parts* last) const {
+void byte_pairs::merge_one_by_one(std::string_view text, std::vector<symbol>& symbols, parts* last) const {
   symbols.clear();
   for (char const& c : text) symbols.push_back({exact({&c, 1}), 1});
   for (;;) {
-    std::int32_t best = -1;
-    std::size_t  at = 0, first = 0, begin = 0;
+    merge_result best{0, -1};
+    std::size_t  at = 0, begin = 0;
     for (std::size_t i = 0; i + 1 < symbols.size(); begin += symbols[i++].length) {
-      std::int32_t const id = exact(text.substr(begin, symbols[i].length + symbols[i + 1].length));
-      if (id >= 0 && (best < 0 || id < best)) best = id, at = i, first = begin;
+      std::string_view const both = text.substr(begin, symbols[i].length + symbols[i + 1].length);
+      merge_result const     m    = any_merge(symbols[i].id, symbols[i + 1].id, both);
+      if (m.id >= 0 && (best.id < 0 || m.priority < best.priority)) best = m, at = i;
     }
-    if (best < 0) return;
-    if (last) last->left = symbols[at].id, last->right = symbols[at + 1].id;
-    symbols[at] = {best, symbols[at].length + symbols[at + 1].length};
+    if (best.id < 0) return;
+    if (last) *last = {symbols[at].id, symbols[at + 1].id, static_cast<std::int32_t>(best.priority), 0, true};
+    symbols[at] = {best.id, symbols[at].length + symbols[at + 1].length};
     symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(at) + 1);
   }
 }
@@ -176,19 +177,19 @@ void byte_pairs::finish() {
 byte_pairs byte_pairs::by_merges(std::span<std::string_view const> tokens, std::span<pair_merge const> merges) {
   byte_pairs b(tokens);
   if (!b.make_room(merges.size())) return b;
-  std::vector<char> missed(tokens.size());  // a merge wanted it as a part before any had made it
-  std::int32_t      rank = 0;
+  bool         early = false;  // a merge came in front of those that make its parts
+  std::int32_t rank  = 0;
   for (pair_merge const& m : merges) {
-    bool const made = b.length_of(m.left) > 0 && b.length_of(m.right) > 0;
-    if (!made) {
-      for (std::int32_t const part : {m.left, m.right})
-        if (b.length_of(part) == 0) missed[static_cast<std::size_t>(part)] = 1;
-    } else if (b.length_of(m.id) == 0 && b.fit(m.left, m.right)) {
-      // Others never come about: their bytes are merged in another way before these two parts could touch.
-      if (missed[static_cast<std::size_t>(m.id)]) return b;
-      b.define(m, rank);
-    }
+    if (b.length_of(m.left) == 0 || b.length_of(m.right) == 0) early = true;
+    // Others never come about: their bytes are merged in another way before these two parts could touch.
+    else if (b.length_of(m.id) == 0 && b.fit(m.left, m.right)) b.define(m, rank);
     ++rank;
+  }
+  if (early) {
+    b.every_merge_.emplace(merges.size());
+    std::uint32_t r = 0;
+    for (pair_merge const& m : merges) b.every_merge_->insert(m.left, m.right, r++, m.id);
+    if (!b.define_late(tokens)) b.every_merge_.reset();
   }
   b.finish();
   return b;
@@ -228,16 +229,16 @@ byte_pairs byte_pairs::by_rank(std::span<std::string_view const> tokens) {
 }
 
 /// A few tokens of a vocabulary that was not trained in one piece (Llama 3 has 90) are merged of later ones. Where one may be
-/// inside, tokens are merged one pair after the other to see what becomes of them.
-void byte_pairs::define_late(std::span<std::string_view const> tokens) {
+/// inside, tokens are merged one pair after the other to see what becomes of them. False: there are none.
+bool byte_pairs::define_late(std::span<std::string_view const> tokens) {
   std::vector<symbol>           symbols;
   std::vector<std::string_view> late;
   for (std::size_t id = 0; id < tokens.size(); ++id) {
     if (tokens[id].size() < 2 || length_of(static_cast<std::int32_t>(id)) > 0) continue;
-    merge_by_bytes(tokens[id], symbols);
+    merge_one_by_one(tokens[id], symbols);
     if (symbols.size() == 1) late.push_back(tokens[id]);
   }
-  if (late.empty()) return;
+  if (late.empty()) return false;
   prefix_trie const inside(late);
   std::vector<bool> begins(std::size_t{1} << 16);  // two bytes that one of them begins with
   auto const        two = [](std::string_view t, std::size_t i) {
@@ -251,18 +252,18 @@ void byte_pairs::define_late(std::span<std::string_view const> tokens) {
     for (std::size_t i = 0; i + 1 < t.size() && !has; ++i) has = begins[two(t, i)] && inside.longest(t.substr(i)) >= 0;
     if (!has) continue;
     parts p;
-    merge_by_bytes(t, symbols, &p);
-    if (symbols.size() == 1)
-      p = {p.left, p.right, static_cast<std::int32_t>(id), static_cast<std::int32_t>(t.size()), true};
-    else p = {};
+    merge_one_by_one(t, symbols, &p);
+    p.length = static_cast<std::int32_t>(t.size());
+    if (symbols.size() != 1) p = {};
     parts const before = std::exchange(parts_[id], p);
-    if (before.rank >= 0 && (before.left != p.left || before.right != p.right)) changed = true;
+    if (before.rank >= 0 && (before.left != p.left || before.right != p.right || before.rank != p.rank)) changed = true;
     if (before.rank < 0 && p.rank >= 0 && !changed) add_merge(p.left, p.right, p.rank);
   }
-  if (!changed) return;
+  if (!changed) return true;
   std::fill(pairs_.begin(), pairs_.end(), 0u);
   for (std::size_t id = 0; id < tokens.size(); ++id)
     if (parts const& p = parts_[id]; p.rank >= 0) add_merge(p.left, p.right, p.rank);
+  return true;
 }
 
 }  // namespace tenon::engine

@@ -9,6 +9,7 @@
 //  Test: tests/engine/byte_pairs_test.cpp, against merging pair by pair.
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 
 #include "engine/text/char_seams.hpp"
 #include "engine/text/merge.hpp"
+#include "engine/text/pair_table.hpp"
 #include "engine/text/prefix_trie.hpp"
 #include "engine/text/short_tokens.hpp"
 
@@ -31,7 +33,7 @@ class byte_pairs {
   byte_pairs() = default;
 
   /// `tokens`: the bytes of each id, empty where an id is none. `merges` in the order of their ranks. Not `usable` without all
-  /// 256 single bytes, with a token of more than 1,024 bytes, or where a merge comes in front of those that make its parts.
+  /// 256 single bytes or with a token of more than 1,024 bytes.
   [[nodiscard]] static byte_pairs by_merges(std::span<std::string_view const> tokens,
                                             std::span<pair_merge const>       merges);
   /// As tiktoken has it: two tokens merge where their bytes are a token, and that token's id is the rank.
@@ -73,7 +75,7 @@ class byte_pairs {
 
   [[nodiscard]] bool make_room(std::size_t merges);
   void               define(pair_merge const& m, std::int32_t rank);
-  void               define_late(std::span<std::string_view const> tokens);
+  bool               define_late(std::span<std::string_view const> tokens);
   void               finish();
 
   [[nodiscard]] std::size_t length_of(std::int32_t id) const {
@@ -82,8 +84,14 @@ class byte_pairs {
   [[nodiscard]] std::int32_t merge_of(std::int32_t left, std::int32_t right) const;  // its rank; -1: none
   void                       add_merge(std::int32_t left, std::int32_t right, std::int32_t rank);
   [[nodiscard]] bool         fit(std::int32_t left, std::int32_t right) const;
-  /// All merges of a text one by one; `last` becomes what the last one joined.
-  void merge_by_bytes(std::string_view text, std::vector<symbol>& symbols, parts* last = nullptr) const;
+  /// What the file says of two tokens that touch, whether or not it ever happens.
+  [[nodiscard]] merge_result any_merge(std::int32_t left, std::int32_t right, std::string_view both) const {
+    if (every_merge_) return (*every_merge_)(left, right);
+    std::int32_t const id = exact(both);
+    return {static_cast<double>(id), id};
+  }
+  /// All merges of a text in their order; `last` becomes what the last one joined.
+  void merge_one_by_one(std::string_view text, std::vector<symbol>& symbols, parts* last = nullptr) const;
   /// The longest token that merges make of at most `most` bytes at p; -1: none. Up to `end` may be read.
   [[nodiscard]] std::int32_t longest(char const* p, std::size_t most, char const* end) const;
   /// What a token is merged of, by merges of smaller rank; false: they do not make it.
@@ -94,11 +102,12 @@ class byte_pairs {
   std::vector<std::uint32_t> begins_;  // (tokens + 1) in bytes_
   short_tokens               short_;
   char_seams                 seams_;
-  prefix_trie                long_;    // tokens of more than 15 bytes
-  std::vector<bool>          made_;    // by id
-  std::vector<parts>         parts_;   // by id
-  std::vector<std::uint64_t> pairs_;   // left (21 bits), right (21), rank + 1 (22): open addressing; 0: free
-  std::vector<std::uint64_t> filter_;  // a bit for each pair that may have a merge
+  prefix_trie                long_;         // tokens of more than 15 bytes
+  std::vector<bool>          made_;         // by id
+  std::vector<parts>         parts_;        // by id
+  std::vector<std::uint64_t> pairs_;        // left (21 bits), right (21), rank + 1 (22): open addressing; 0: free
+  std::optional<pair_table>  every_merge_;  // of a file of merges with late tokens: for any_merge
+  std::vector<std::uint64_t> filter_;       // a bit for each pair that may have a merge
 };
 
 }  // namespace tenon::engine
