@@ -1,11 +1,12 @@
 //  Tokenizers against ids that other programs made, and their behaviour on small vocabularies of this file's own.
 #include <engine/files/json.hpp>
 #include <engine/text/bpe_tokenizer.hpp>
-#include <engine/text/llama2c_tokenizer.hpp>
+#include <engine/text/llama2c_file.hpp>
+#include <engine/text/piece_tokenizer.hpp>
 #include <engine/text/tiktoken_file.hpp>
 #include <engine/text/tokenizer.hpp>
 #include <engine/text/tokenizer_json.hpp>
-#include <engine/text/unicode_nfc.hpp>
+#include <engine/text/unicode_forms.hpp>
 #include <engine/text/utf8.hpp>
 
 #include <gtest/gtest.h>
@@ -507,7 +508,7 @@ std::vector<std::pair<std::string, float>> llama2c_tokens(bool bytes) {
 }
 
 TEST(llama2c, merges_by_score) {
-  llama2c_tokenizer const t(llama2c_file(llama2c_tokens(true)), "t");
+  piece_tokenizer const t(read_llama2c(llama2c_file(llama2c_tokens(true)), "t"));
   EXPECT_EQ(t.encode(""), (ids{1}));
   EXPECT_EQ(t.encode("ab"), (ids{1, 259, 262}));  // "ab" scores above " a"
   EXPECT_EQ(t.encode("a"), (ids{1, 263}));
@@ -523,7 +524,7 @@ TEST(llama2c, merges_by_score) {
 }
 
 TEST(llama2c, unknown_characters_without_byte_tokens) {
-  llama2c_tokenizer const t(llama2c_file(llama2c_tokens(false)), "t");
+  piece_tokenizer const t(read_llama2c(llama2c_file(llama2c_tokens(false)), "t"));
   EXPECT_EQ(t.encode("a\n\xF0\x9F\x90\xB1"
                      "b\xFF"),
             (ids{1, 7, 0, 0, 5, 0}));
@@ -531,7 +532,7 @@ TEST(llama2c, unknown_characters_without_byte_tokens) {
 }
 
 TEST(llama2c, one_long_word) {
-  llama2c_tokenizer const t(llama2c_file(llama2c_tokens(true)), "t");
+  piece_tokenizer const t(read_llama2c(llama2c_file(llama2c_tokens(true)), "t"));
   EXPECT_EQ(t.encode(std::string(400'001, 'a'), false).size(), 200'001u);
 }
 
@@ -539,7 +540,7 @@ TEST(llama2c, broken_files) {
   auto const good   = llama2c_file(llama2c_tokens(false));
   auto const expect = [](std::string const& bytes, char const* message) {
     try {
-      (void)llama2c_tokenizer(bytes, "t");
+      (void)read_llama2c(bytes, "t");
       ADD_FAILURE() << message;
     } catch (error const& e) {
       EXPECT_STREQ(e.what(), message);
@@ -605,7 +606,7 @@ TEST(load_tokenizer, by_name_and_content) {
   EXPECT_EQ(load_tokenizer(path("t.bin"))->encode("a"), (ids{1, 263}));
   EXPECT_EQ(find_tokenizer(path("")), path("tokenizer.json"));
   constexpr char const* known =
-      ", expected a tokenizer.json (byte-level BPE), tiktoken's ranks or a llama2.c .bin vocabulary";
+      ", expected a tokenizer.json, SentencePiece's .model, tiktoken's ranks or a llama2.c .bin vocabulary";
   for (auto const& [name, message] :
        {std::pair<char const*, std::string>{"t.model", "unsupported tokenizer file: found \".model\""},
         {"vocab.json", "unsupported tokenizer file: found JSON without \"model\""},

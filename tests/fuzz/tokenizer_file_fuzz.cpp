@@ -2,7 +2,8 @@
 #include <engine/files/json.hpp>
 #include <engine/text/bpe_tokenizer.hpp>
 #include <engine/text/detokenizer.hpp>
-#include <engine/text/llama2c_tokenizer.hpp>
+#include <engine/text/llama2c_file.hpp>
+#include <engine/text/piece_tokenizer.hpp>
 #include <engine/text/tiktoken_file.hpp>
 #include <engine/text/tokenizer_json.hpp>
 #include <engine/text/utf8.hpp>
@@ -42,7 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   fuzz::attempt([&] {
     if (bytes.starts_with('{')) use(bpe_tokenizer(read_tokenizer_json(parse_json(bytes, "input"), "input")));
     else if (looks_like_tiktoken(bytes)) use(bpe_tokenizer(read_tiktoken(bytes, "input", "llama3")));
-    else use(llama2c_tokenizer(bytes, "input"));
+    else use(piece_tokenizer(read_llama2c(bytes, "input")));
   });
   return 0;
 }

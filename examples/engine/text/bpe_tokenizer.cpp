@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "engine/error.hpp"
-#include "engine/text/unicode_nfc.hpp"
+#include "engine/text/unicode_forms.hpp"
 #include "engine/text/utf8.hpp"
 
 namespace tenon::engine {

@@ -30,6 +30,7 @@ class pre_tokenizer {
   /// `inverted`: what lies between matches is the match. `subject` names the file and key for messages.
   void add_split(std::string_view expression, std::string subject, split_behaviour behaviour, bool inverted = false);
 
+  [[nodiscard]] bool empty() const { return steps_.empty(); }
   /// The pattern that all steps are together.
   [[nodiscard]] std::optional<word_pattern> known() const;
 

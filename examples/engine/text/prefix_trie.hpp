@@ -33,6 +33,17 @@ class prefix_trie {
     }
     return found;
   }
+  /// f(id, length) for every token that `text` begins with, the shortest first.
+  template <class F>
+  void each(std::string_view text, F const& f) const {
+    std::uint32_t at = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      std::uint32_t const next = nodes_[at].base + static_cast<unsigned char>(text[i]);
+      if (nodes_[next].parent != at) break;
+      at = next;
+      if (std::int32_t const token = nodes_[at].token; token >= 0) f(token & ~hidden, i + 1);
+    }
+  }
   /// The token of exactly these bytes; -1: none.
   [[nodiscard]] std::int32_t exact(std::string_view text) const {
     std::uint32_t at = 0;

@@ -6,7 +6,9 @@
 #include "engine/files/json.hpp"
 #include "engine/files/mapped_file.hpp"
 #include "engine/text/bpe_tokenizer.hpp"
-#include "engine/text/llama2c_tokenizer.hpp"
+#include "engine/text/llama2c_file.hpp"
+#include "engine/text/piece_tokenizer.hpp"
+#include "engine/text/sentencepiece_file.hpp"
 #include "engine/text/tiktoken_file.hpp"
 #include "engine/text/tokenizer_json.hpp"
 
@@ -21,12 +23,32 @@ void tokenizer::append_text(std::span<std::int32_t const> ids, std::int32_t prev
   }
 }
 
+namespace {
+
+/// What a model's directory says about the tokens that SentencePiece files are silent about.
+sentencepiece_options options_beside(fs::path const& model) {
+  sentencepiece_options options;
+  fs::path const        path = model.parent_path() / "tokenizer_config.json";
+  std::error_code       ignored;
+  if (!fs::exists(path, ignored)) return options;
+  json_value const  tree = read_json(path.string());
+  json_fields const f(tree, path.string());
+  if (f.has("add_bos_token")) options.add_bos = f.flag_or("add_bos_token", true);
+  if (f.has("add_eos_token")) options.add_eos = f.flag_or("add_eos_token", false);
+  return options;
+}
+
+}  // namespace
+
 std::unique_ptr<tokenizer> load_tokenizer(std::string const& path, std::string_view pattern) {
-  constexpr char const* known = "a tokenizer.json (byte-level BPE), tiktoken's ranks or a llama2.c .bin vocabulary";
-  mapped_file const     file(path);
-  std::string const     kind = fs::path(path).extension().string();
+  constexpr char const* known =
+      "a tokenizer.json, SentencePiece's .model, tiktoken's ranks or a llama2.c .bin vocabulary";
+  mapped_file const file(path);
+  std::string const kind = fs::path(path).extension().string();
   if (looks_like_tiktoken(file.text()))
     return std::make_unique<bpe_tokenizer>(read_tiktoken(file.text(), file.name(), pattern));
+  if (looks_like_sentencepiece(file.text()))
+    return std::make_unique<piece_tokenizer>(read_sentencepiece(file.text(), file.name(), options_beside(path)));
   if (kind == ".model" || kind == ".tiktoken" || kind == ".gguf" || kind == ".txt")
     throw wrong(path, "unsupported tokenizer file", in_quotes(kind), known);
   if (file.size() == 0) throw wrong(path, "is empty", "0 bytes", known);
@@ -37,14 +59,14 @@ std::unique_ptr<tokenizer> load_tokenizer(std::string const& path, std::string_v
       throw wrong(path, "unsupported tokenizer file", "JSON without \"model\"", known);
     return std::make_unique<bpe_tokenizer>(read_tokenizer_json(tree, file.name()));
   }
-  return std::make_unique<llama2c_tokenizer>(file.text(), file.name());
+  return std::make_unique<piece_tokenizer>(read_llama2c(file.text(), file.name()));
 }
 
 std::string find_tokenizer(std::string const& model_directory) {
   std::error_code ignored;
   for (char const* name : {"tokenizer.json", "tokenizer.bin", "tokenizer.model"})
     if (auto const path = fs::path(model_directory) / name; fs::exists(path, ignored)) return path.string();
-  throw wrong(model_directory, "holds no tokenizer", "neither tokenizer.json nor tokenizer.bin",
+  throw wrong(model_directory, "holds no tokenizer", "neither tokenizer.json, tokenizer.bin nor tokenizer.model",
               "one of them, or --tokenizer FILE");
 }
 

@@ -1,7 +1,9 @@
-#include "engine/text/unicode_nfc.hpp"
+#include "engine/text/unicode_forms.hpp"
 
 #include <algorithm>
+#include <bitset>
 #include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <unordered_map>
 
@@ -21,7 +23,17 @@ struct decomposition {
   char32_t code, first, second;
   bool     composes;
 };
-#include "engine/text/unicode_nfc_tables.inc"
+struct compatible_range {
+  char32_t      first, last;
+  std::uint16_t place;
+  unsigned char length;
+};
+struct case_range {
+  char32_t     first, last;
+  unsigned     step;
+  std::int32_t difference;
+};
+#include "engine/text/unicode_forms.inc"
 
 // Hangul syllables are arithmetic: The Unicode Standard, 3.12.
 constexpr char32_t syllables = 0xAC00, leads = 0x1100, vowels = 0x1161, tails = 0x11A7;
@@ -47,22 +59,64 @@ struct character {
   token_span    origin;
 };
 
-void decompose(char32_t c, token_span origin, std::vector<character>& out) {
-  if (c >= syllables && c < syllables + lead_count * vowel_count * tail_count) {
+constexpr bool is_syllable(char32_t c) {
+  return c >= syllables && c < syllables + lead_count * vowel_count * tail_count;
+}
+
+decomposition const* decomposition_of(char32_t c) {
+  auto const* at = std::lower_bound(std::begin(decompositions), std::end(decompositions), c,
+                                    [](decomposition const& d, char32_t code) { return d.code < code; });
+  return at == std::end(decompositions) || at->code != c ? nullptr : at;
+}
+
+/// Where a block of 256 codes has none that a form changes or orders, its texts need no look at each code.
+struct quiet_blocks {
+  std::bitset<0x1100> in_nfc, in_all;
+
+  quiet_blocks() {
+    in_nfc.set(), in_all.set();
+    auto const disturb = [](std::bitset<0x1100>& blocks, char32_t first, char32_t last) {
+      for (char32_t b = first >> 8; b <= last >> 8; ++b) blocks.reset(b);
+    };
+    for (auto const& r : suspects) disturb(in_nfc, r.first, r.last);
+    for (auto const& r : class_ranges) disturb(in_all, r.first, r.last);
+    for (auto const& d : decompositions) disturb(in_all, d.code, d.code);
+    for (auto const& r : compatible_ranges) disturb(in_all, r.first, r.last);
+    disturb(in_all, syllables, syllables + lead_count * vowel_count * tail_count - 1);
+    in_all &= in_nfc;
+  }
+};
+
+bool is_compatible(unicode_form form) { return form == unicode_form::nfkc || form == unicode_form::nfkd; }
+bool composes(unicode_form form) { return form == unicode_form::nfc || form == unicode_form::nfkc; }
+
+/// Whether `c` may keep a text from being in the form.
+bool is_suspect(char32_t c, unicode_form form) {
+  if (is_compatible(form) && find_range(compatible_ranges, c)) return true;
+  if (composes(form)) return find_range(suspects, c) != nullptr;
+  return is_syllable(c) || decomposition_of(c) || class_of(c) != 0;
+}
+
+void decompose(char32_t c, token_span origin, bool compatible, std::vector<character>& out) {
+  if (is_syllable(c)) {
     char32_t const i = c - syllables;
     out.push_back({leads + i / (vowel_count * tail_count), 0, origin});
     out.push_back({vowels + i % (vowel_count * tail_count) / tail_count, 0, origin});
     if (i % tail_count) out.push_back({tails + i % tail_count, 0, origin});
     return;
   }
-  auto const* at = std::lower_bound(std::begin(decompositions), std::end(decompositions), c,
-                                    [](decomposition const& d, char32_t code) { return d.code < code; });
-  if (at == std::end(decompositions) || at->code != c) {
-    out.push_back({c, class_of(c), origin});
+  if (auto const* const d = decomposition_of(c)) {
+    decompose(d->first, origin, compatible, out);  // at most four deep
+    if (d->second) decompose(d->second, origin, compatible, out);
     return;
   }
-  decompose(at->first, origin, out);  // at most four deep
-  if (at->second) decompose(at->second, origin, out);
+  if (compatible)
+    if (auto const* const r = find_range(compatible_ranges, c)) {
+      char32_t const* const codes = compatible_codes + r->place + (c - r->first) * r->length;
+      for (unsigned i = 0; i < r->length; ++i) decompose(codes[i], origin, compatible, out);
+      return;
+    }
+  out.push_back({c, class_of(c), origin});
 }
 
 /// The code that the pair composes to; 0: none.
@@ -84,24 +138,28 @@ char32_t compose(char32_t a, char32_t b) {
 
 }  // namespace
 
-bool is_nfc(std::string_view text) {
+bool has_form(std::string_view text, unicode_form form) {
+  static quiet_blocks const blocks;
+  auto const&               quiet = form == unicode_form::nfc ? blocks.in_nfc : blocks.in_all;
   for (std::size_t i = 0; i < text.size();) {
-    if (static_cast<unsigned char>(text[i]) < 0xCC) {  // below U+0300: one byte, or two
-      i += static_cast<unsigned char>(text[i]) < 0x80 ? 1 : 2;
+    std::uint64_t eight = 0;
+    if (text.size() - i >= 8 && (std::memcpy(&eight, text.data() + i, 8), (eight & 0x8080808080808080u) == 0)) {
+      i += 8;
       continue;
     }
     auto const step = next_utf8(text.substr(i));
-    if (find_range(suspects, step.code)) return false;
+    if (step.code >= 0x80 && !quiet[step.code >> 8] && is_suspect(step.code, form)) return false;
     i += step.length;
   }
   return true;
 }
 
-normalized_text to_nfc(std::string_view text) {
+normalized_text to_form(std::string_view text, unicode_form form) {
   std::vector<character> all;
   for (std::size_t i = 0; i < text.size();) {
     auto const step = next_utf8(text.substr(i));
-    decompose(step.code, {i, i + step.length}, all);
+    if (step.code < 0x80) all.push_back({step.code, 0, {i, i + 1}});
+    else decompose(step.code, {i, i + step.length}, is_compatible(form), all);
     i += step.length;
   }
   // Canonical order: combining marks by class between starters.
@@ -114,7 +172,7 @@ normalized_text to_nfc(std::string_view text) {
   std::vector<character> composed;
   std::size_t            starter = static_cast<std::size_t>(-1);
   for (auto const& c : all) {
-    if (starter < composed.size()) {
+    if (composes(form) && starter < composed.size()) {
       bool const adjacent = starter + 1 == composed.size();
       bool const blocked  = !adjacent && (composed.back().combining == 0 || composed.back().combining >= c.combining);
       if (!blocked)
@@ -134,6 +192,13 @@ normalized_text to_nfc(std::string_view text) {
     result.origin.resize(result.text.size(), c.origin);
   }
   return result;
+}
+
+char32_t small_letter(char32_t code) {
+  if (code < 0x80) return code >= 'A' && code <= 'Z' ? code + 32 : code;
+  auto const* at = find_range(case_ranges, code);
+  if (!at || (code - at->first) % at->step != 0) return code;
+  return static_cast<char32_t>(static_cast<std::int32_t>(code) + at->difference);
 }
 
 }  // namespace tenon::engine
