@@ -63,7 +63,7 @@ piece_definition read_llama2c(std::string_view bytes, std::string file) {
   d.description  = std::string("scored pieces ") + (has_bytes ? "with bytes" : "without bytes") + " (llama2.c)";
   d.unknown      = 0;
   d.unknown_text = d.entries[0].bytes;
-  d.lead         = {piece_definition::lead_space::first, true};
+  d.lead         = {piece_definition::lead_space::first, true, false};
   d.escaped      = false;
   d.strips_first = true;
   d.before       = {bos};

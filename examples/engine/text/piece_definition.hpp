@@ -56,8 +56,9 @@ struct piece_definition {
   /// A space in front of words (of parts between control tokens, where nothing cuts words).
   struct lead_space {
     enum where : unsigned char { none, first, each };
-    where at     = none;  // `first`: only where the text begins
-    bool  always = true;  // else only where the word does not begin with one
+    where at     = none;   // `first`: only where the text begins
+    bool  always = true;   // else only where the word does not begin with one
+    bool  alone  = false;  // even where the normaliser leaves nothing of a text
   };
   text_normalizer normalizer;
   pre_tokenizer   words;  // nothing merges across these

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
 #include "engine/text/utf8.hpp"
 
@@ -36,21 +37,25 @@ void piece_lattice::divide_by(std::string_view text, std::vector<symbol>& out) c
     std::uint32_t length = 0;  // of its last piece; 0: no path yet
   };
   std::vector<path> best(text.size() + 1);
-  auto const        offer = [&](std::size_t end, auto sum, std::int32_t id, std::size_t length) {
+  std::size_t       reach = 0;  // the farthest place with a path
+  auto const        offer = [&](std::size_t end, Sum sum, std::int32_t id, std::size_t length) {
     path& p = best[end];
-    if (p.length == 0 || sum > p.sum) p = {static_cast<Sum>(sum), id, static_cast<std::uint32_t>(length)};
+    reach   = std::max(reach, end);
+    if (p.length == 0 || sum > p.sum) p = {sum, id, static_cast<std::uint32_t>(length)};
   };
   for (std::size_t at = 0; at < text.size();) {
+    if constexpr (std::is_same_v<Sum, float>)  // floats far from 0 are coarse: SentencePiece begins anew
+      if (Sum const far = best[at].sum; far < -100'000.0f)
+        for (std::size_t i = at; i <= reach; ++i) best[i].sum -= far;
     Sum const         here      = best[at].sum;
     auto const        step      = next_utf8(text.substr(at));
     std::size_t const character = step.kind == utf8_kind::character ? step.length : 1;
     bool              single    = false;
     trie_.each(text.substr(at), [&](std::int32_t id, std::size_t length) {
-      auto const i = static_cast<std::size_t>(id);
-      // A float times a length, then double: as the sum is compared before it is rounded.
-      double const score =
-          users_[i] ? static_cast<double>(static_cast<float>(length) * static_cast<float>(most_)) - 0.1 : scores_[i];
-      offer(at + length, score + static_cast<double>(here), id, length);
+      auto const i     = static_cast<std::size_t>(id);
+      auto const score = static_cast<Sum>(
+          users_[i] ? static_cast<double>(static_cast<float>(length) * static_cast<float>(most_)) - 0.1 : scores_[i]);
+      offer(at + length, score + here, id, length);
       single = single || length == character;
     });
     if (!single) offer(at + character, static_cast<Sum>(unknown_) + here, -1, character);

@@ -90,6 +90,8 @@ void piece_tokenizer::encode_part(std::string_view text, encode_options options,
   normalized_text const n    = d_.normalizer.apply(text);
   std::size_t const     mark = to.mark();
   to.origin                  = &n.origin;
+  if (n.text.empty() && d_.lead.alone && to.part == 0)
+    encode_spelled(" ", to), to.move_spans(mark, [](token_span) { return token_span{0, 0}; });
   encode_normalized(n.text, options, to);
   to.origin = nullptr;
   to.move_spans(mark, [&](token_span s) {

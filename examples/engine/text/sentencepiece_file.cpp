@@ -135,7 +135,7 @@ class model_reader {
     d_.fuse_unknown = true;
     d_.escaped      = normalizer_.escape;
     d_.strips_first = normalizer_.dummy || normalizer_.squeeze;
-    if (normalizer_.dummy) d_.lead = {piece_definition::lead_space::first, true};
+    if (normalizer_.dummy) d_.lead = {piece_definition::lead_space::first, true, !normalizer_.squeeze};
     if (trainer_.type == char_model)
       for (auto& e : d_.entries)
         e.matched = e.matched && (e.kind == piece_kind::user || next_utf8(e.bytes).length == e.bytes.size());

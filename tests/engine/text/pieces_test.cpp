@@ -159,7 +159,7 @@ TEST(pieces, bytes_of_unknown_characters_and_of_broken_text) {
 
 TEST(pieces, a_space_in_front_and_the_escaped_one) {
   auto d         = definition_of({{" ", -3}, {"a", -3}, {" a", -1}, {"b", -3}});
-  d.lead         = {piece_definition::lead_space::first, true};
+  d.lead         = {piece_definition::lead_space::first, true, false};
   d.strips_first = true;
   add_bytes(d);
   piece_tokenizer const t = tokenizer_of(d);
@@ -173,7 +173,7 @@ TEST(pieces, a_space_in_front_and_the_escaped_one) {
   EXPECT_EQ(t.encode(" a", false), (ids{1, 3}));
   EXPECT_EQ(t.decode(t.encode(" a b", false)), " a b");
   EXPECT_EQ(t.text_after(4, 3), " a");
-  d.lead = {piece_definition::lead_space::each, false};
+  d.lead = {piece_definition::lead_space::each, false, false};
   EXPECT_EQ(tokenizer_of(d).encode(" a", false), (ids{3}));
   EXPECT_EQ(tokenizer_of(d).encode("\xE2\x96\x81"
                                    "a",
