@@ -203,18 +203,6 @@ TEST(oracle, minimind_round_trips) {
   EXPECT_TRUE(t->is_special(2));
 }
 
-TEST(oracle, sentencepiece_kind_is_refused) {
-  SKIP_WITHOUT_SHARED_DATA();
-  try {
-    shared_tokenizer("tokenizers/mistral/hf-v0.3/tokenizer.json");
-    FAIL();
-  } catch (error const& e) {
-    EXPECT_TRUE(std::string(e.what()).ends_with(
-        "model.byte_fallback: unsupported: found true, expected false: a byte-level BPE"))
-        << e.what();
-  }
-}
-
 // A vocabulary of this file's own: the 256 bytes, then merges.
 json_value small_tree() {
   json_value tree       = json_value::parse(R"({"added_tokens": [
@@ -450,11 +438,13 @@ TEST(bpe, refusals_name_the_key) {
                    "small: model.end_of_word_suffix: unsupported: found \"</w>\", expected none"},
            refusal{R"({"model": {"unk_token": "nope"}})",
                    "small: model.unk_token: is not in the vocabulary: found \"nope\", expected a vocabulary entry"},
-           refusal{R"({"normalizer": {"type": "Lowercase"}})",
-                   "small: normalizer.type: unsupported normalizer: found \"Lowercase\", expected NFC or none"},
-           refusal{R"({"pre_tokenizer": {"type": "Metaspace"}})",
-                   "small: pre_tokenizer.type: unsupported pre-tokenizer: found \"Metaspace\", expected one of "
-                   "ByteLevel, Split, Digits, Sequence"},
+           refusal{
+               R"({"normalizer": {"type": "BertNormalizer"}})",
+               "small: normalizer.type: unsupported normalizer: found \"BertNormalizer\", expected one of NFC, NFD, "
+               "NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, Precompiled, Sequence"},
+           refusal{R"({"pre_tokenizer": {"type": "BertPreTokenizer"}})",
+                   "small: pre_tokenizer.type: unsupported pre-tokenizer: found \"BertPreTokenizer\", expected one of "
+                   "ByteLevel, Metaspace, Split, Digits, Punctuation, Whitespace, WhitespaceSplit, Sequence"},
            refusal{R"({"pre_tokenizer": null})",
                    "small: pre_tokenizer: unsupported tokenizer: found no ByteLevel step, expected a byte-level BPE"},
            refusal{R"({"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"}})",
@@ -465,9 +455,9 @@ TEST(bpe, refusals_name_the_key) {
                    "MergedWithPrevious, MergedWithNext, Contiguous"},
            refusal{R"({"decoder": {"type": "WordPiece"}})",
                    "small: decoder.type: unsupported decoder: found \"WordPiece\", expected ByteLevel"},
-           refusal{R"({"post_processor": {"type": "BertProcessing"}})",
-                   "small: post_processor.type: unsupported post-processor: found \"BertProcessing\", expected "
-                   "TemplateProcessing, ByteLevel or none"},
+           refusal{R"({"post_processor": {"type": "PairProcessing"}})",
+                   "small: post_processor.type: unsupported post-processor: found \"PairProcessing\", expected "
+                   "TemplateProcessing, RobertaProcessing, BertProcessing, ByteLevel, Sequence or none"},
            refusal{R"({"added_tokens": [{"id": 97, "content": "b"}]})",
                    "small: added_tokens[0].id: belongs to another token: found 97, which is \"a\", expected an id for "
                    "\"b\""},

@@ -67,6 +67,51 @@ pieces = [b"<unk>", b"\n<s>\n", b"\n</s>\n"]
 seed("tokenizer_file", "llama2c", llama2c(pieces + [b" ", b"a", b"aa", b" a", b"e"]))
 seed("tokenizer_file", "llama2c_bytes", llama2c(pieces + [b"<0x%02X>" % b for b in range(256)] + [b" ", b"a", b"aa"]))
 
+
+
+def varint(v):
+    return bytes([v]) if v < 128 else bytes([v & 127 | 128]) + varint(v >> 7)
+
+
+def field(number, value):
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def sentencepiece(entries, trainer, normalizer):
+    """`entries`: (text, score, type)."""
+    return b"".join(field(1, field(1, t.encode()) + field(2, float(s)) + field(3, k)) for t, s, k in entries) + b"".join(
+        field(n, b"".join(field(*f) for f in spec.items())) for n, spec in ((2, trainer), (3, normalizer)))
+
+
+controls = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3)]
+words = [("\u2581", -3, 1), ("a", -3, 1), ("aa", -2, 1), ("\u2581a", -1, 1), ("e", -4, 1), ("<|end", 0, 4), ("aaaa", -1, 5)]
+every_byte = [("<0x%02X>" % b, 0, 6) for b in range(256)]
+seed("tokenizer_file", "sentencepiece_bpe", sentencepiece(controls + every_byte + words, {3: 2, 35: 1}, {3: 1, 4: 0}))
+trained = (HERE.parent.parent / "engine/text/sentencepiece/unigram.model").read_bytes()
+map_at = trained.index(b"\x12", trained.rindex(b"user_defined") + 12)  # the rules of its normaliser: field 2, a length of two bytes
+rules = trained[map_at + 3:map_at + 3 + (trained[map_at + 1] & 127 | trained[map_at + 2] << 7)]
+seed("tokenizer_file", "sentencepiece_unigram", sentencepiece(controls + words, {3: 1}, {2: rules}))
+seed("tokenizer_file", "sentencepiece_characters", sentencepiece(controls + words, {3: 4}, {3: 0, 4: 0, 5: 0}))
+bytes_too = {**{t: i for i, (t, _, _) in enumerate(controls + every_byte + words)}}
+escaped = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+seed("tokenizer_file", "pieces", {
+    "added_tokens": [{"id": 1, "content": "<s>", "special": True}, {"id": 300, "content": "a cat", "normalized": True}],
+    "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Lowercase"}, {"type": "Prepend", "prepend": "\u2581"}, escaped]},
+    "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"},
+                                                 {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+    "post_processor": {"type": "RobertaProcessing", "cls": ["<s>", 1], "sep": ["</s>", 2]},
+    "model": {"type": "BPE", "byte_fallback": True, "fuse_unk": True, "unk_token": "<unk>", "vocab": bytes_too, "merges": ["a a", "\u2581 a", "aa aa"]}})
+metaspace = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True}
+seed("tokenizer_file", "unigram", {
+    "normalizer": {"type": "Sequence", "normalizers": [{"type": "Precompiled", "precompiled_charsmap": base64.b64encode(rules).decode()},
+                                                       {"type": "StripAccents"}, {"type": "Strip"}, {"type": "NFD"}]},
+    "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Punctuation"}, metaspace]},
+    "decoder": metaspace, "model": {"type": "Unigram", "unk_id": 0, "vocab": [[t, s] for t, s, _ in controls + words]}})
+
 llama = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 512, "hidden_size": 64,
          "intermediate_size": 172, "num_hidden_layers": 5, "num_attention_heads": 8, "num_key_value_heads": 4,
          "max_position_embeddings": 512, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "hidden_act": "silu",

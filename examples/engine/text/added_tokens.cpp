@@ -24,7 +24,7 @@ bool is_word(utf8_step step) {
   if (step.code < 0x80)
     return (step.code >= '0' && step.code <= '9') || (step.code >= 'A' && step.code <= 'Z') ||
            (step.code >= 'a' && step.code <= 'z') || step.code == '_';
-  static pattern const word("\\w", "\\w");
+  static pattern const word("[" + std::string(word_class) + "]", "\\w");
   std::string          character;
   append_utf8(character, step.code);
   return !word.matches(character).empty();

@@ -8,6 +8,7 @@
 #include "engine/text/added_tokens.hpp"
 #include "engine/text/byte_pairs.hpp"
 #include "engine/text/pre_tokenizer.hpp"
+#include "engine/text/text_normalizer.hpp"
 
 namespace tenon::engine {
 
@@ -29,6 +30,7 @@ struct bpe_definition {
   std::int32_t unknown      = -1;     // for bytes that the vocabulary lacks; -1: they are left out
 
   bool                      nfc = false;
+  text_normalizer           normalizer;  // behind NFC
   pre_tokenizer             words;
   std::vector<added_token>  added;
   std::vector<std::int32_t> before, after;  // what `add_special` puts around a text

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "engine/error.hpp"
-#include "engine/text/unicode_forms.hpp"
 #include "engine/text/utf8.hpp"
 
 namespace tenon::engine {
@@ -14,11 +13,12 @@ bpe_tokenizer::bpe_tokenizer(bpe_definition d)
       description_(std::move(d.description)),
       unknown_(d.unknown),
       whole_words_(d.whole_words),
-      nfc_(d.nfc),
+      normalizer_(std::move(d.normalizer)),
       words_(std::move(d.words)),
       before_(std::move(d.before)),
       after_(std::move(d.after)),
       ends_(std::move(d.ends)) {
+  if (d.nfc) normalizer_.add_first(text_normalizer::form{unicode_form::nfc});
   std::vector<std::int32_t> apart;  // control tokens: no text is one of them as a whole
   for (added_token const& t : d.added)
     if (t.special) apart.push_back(t.id);
@@ -35,10 +35,11 @@ bpe_tokenizer::bpe_tokenizer(bpe_definition d)
   entries_.reserve(d.entries.size());
   for (bpe_definition::entry& e : d.entries)
     entries_.push_back({std::move(e.bytes), e.present ? entry_kind::text : entry_kind::absent});
-  for (added_token const& t : d.added) {
+  for (added_token& t : d.added) {
     if (static_cast<std::size_t>(t.id) >= entries_.size()) entries_.resize(static_cast<std::size_t>(t.id) + 1);
     entries_[static_cast<std::size_t>(t.id)] = {t.content, t.special ? entry_kind::control : entry_kind::user};
-    (t.normalized ? normalized_added_ : raw_added_).add(t);
+    if (t.normalized && !normalizer_.keeps(t.content)) t.content = normalizer_.apply(t.content).text;
+    if (!t.content.empty()) (t.normalized ? normalized_added_ : raw_added_).add(t);
   }
   for (entry const& e : entries_) pieces_.add(e.kind == entry_kind::control ? std::string_view() : e.bytes);
 }
@@ -81,17 +82,18 @@ void bpe_tokenizer::encode_part(std::string_view text, std::size_t origin, encod
     std::size_t const first  = to.out.spans.size();
     std::string_view  part   = text.substr(0, valid);
     normalized_text   n;
-    bool const        changed = nfc_ && !is_nfc(part);
-    if (changed) n = to_nfc(part), part = n.text;
+    bool const        changed = !normalizer_.keeps(part);
+    if (changed) n = normalizer_.apply(part), part = n.text;
     for (auto const& p : normalized_added_.split(part, options.control_in_text)) {
       if (p.id >= 0) to.add(p.id, {origin + p.span.begin, origin + p.span.end});
       else encode_words(part.substr(p.span.begin, p.span.end - p.span.begin), origin + p.span.begin, to);
     }
     if (changed)  // spans of the normalised text, back to the input's
       for (std::size_t i = first; i < to.out.spans.size(); ++i) {
-        token_span& s = to.out.spans[i];
-        s             = {origin + n.origin[s.begin - origin].begin,
-             s.end > s.begin ? origin + n.origin[s.end - origin - 1].end : origin + n.origin[s.begin - origin].begin};
+        token_span&       s     = to.out.spans[i];
+        std::size_t const begin = s.begin - origin, end = s.end - origin;
+        if (begin < end) s = {origin + n.origin[begin].begin, origin + n.origin[end - 1].end};
+        else s.begin = s.end = origin + (begin < n.origin.size() ? n.origin[begin].begin : valid);
       }
     std::vector<symbol> scratch;
     for (std::size_t i = valid; i < valid + broken; ++i) encode_piece({text.substr(i, 1), origin + i}, scratch, to);

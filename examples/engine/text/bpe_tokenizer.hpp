@@ -15,6 +15,7 @@
 #include "engine/text/bpe_definition.hpp"
 #include "engine/text/pair_table.hpp"
 #include "engine/text/piece_table.hpp"
+#include "engine/text/text_normalizer.hpp"
 #include "engine/text/tokenizer.hpp"
 #include "engine/text/word_encoder.hpp"
 
@@ -68,7 +69,8 @@ class bpe_tokenizer final : public tokenizer {
   pair_table                                    merges_;
   std::array<std::int32_t, 256>                 byte_ids_{};  // -1: the vocabulary lacks the byte
   std::int32_t                                  unknown_     = -1;
-  bool                                          whole_words_ = false, nfc_ = false;
+  bool                                          whole_words_ = false;
+  text_normalizer                               normalizer_;
   pre_tokenizer                                 words_;
   added_token_matcher                           raw_added_, normalized_added_;
   std::vector<std::int32_t>                     before_, after_, ends_;

@@ -37,6 +37,12 @@ struct byte_alphabet {
     }
     return result;
   }
+  /// `bytes` in the alphabet.
+  [[nodiscard]] std::string text(std::string_view bytes) const {
+    std::string result;
+    for (char const b : bytes) append_utf8(result, character[static_cast<unsigned char>(b)]);
+    return result;
+  }
 };
 
 inline constexpr byte_alphabet gpt2_alphabet;

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "engine/text/merge.hpp"
+#include "engine/text/piece_cache.hpp"
 #include "engine/text/utf8.hpp"
-#include "engine/text/word_cache.hpp"
 
 namespace tenon::engine {
 
@@ -115,26 +115,26 @@ std::size_t piece_merger::divide(std::string_view text, std::size_t at, std::vec
     out.insert(out.end(), symbols.begin(), symbols.end());
     return text.size();
   }
-  word_cache&         cache = word_cache::of(number_);
+  piece_cache&        cache = piece_cache::of(number_);
   std::vector<symbol> symbols;
   std::size_t const   first = out.size();
   while (at < text.size() && out.size() - first < many) {
     std::size_t const end = pairs_.word_end(text, at), n = end - at;
-    if (n > word_cache::longest_word) {
+    if (n > piece_cache::longest_word) {
       merge_word(text.substr(at, n), symbols);
       out.insert(out.end(), symbols.begin(), symbols.end());
       at = end;
       continue;
     }
-    auto const key = word_cache::key_of(text.data() + at, n, text.size() - at);
+    auto const key = piece_cache::key_of(text.data() + at, n, text.size() - at);
     if (auto const* const known = cache.find(key)) {
       for (std::uint32_t i = 0; i < known->count; ++i)
         out.push_back({known->ids[i], lengths_[static_cast<std::size_t>(known->ids[i])]});
     } else {
       merge_word(text.substr(at, n), symbols);
       out.insert(out.end(), symbols.begin(), symbols.end());
-      word_ids value;
-      bool     fits = symbols.size() <= word_ids::most;
+      short_pieces value;
+      bool         fits = symbols.size() <= short_pieces::most;
       for (std::size_t i = 0; fits && i < symbols.size(); ++i) value.ids[i] = symbols[i].id, fits = symbols[i].id >= 0;
       value.count = static_cast<std::uint32_t>(symbols.size());
       if (fits) cache.insert(key, value);

@@ -27,6 +27,9 @@ class piece_merger {
   /// text, or earlier where there are many. An id below 0 is a character that is no piece, or a byte of none.
   std::size_t divide(std::string_view text, std::size_t at, std::vector<symbol>& out) const;
 
+  /// Whether a character is a piece.
+  [[nodiscard]] bool knows(std::string_view character) const { return trie_.exact(character) >= 0; }
+
  private:
   [[nodiscard]] std::vector<std::string> name_characters(piece_definition const& d) const;
   void rank_by_score(piece_definition const& d, std::vector<std::string_view> const& texts);

@@ -50,6 +50,8 @@ piece_tokenizer::piece_tokenizer(piece_definition d) : d_(std::move(d)) {
     }
     inner_space = inner_space || (e.matched && e.bytes.find(' ', 1) != std::string::npos);
   }
+  leaves_out_ = d_.method == piece_method::ranks && d_.unknown < 0 &&
+                std::find(byte_ids_.begin(), byte_ids_.end(), -1) != byte_ids_.end();
   if (d_.method != piece_method::unigram && !d_.whole_words && !inner_space)
     d_.split = false;  // merging ends there anyway
   for (added_token& t : d_.added) {
@@ -113,10 +115,15 @@ void piece_tokenizer::encode_normalized(std::string_view text, encode_options op
       continue;
     }
     std::string_view const words = text.substr(part.span.begin, part.span.end - part.span.begin);
-    auto const             word  = [&](std::string_view one, std::size_t at) {
-      std::size_t const mark   = to.mark();
-      std::size_t const source = to.part + (to.origin ? (*to.origin)[at].begin : at);
-      encode_word(one, d_.lead.always ? to.part + at == 0 : source == 0, to);
+    // A text that was stripped has no word at its beginning any more.
+    auto const reaches_the_beginning = [&](std::string_view one) {
+      auto const first = to.origin->begin();
+      return std::any_of(first, first + static_cast<std::ptrdiff_t>(one.size()),
+                         [](token_span s) { return s.begin == 0; });
+    };
+    auto const word = [&](std::string_view one, std::size_t at) {
+      std::size_t const mark = to.mark();
+      encode_word(one, to.part + at == 0 && (d_.lead.always || !to.origin || reaches_the_beginning(one)), to);
       to.shift_spans(mark, at);
     };
     if (d_.words.empty()) {
@@ -142,11 +149,15 @@ void piece_tokenizer::encode_word(std::string_view word, bool begins, sink& to) 
   bool       lead =
       d_.lead.at == piece_definition::lead_space::each || (d_.lead.at == piece_definition::lead_space::first && begins);
   if (lead && !d_.lead.always) lead = !word.starts_with(' ') && !(escapes && word.starts_with(escaped_space));
-  std::size_t const mark = to.mark();
-  if (!lead && !escapes) return encode_spelled(word, to);
+  std::size_t const mark   = to.mark();
+  auto const        encode = [&](std::string_view text) {
+    if (leaves_out_) encode_known(text, to);
+    else encode_spelled(text, to);
+  };
+  if (!lead && !escapes) return encode(word);
   std::string text(lead ? 1 : 0, ' ');
   text += escapes ? with_spaces(word) : word;
-  encode_spelled(text, to);
+  encode(text);
   if (!to.spans) return;
   std::size_t const first = lead ? 1 : 0;
   if (!escapes) {
@@ -161,6 +172,26 @@ void piece_tokenizer::encode_word(std::string_view word, bool begins, sink& to) 
     places.push_back(at);
   places.push_back(word.size());
   to.move_spans(mark, [&](token_span s) { return token_span{places[s.begin], places[s.end]}; });
+}
+
+/// Unknown characters that become nothing are left out first: what stands beside them merges.
+void piece_tokenizer::encode_known(std::string_view text, sink& to) const {
+  std::string              known;
+  std::vector<std::size_t> places;  // of its bytes in `text`
+  for (std::size_t at = 0; at < text.size();) {
+    auto const             step      = next_utf8(text.substr(at));
+    std::string_view const character = text.substr(at, step.kind == utf8_kind::character ? step.length : 1);
+    bool const             in_bytes  = std::all_of(character.begin(), character.end(),
+                                                   [&](char c) { return byte_ids_[static_cast<unsigned char>(c)] >= 0; });
+    if (in_bytes || merger_.knows(character)) {
+      known += character;
+      for (std::size_t i = 0; i < character.size(); ++i) places.push_back(at + i);
+    }
+    at += character.size();
+  }
+  std::size_t const mark = to.mark();
+  encode_spelled(known, to);
+  to.move_spans(mark, [&](token_span s) { return token_span{places[s.begin], places[s.end - 1] + 1}; });
 }
 
 void piece_tokenizer::encode_spelled(std::string_view text, sink& to) const {

@@ -39,6 +39,7 @@ class piece_tokenizer final : public tokenizer {
   void encode_normalized(std::string_view text, encode_options options, sink& to) const;
   void encode_words(std::string_view text, sink& to) const;
   void encode_word(std::string_view word, bool begins, sink& to) const;
+  void encode_known(std::string_view text, sink& to) const;
   void encode_spelled(std::string_view text, sink& to) const;
   void emit(std::vector<symbol> const& symbols, std::string_view text, sink& to) const;
 
@@ -47,7 +48,7 @@ class piece_tokenizer final : public tokenizer {
   piece_lattice                 lattice_;
   std::array<std::int32_t, 256> byte_ids_{};  // -1: none
   added_token_matcher           raw_added_, normalized_added_, users_;
-  bool                          has_users_ = false;
+  bool                          has_users_ = false, leaves_out_ = false;
 };
 
 }  // namespace tenon::engine

@@ -49,6 +49,7 @@ class text_normalizer {
   using step = std::variant<form, lowercase, strip_accents, strip, prepend, replace, map, squeeze>;
 
   void add(step s) { steps_.push_back(std::move(s)); }
+  void add_first(step s) { steps_.insert(steps_.begin(), std::move(s)); }
 
   [[nodiscard]] bool empty() const { return steps_.empty(); }
   /// True: `apply` would return `text` as it is. False: it may not.

@@ -57,7 +57,7 @@ std::unique_ptr<tokenizer> load_tokenizer(std::string const& path, std::string_v
     json_value const tree = parse_json(file.text(), file.name());
     if (tree.is_object() && !tree.contains("model"))
       throw wrong(path, "unsupported tokenizer file", "JSON without \"model\"", known);
-    return std::make_unique<bpe_tokenizer>(read_tokenizer_json(tree, file.name()));
+    return tokenizer_of_json(tree, file.name());
   }
   return std::make_unique<piece_tokenizer>(read_llama2c(file.text(), file.name()));
 }
