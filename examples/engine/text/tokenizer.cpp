@@ -11,6 +11,7 @@
 #include "engine/text/sentencepiece_file.hpp"
 #include "engine/text/tiktoken_file.hpp"
 #include "engine/text/tokenizer_json.hpp"
+#include "engine/text/vocab_merges.hpp"
 
 namespace tenon::engine {
 
@@ -42,7 +43,10 @@ sentencepiece_options options_beside(fs::path const& model) {
 
 std::unique_ptr<tokenizer> load_tokenizer(std::string const& path, std::string_view pattern) {
   constexpr char const* known =
-      "a tokenizer.json, SentencePiece's .model, tiktoken's ranks or a llama2.c .bin vocabulary";
+      "a tokenizer.json, vocab.json with merges.txt, SentencePiece's .model, GGUF, tiktoken's ranks or a llama2.c .bin "
+      "vocabulary";
+  if (auto const pair = vocab_merges_of(path))
+    return std::make_unique<bpe_tokenizer>(read_vocab_merges(*pair, pattern));
   mapped_file const file(path);
   std::string const kind = fs::path(path).extension().string();
   if (looks_like_tiktoken(file.text()))
@@ -66,7 +70,12 @@ std::string find_tokenizer(std::string const& model_directory) {
   std::error_code ignored;
   for (char const* name : {"tokenizer.json", "tokenizer.bin", "tokenizer.model"})
     if (auto const path = fs::path(model_directory) / name; fs::exists(path, ignored)) return path.string();
-  throw wrong(model_directory, "holds no tokenizer", "neither tokenizer.json, tokenizer.bin nor tokenizer.model",
+  for (char const* name : {"vocab.json", "encoder.json"}) {
+    std::string const path = (fs::path(model_directory) / name).string();
+    if (fs::exists(path, ignored) && fs::exists(vocab_merges_of(path)->merges, ignored)) return path;
+  }
+  throw wrong(model_directory, "holds no tokenizer",
+              "neither tokenizer.json, tokenizer.bin, tokenizer.model nor vocab.json with merges.txt",
               "one of them, or --tokenizer FILE");
 }
 
