@@ -21,7 +21,8 @@ void byte_level_vocabulary::add_token(std::int64_t id, std::string_view spelled,
     made_.resize(into_.entries.size());
     made_[static_cast<std::size_t>(id)] = true;
   }
-  ids_.emplace(std::move(*bytes), static_cast<std::int32_t>(id));
+  if (!ids_.emplace(std::move(*bytes), static_cast<std::int32_t>(id)).second)
+    throw wrong(subject, "is there twice", in_quotes(spelled), "every token once");
 }
 
 void byte_level_vocabulary::add_plain(std::int64_t id, std::string_view content, std::string const& subject) {

@@ -3,9 +3,11 @@
 #include <filesystem>
 
 #include "engine/error.hpp"
+#include "engine/files/gguf.hpp"
 #include "engine/files/json.hpp"
 #include "engine/files/mapped_file.hpp"
 #include "engine/text/bpe_tokenizer.hpp"
+#include "engine/text/gguf_vocabulary.hpp"
 #include "engine/text/llama2c_file.hpp"
 #include "engine/text/piece_tokenizer.hpp"
 #include "engine/text/sentencepiece_file.hpp"
@@ -49,6 +51,10 @@ std::unique_ptr<tokenizer> load_tokenizer(std::string const& path, std::string_v
     return std::make_unique<bpe_tokenizer>(read_vocab_merges(*pair, pattern));
   mapped_file const file(path);
   std::string const kind = fs::path(path).extension().string();
+  if (looks_like_gguf(file.text())) {
+    gguf_file const f(file.text(), file.name());
+    return std::make_unique<bpe_tokenizer>(read_gguf_bpe(f, pattern));
+  }
   if (looks_like_tiktoken(file.text()))
     return std::make_unique<bpe_tokenizer>(read_tiktoken(file.text(), file.name(), pattern));
   if (looks_like_sentencepiece(file.text()))

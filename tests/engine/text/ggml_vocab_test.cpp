@@ -59,7 +59,14 @@ TEST_P(ggml_vocab, gives_the_published_ids) {
 
 INSTANTIATE_TEST_SUITE_P(families, ggml_vocab,
                          testing::Values(family{"llama-bpe", "llama3/tokenizer.model"},
-                                         family{"qwen2", "qwen2/vocab.json"}, family{"gpt-2", "gpt2/vocab.bpe"}),
+                                         family{"qwen2", "qwen2/vocab.json"}, family{"gpt-2", "gpt2/vocab.bpe"},
+                                         family{"gpt-2", "ggml-vocab/ggml-vocab-gpt-2.gguf"},
+                                         family{"deepseek-coder", "ggml-vocab/ggml-vocab-deepseek-coder.gguf"},
+                                         family{"deepseek-llm", "ggml-vocab/ggml-vocab-deepseek-llm.gguf"},
+                                         family{"falcon", "ggml-vocab/ggml-vocab-falcon.gguf"},
+                                         family{"mpt", "ggml-vocab/ggml-vocab-mpt.gguf"},
+                                         family{"refact", "ggml-vocab/ggml-vocab-refact.gguf"},
+                                         family{"starcoder", "ggml-vocab/ggml-vocab-starcoder.gguf"}),
                          [](auto const& one) {
                            std::string name = one.param.name + std::string("_") + one.param.tokenizer;
                            for (char& c : name)

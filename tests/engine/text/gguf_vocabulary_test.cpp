@@ -1,0 +1,178 @@
+//  Vocabularies in GGUF files of this test's own: kinds of tokens, what is added, what is refused.
+#include <engine/error.hpp>
+#include <engine/text/bpe_tokenizer.hpp>
+#include <engine/text/byte_alphabet.hpp>
+#include <engine/text/gguf_vocabulary.hpp>
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gguf_bytes.hpp"
+
+namespace {
+
+using namespace tenon::engine;
+using namespace test::gguf;
+using ids = std::vector<std::int32_t>;
+
+/// A vocabulary of 256 bytes, `more` with their types, and merges.
+struct sample {
+  std::string              model = "gpt2", pre = "gpt-2";
+  std::vector<std::string> more   = {};
+  std::vector<int>         types  = {};  // of those
+  std::vector<std::string> merges = {};
+  std::optional<int>       begin = {}, end = {}, turn = {}, unknown = {};
+  std::optional<bool>      add_begin = {}, add_end = {};
+
+  [[nodiscard]] std::string file() const {
+    std::vector<std::string> tokens;
+    for (char32_t const c : gpt2_alphabet.character) append_utf8(tokens.emplace_back(), c);
+    tokens.insert(tokens.end(), more.begin(), more.end());
+    std::vector<std::int32_t> kinds(256, 1);
+    kinds.insert(kinds.end(), types.begin(), types.end());
+    std::uint64_t keys = 0;
+    bytes         b;
+    auto const    texts = [&](char const* key, std::vector<std::string> const& all) {
+      ++keys, b.key(key, array).u32(string).u64(all.size());
+      for (auto const& t : all) b.text(t);
+    };
+    auto const id = [&](char const* key, std::optional<int> v) {
+      if (v) ++keys, b.key(key, u32).u32(static_cast<std::uint32_t>(*v));
+    };
+    auto const flag = [&](char const* key, std::optional<bool> v) {
+      if (v) ++keys, b.key(key, boolean).number(static_cast<std::uint8_t>(*v));
+    };
+    ++keys, b.key("tokenizer.ggml.model", string).text(model);
+    if (!pre.empty()) ++keys, b.key("tokenizer.ggml.pre", string).text(pre);
+    texts("tokenizer.ggml.tokens", tokens), texts("tokenizer.ggml.merges", merges);
+    ++keys, b.key("tokenizer.ggml.token_type", array).u32(i32).u64(kinds.size());
+    for (auto const k : kinds) b.number(k);
+    id("tokenizer.ggml.bos_token_id", begin), id("tokenizer.ggml.eos_token_id", end);
+    id("tokenizer.ggml.eot_token_id", turn), id("tokenizer.ggml.unknown_token_id", unknown);
+    flag("tokenizer.ggml.add_bos_token", add_begin), flag("tokenizer.ggml.add_eos_token", add_end);
+    return bytes().header(0, keys).raw(b.str()).str();
+  }
+};
+
+bpe_tokenizer load(sample const& s, std::string_view pattern = {}) {
+  std::string const file = s.file();
+  return bpe_tokenizer(read_gguf_bpe(gguf_file(file, "f.gguf"), pattern));
+}
+
+std::string refusal(sample const& s, std::string_view pattern = {}) {
+  try {
+    (void)load(s, pattern);
+  } catch (error const& e) {
+    return e.what();
+  }
+  return "taken";
+}
+
+TEST(gguf_vocabulary, kinds_of_tokens) {
+  sample const s{.more   = {"ab", "<s>", "<tool>", "<unk>", "ac", "[PAD261]", "[PAD9]"},
+                 .types  = {1, 3, 4, 2, 5, 4, 4},
+                 .merges = {"a b"},
+                 .begin  = 257,
+                 .end    = 259,
+                 .turn   = 258};
+  auto const   t = load(s);
+  EXPECT_EQ(t.encode("ab<tool>"), (ids{256, 258}));
+  EXPECT_EQ(t.encode("<s>"), ids{257});
+  EXPECT_EQ(t.encode("<s>", false), (ids{'<', 's', '>'}));  // a control token in a text is text
+  EXPECT_EQ(t.encode("<unk>", false).size(), 5u);           // so is the unknown one
+  EXPECT_EQ(t.encode("<tool>", false), ids{258});           // the user's are not
+  EXPECT_EQ(t.encode("ac"), (ids{'a', 'c'}));               // an unused token is none
+  EXPECT_EQ(t.encode("[PAD261]").size(), 8u);               // nor is what fills a gap
+  EXPECT_EQ(t.encode("[PAD9]"), ids{262});                  // which this is not
+  EXPECT_EQ(t.eos_ids(), (ids{259, 258}));
+  EXPECT_TRUE(t.is_special(257));
+  EXPECT_FALSE(t.is_special(258));
+  EXPECT_EQ(t.token_bytes(260), "ac");
+  EXPECT_EQ(t.vocabulary(), 263);
+}
+
+TEST(gguf_vocabulary, what_is_added_around_a_text) {
+  sample s{.more = {"<s>", "</s>"}, .types = {3, 3}, .merges = {}, .begin = 256, .end = 257};
+  EXPECT_EQ(load(s).encode("a"), ids{'a'});
+  s.add_begin = s.add_end = true;
+  EXPECT_EQ(load(s).encode("a"), (ids{256, 'a', 257}));
+  s.add_begin = s.add_end = {};
+  s.pre                   = "llama-bpe";  // adds its beginning where the file does not say
+  EXPECT_EQ(load(s).encode("a"), (ids{256, 'a'}));
+  s.add_begin = false;
+  EXPECT_EQ(load(s).encode("a"), ids{'a'});
+}
+
+TEST(gguf_vocabulary, pattern) {
+  sample s{.more = {"11", "111"}, .types = {1, 1}, .merges = {"1 1", "11 1"}};
+  EXPECT_EQ(load(s).encode("111"), ids{257});
+  EXPECT_EQ(load(s, "qwen2").encode("111"), (ids{'1', '1', '1'}));
+  EXPECT_EQ(load(s, "1{2}").encode("111"), (ids{256, '1'}));
+  s.pre = "qwen2";
+  EXPECT_EQ(load(s).encode("111"), (ids{'1', '1', '1'}));
+  EXPECT_EQ(load(s).encode("e\xCC\x81"), load(s).encode("\xC3\xA9"));  // its own tokenizer composes
+  s.pre = "odd";
+  EXPECT_EQ(refusal(s).substr(0, 84),
+            "f.gguf: does not say how to cut words: found tokenizer.ggml.pre \"odd\", expected a na");
+  EXPECT_EQ(refusal(s, "gpt2"), "taken");
+  s.pre = "";
+  EXPECT_EQ(refusal(s).substr(0, 66), "f.gguf: does not say how to cut words: found no tokenizer.ggml.pre");
+}
+
+TEST(gguf_vocabulary, refuses) {
+  sample const good{.more = {"ab"}, .types = {1}, .merges = {"a b"}};
+  EXPECT_EQ(refusal(good), "taken");
+  auto const with = [&](auto const& change) {
+    sample s = good;
+    change(s);
+    return refusal(s);
+  };
+  EXPECT_EQ(with([](sample& s) { s.model = "rwkv"; }),
+            "f.gguf: \"tokenizer.ggml.model\": unsupported tokenizer: found \"rwkv\", expected gpt2 or llama");
+  EXPECT_EQ(with([](sample& s) { s.types = {}; }),
+            "f.gguf: \"tokenizer.ggml.token_type\": does not fit the tokens: found 256 types, expected 257");
+  EXPECT_EQ(with([](sample& s) { s.types = {7}; }),
+            "f.gguf: \"tokenizer.ggml.token_type\"[256]: unknown type: found 7, expected 0 to 6");
+  EXPECT_EQ(with([](sample& s) { s.types = {-1}; }),
+            "f.gguf: \"tokenizer.ggml.token_type\"[256]: unknown type: found -1, expected 0 to 6");
+  EXPECT_EQ(with([](sample& s) { s.more = {"a"}; }),
+            "f.gguf: \"tokenizer.ggml.tokens\"[256]: is there twice: found \"a\", expected every token once");
+  EXPECT_EQ(with([](sample& s) { s.merges = {"a c"}; }),
+            "f.gguf: \"tokenizer.ggml.merges\"[0]: names a token outside the vocabulary: found \"ac\", expected one of "
+            "its tokens");
+  EXPECT_EQ(with([](sample& s) { s.merges = {"a"}; }),
+            "f.gguf: \"tokenizer.ggml.merges\"[0]: is not a merge: found \"a\", expected two tokens with one space "
+            "between them");
+  EXPECT_EQ(with([](sample& s) { s.end = 257; }),
+            "f.gguf: \"tokenizer.ggml.eos_token_id\": is out of range: found 257, expected an integer from 0 to 256");
+  EXPECT_EQ(with([](sample& s) { s.begin = -1; }).substr(0, 54),
+            "f.gguf: \"tokenizer.ggml.bos_token_id\": is out of range");
+  EXPECT_EQ(
+      with([](sample& s) { s.add_begin = true; }),
+      "f.gguf: \"tokenizer.ggml.add_bos_token\": names no token: found true without \"tokenizer.ggml.bos_token_id\", "
+      "expected its id");
+}
+
+// CVE-2025-49847: a token longer than the 32 bits that a reader copied its length into. Here lengths are of 64 bits, and a token is
+// never copied into less room than it takes.
+TEST(gguf_vocabulary, long_tokens) {
+  std::string const long_name(200'000, 'x'), spelled(2'000, 'y');
+  sample const      s{.more = {long_name, spelled, "ab"}, .types = {4, 1, 1}, .merges = {"a b"}};
+  auto const        t = load(s);
+  EXPECT_EQ(t.encode("ab" + long_name + "ab"), (ids{258, 256, 258}));
+  EXPECT_EQ(t.token_bytes(256), long_name);
+  EXPECT_EQ(t.decode(ids{256, 257}), long_name + spelled);
+  EXPECT_EQ(t.encode(spelled), ids(2'000, 'y'));
+
+  std::string file = s.file();
+  auto const  at   = file.find(long_name) - 8;
+  for (std::uint64_t const n : {0x8000'0000ull, 0xFFFF'FFFFull, 0x1'0000'0001ull, ~0ull, ~0ull - 8}) {
+    std::memcpy(file.data() + at, &n, sizeof n);
+    EXPECT_THROW((void)gguf_file(file, "f.gguf"), error) << n;
+  }
+}
+
+}  // namespace
