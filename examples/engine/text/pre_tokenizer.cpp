@@ -5,15 +5,20 @@
 
 namespace tenon::engine {
 
-void pre_tokenizer::add_split(std::string_view expression, std::string subject, split_behaviour behaviour,
-                              bool inverted) {
-  split s{pattern(expression, std::move(subject)), behaviour, inverted, {}};
-  if (behaviour == split_behaviour::isolated) s.known = known_pattern(expression);  // it leaves nothing between words
-  steps_.push_back({std::move(s)});
+void pre_tokenizer::add_prefix_space() {
+  steps_.push_back({});
+  recognize();
 }
 
-std::optional<word_pattern> pre_tokenizer::known() const {
-  return steps_.size() == 1 && steps_[0].cut ? steps_[0].cut->known : std::nullopt;
+void pre_tokenizer::add_split(std::string_view expression, std::string subject, split_behaviour behaviour,
+                              bool inverted) {
+  steps_.push_back({split{pattern(expression, std::move(subject)), behaviour, inverted}});
+  if (behaviour == split_behaviour::isolated) expressions_.emplace_back(expression);  // inverted or not: the same cuts
+  recognize();
+}
+
+void pre_tokenizer::recognize() {
+  known_ = expressions_.size() == steps_.size() ? known_pattern(expressions_) : std::nullopt;
 }
 
 std::vector<text_piece> pre_tokenizer::pieces(std::string_view text, std::size_t origin,

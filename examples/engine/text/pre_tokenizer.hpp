@@ -26,13 +26,13 @@ struct text_piece {
 class pre_tokenizer {
  public:
   /// A space in front of every piece that has none.
-  void add_prefix_space() { steps_.push_back({}); }
+  void add_prefix_space();
   /// `inverted`: what lies between matches is the match. `subject` names the file and key for messages.
   void add_split(std::string_view expression, std::string subject, split_behaviour behaviour, bool inverted = false);
 
   [[nodiscard]] bool empty() const { return steps_.empty(); }
   /// The pattern that all steps are together.
-  [[nodiscard]] std::optional<word_pattern> known() const;
+  [[nodiscard]] std::optional<word_pattern> known() const { return known_; }
 
   /// The pieces of `text`; those with a space in front lie in `prefixed`.
   [[nodiscard]] std::vector<text_piece> pieces(std::string_view text, std::size_t origin,
@@ -40,17 +40,20 @@ class pre_tokenizer {
 
  private:
   struct split {
-    pattern                     expression;
-    split_behaviour             behaviour = split_behaviour::isolated;
-    bool                        inverted  = false;
-    std::optional<word_pattern> known;  // cuts like it
+    pattern         expression;
+    split_behaviour behaviour = split_behaviour::isolated;
+    bool            inverted  = false;
   };
   struct step {                // in the file's order
     std::optional<split> cut;  // none: a space in front
   };
   static std::vector<text_piece> cut(std::vector<text_piece> const& pieces, split const& at);
 
-  std::vector<step> steps_;
+  void recognize();
+
+  std::vector<step>           steps_;
+  std::vector<std::string>    expressions_;  // of those whose matches are isolated
+  std::optional<word_pattern> known_;
 };
 
 }  // namespace tenon::engine

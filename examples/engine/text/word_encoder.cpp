@@ -69,7 +69,7 @@ class word_batch {
     std::size_t const first = p;
     size_                   = 0;
     while (p < text_.size() && size_ < most_words && p - first < most_bytes) {
-      if (text_.size() - p >= window + 16 && static_cast<signed char>(text_[p]) >= 0) {
+      if (detail::has_word_starts<P> && text_.size() - p >= window + 16 && static_cast<signed char>(text_[p]) >= 0) {
         std::uint64_t     starts = detail::word_starts<P>(text_.data() + p) & (~std::uint64_t{0} - 1);
         std::size_t const base   = p;
         for (; starts != 0; starts &= starts - 1) {
@@ -206,6 +206,11 @@ void word_encoder::encode(word_pattern pattern, std::string_view text, std::vect
     case word_pattern::qwen2: return encode_words<word_pattern::qwen2>(text, ids);
     case word_pattern::cl100k: return encode_words<word_pattern::cl100k>(text, ids);
     case word_pattern::o200k: return encode_words<word_pattern::o200k>(text, ids);
+    case word_pattern::starcoder: return encode_words<word_pattern::starcoder>(text, ids);
+    case word_pattern::falcon: return encode_words<word_pattern::falcon>(text, ids);
+    case word_pattern::deepseek_coder: return encode_words<word_pattern::deepseek_coder>(text, ids);
+    case word_pattern::deepseek_llm: return encode_words<word_pattern::deepseek_llm>(text, ids);
+    case word_pattern::deepseek_v3: return encode_words<word_pattern::deepseek_v3>(text, ids);
   }
 }
 

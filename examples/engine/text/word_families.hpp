@@ -15,7 +15,8 @@ namespace tenon::engine {
 
 struct word_family {
   std::string_view                  name;
-  std::span<std::string_view const> steps;  // expressions, one after the other; each match is a word for itself
+  std::optional<word_pattern>       words;  // cut by hand
+  std::span<std::string_view const> steps;  // else: expressions, one after the other; each match is a word for itself
   bool                              nfc = false;
 };
 

@@ -31,14 +31,15 @@ constexpr known spellings[] = {
 
 std::optional<word_pattern> known_pattern(std::string_view expression) {
   for (known const& k : spellings)
-    if (k.expression == expression) return k.pattern;
+    if (k.expression == expression || detail::plain_spelling(k.expression) == detail::plain_spelling(expression))
+      return k.pattern;
   return {};
 }
 
 std::string_view expression_of(word_pattern p) {
   for (known const& k : spellings)
     if (k.pattern == p) return k.expression;
-  return {};
+  return steps_of(p).back();
 }
 
 }  // namespace tenon::engine

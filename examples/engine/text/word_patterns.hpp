@@ -5,9 +5,12 @@
 //  Test: tests/engine/word_patterns_test.cpp (every word against PCRE2 on the same expression).
 #include <cstddef>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "engine/text/run_scanner.hpp"
+#include "engine/text/word_sequences.hpp"
 
 namespace tenon::engine {
 
@@ -17,14 +20,27 @@ enum class word_pattern : unsigned char {
   qwen2,   // the same, each digit alone
   cl100k,  // GPT-4 as tiktoken has it: the same as Llama 3, but for spaces and lines that end the text, which are one word
   o200k,  // GPT-4o: words change at capitals
+  // By several expressions, each inside the pieces of the one before (word_sequences.hpp):
+  starcoder,  // SmolLM, Command R, too: each digit alone
+  falcon,
+  deepseek_coder,
+  deepseek_llm,
+  deepseek_v3,  // and R1
 };
-inline constexpr word_pattern word_patterns[] = {word_pattern::gpt2, word_pattern::llama3, word_pattern::qwen2,
-                                                 word_pattern::cl100k, word_pattern::o200k};
+inline constexpr word_pattern word_patterns[]  = {word_pattern::gpt2, word_pattern::llama3, word_pattern::qwen2,
+                                                  word_pattern::cl100k, word_pattern::o200k};
+inline constexpr word_pattern word_sequences[] = {word_pattern::starcoder, word_pattern::falcon,
+                                                  word_pattern::deepseek_coder, word_pattern::deepseek_llm,
+                                                  word_pattern::deepseek_v3};
 
 /// The pattern whose regular expression this is, in any spelling that is known.
 [[nodiscard]] std::optional<word_pattern> known_pattern(std::string_view expression);
-/// The expression that the pattern is equal to.
+/// The same of several, each match of which is isolated.
+[[nodiscard]] std::optional<word_pattern> known_pattern(std::span<std::string const> steps);
+/// The expression that the pattern is equal to; of several, the last.
 [[nodiscard]] std::string_view expression_of(word_pattern p);
+/// All of its expressions.
+[[nodiscard]] std::span<std::string_view const> steps_of(word_pattern p);
 
 namespace detail {
 
@@ -165,7 +181,12 @@ std::size_t word_end(run_scanner& s, std::size_t p) {
   else if constexpr (P == word_pattern::llama3) return cl100k_word_end<3, false>(s, p);
   else if constexpr (P == word_pattern::qwen2) return cl100k_word_end<1, false>(s, p);
   else if constexpr (P == word_pattern::cl100k) return cl100k_word_end<3, true>(s, p);
-  else return o200k_word_end(s, p);
+  else if constexpr (P == word_pattern::o200k) return o200k_word_end(s, p);
+  else if constexpr (P == word_pattern::starcoder) return starcoder_word_end(s, p);
+  else if constexpr (P == word_pattern::falcon) return falcon_word_end(s, p);
+  else if constexpr (P == word_pattern::deepseek_coder) return deepseek_coder_word_end(s, p);
+  else if constexpr (P == word_pattern::deepseek_llm) return deepseek_llm_word_end(s, p);
+  else return deepseek_v3_word_end(s, p);
 }
 
 template <word_pattern P, class F>
@@ -189,6 +210,11 @@ void each_word(word_pattern p, std::string_view text, F const& f) {
     case word_pattern::qwen2: return detail::each_word<word_pattern::qwen2>(text, f);
     case word_pattern::cl100k: return detail::each_word<word_pattern::cl100k>(text, f);
     case word_pattern::o200k: return detail::each_word<word_pattern::o200k>(text, f);
+    case word_pattern::starcoder: return detail::each_word<word_pattern::starcoder>(text, f);
+    case word_pattern::falcon: return detail::each_word<word_pattern::falcon>(text, f);
+    case word_pattern::deepseek_coder: return detail::each_word<word_pattern::deepseek_coder>(text, f);
+    case word_pattern::deepseek_llm: return detail::each_word<word_pattern::deepseek_llm>(text, f);
+    case word_pattern::deepseek_v3: return detail::each_word<word_pattern::deepseek_v3>(text, f);
   }
 }
 

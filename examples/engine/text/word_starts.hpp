@@ -66,6 +66,15 @@ inline std::uint64_t space_starts(std::uint64_t space, std::uint64_t line) {
   return runs | after_line | (blank & ~(space >> 1));
 }
 
+/// The same in a text that is cut at each digit.
+inline std::uint64_t starcoder_starts(ascii_masks const& m, char const* text) {
+  std::uint64_t const other = ~(m.letter | m.digit | m.space | m.high), after_blank = m.blank << 1;
+  auto const          runs   = [](std::uint64_t x) { return x & ~(x << 1); };
+  std::uint64_t const firsts = (runs(m.letter) | runs(other)) & ~after_blank;
+  std::uint64_t const last = m.space & ~(m.space >> 1) & ~(m.digit >> 1);  // in front of a digit it is like the others
+  return contractions_alone<false>(text, firsts & m.quote & (m.letter >> 1), firsts | runs(m.space) | last | m.digit);
+}
+
 template <int Digits, bool Capitals>
 std::uint64_t cl100k_starts(ascii_masks const& m, char const* text) {
   std::uint64_t other = ~(m.letter | m.digit | m.space | m.high), taken = 0;
@@ -93,6 +102,10 @@ std::uint64_t cl100k_starts(ascii_masks const& m, char const* text) {
   }
 }
 
+/// Whether word_starts knows the pattern.
+template <word_pattern P>
+inline constexpr bool has_word_starts = P <= word_pattern::starcoder;
+
 /// A window's words: they begin at the bits of `starts`, of which the lowest is 0, and each but the last ends where the next begins.
 template <word_pattern P>
 std::uint64_t word_starts(char const* text) {
@@ -104,6 +117,8 @@ std::uint64_t word_starts(char const* text) {
   std::uint64_t starts = 0;
   if constexpr (P == word_pattern::gpt2) {
     starts = gpt2_starts(m, text);
+  } else if constexpr (P == word_pattern::starcoder) {
+    starts = starcoder_starts(m, text);
   } else {
     known  = std::min(known, 65u - static_cast<unsigned>(std::countl_zero(~m.space & bits_below(known))));
     starts = cl100k_starts < P == word_pattern::qwen2 ? 1 : 3, P == word_pattern::o200k > (m, text);
