@@ -10,6 +10,7 @@
 #include "engine/program/command_line.hpp"
 #include "engine/program/output.hpp"
 #include "engine/program/tokenize.hpp"
+#include "engine/program/train_tokenizer.hpp"
 
 namespace {
 
@@ -34,6 +35,7 @@ int run(int argc, char** argv) {
     case command::info: return run_info(from);
     case command::tokenize: return run_tokenize(from, std::cin, std::cout);
     case command::detokenize: return run_detokenize(from, std::cin, std::cout);
+    case command::train_tokenizer: return run_train_tokenizer(from, std::cout);
   }
   return 1;
 }

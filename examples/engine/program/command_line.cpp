@@ -176,6 +176,20 @@ void add_tour(option_set& set, options& o) {
   set.flag("--quiet,-q", "print nothing on stderr but errors", o.quiet);
 }
 
+void add_train(option_set& set, options& o) {
+  set.value("--file", "FILE", "the text to train on",
+            [&o](std::string const&, std::string const& given) { o.file = given; });
+  set.integer("--vocabulary", "tokens at most, with 256 bytes and the special ones", o.train.vocabulary, 256, 1 << 22);
+  set.text("--pattern", "NAME", "how words are cut: gpt2, llama3, qwen2, ... or a regular expression (default: gpt2)",
+           o.pattern);
+  set.values("--special", "TEXT", "a control token, in the order of ids; repeat it for more",
+             [&o](std::string const&, std::string const& given) { o.train.special.push_back(given); });
+  set.integer("--least", "how often a pair has to occur", o.train.least, 1, largest_int32, "1");
+  set.text("--out", "FILE", "where the tokenizer.json goes", o.train.out);
+  set.one_of("--output", "form of the result", o.output, outputs);
+  set.flag("--quiet,-q", "print nothing on stderr but errors", o.quiet);
+}
+
 void check_model(options const& o) {
   bool const dummy = o.load == load_format::dummy;
   if (!o.config.empty() && !dummy)
@@ -223,6 +237,11 @@ void check(option_set const& set, options& o) {
         misuse("--tokenizer", "missing", "nothing", "a tokenizer file, or --model DIR");
       if (o.text && o.file) misuse("--text", "excludes --file", "both", "one of them");
       break;
+    case command::train_tokenizer:
+      if (!o.file) misuse("--file", "missing", "nothing", "a text to train on");
+      if (o.train.vocabulary == 0) misuse("--vocabulary", "missing", "nothing", "a number of tokens");
+      if (o.train.out.empty()) misuse("--out", "missing", "nothing", "a file to write to");
+      break;
   }
 }
 
@@ -247,7 +266,9 @@ constexpr description descriptions[] = {
     {command::info, "info", "describe a model", "tenon info --model DIR"},
     {command::tokenize, "tokenize", "text to token ids", "tenon tokenize --model DIR --text \"Once upon a time\""},
     {command::detokenize, "detokenize", "token ids to text",
-     "tenon detokenize --model DIR --text \"0 722 454 261 484\""}};
+     "tenon detokenize --model DIR --text \"0 722 454 261 484\""},
+    {command::train_tokenizer, "train-tokenizer", "make a vocabulary of byte-level BPE from a text",
+     "tenon train-tokenizer --file book.txt --vocabulary 4096 --out tokenizer.json"}};
 
 std::string names_of(std::span<description const> all) {
   std::string names;
@@ -306,6 +327,7 @@ options parse(int argc, char const* const* argv) {
   add_align(set_of(command::align), o.align);
   add_compress(set_of(command::compress), o);
   add_tour(set_of(command::tour), o);
+  add_train(set_of(command::train_tokenizer), o);
   option_set& perplexity_set = set_of(command::perplexity);
   perplexity_set.value("--reference", "f32", "also run the unquantised f32 model, and compare",
                        [&o](std::string const& name, std::string const& given) {

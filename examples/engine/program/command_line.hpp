@@ -27,7 +27,8 @@ enum class command {
   tour,
   info,
   tokenize,
-  detokenize
+  detokenize,
+  train_tokenizer
 };
 enum class device_choice { automatic, cuda, host };
 enum class dtype_choice { automatic, f32, bf16, f16 };
@@ -84,6 +85,12 @@ struct tour_options {
   bool                     list = false;
 };
 
+struct train_options {
+  std::string              out;
+  std::int64_t             vocabulary = 0, least = 1;
+  std::vector<std::string> special;
+};
+
 struct options {
   command     what = command::help;
   std::string help;  // for command::help: what to print on stdout
@@ -122,6 +129,7 @@ struct options {
   std::optional<std::string> text, file;  // neither: standard input
   bool                       no_special    = false;
   token_output               tokens_output = token_output::ids;
+  train_options              train;  // train-tokenizer, which has `file`, too
 };
 
 /// Throws usage_error (exit status 2) for anything that `tenon SUBCOMMAND --help` does not allow. Files are not touched.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/error.hpp"
+#include "engine/text/word_families.hpp"
 
 namespace tenon::engine {
 namespace {
@@ -61,16 +62,6 @@ constexpr family families[] = {{0xd76443b6d4d15920u, "GPT-2", word_pattern::gpt2
                                {0xc65508a1b77f6e5fu, "cl100k", word_pattern::cl100k},
                                {0x6a9ad7dbdf2e17deu, "o200k", word_pattern::o200k},
                                {0x297d5421c7f7e868u, "Llama 3", word_pattern::llama3}};
-
-struct named_pattern {
-  std::string_view name;
-  word_pattern     pattern;
-};
-constexpr named_pattern names[] = {{"gpt2", word_pattern::gpt2},
-                                   {"llama3", word_pattern::llama3},
-                                   {"qwen2", word_pattern::qwen2},
-                                   {"cl100k", word_pattern::cl100k},
-                                   {"o200k", word_pattern::o200k}};
 
 void add_control(bpe_definition& d, std::int32_t id, std::string content) {
   added_token t;
@@ -154,12 +145,7 @@ bpe_definition read_tiktoken(std::string_view text, std::string file, std::strin
 
   auto const subject = d.file + ": pattern";
   d.description      = "byte-level BPE (tiktoken)";
-  if (!pattern.empty()) {
-    std::string_view expression = pattern;
-    for (named_pattern const& n : names)
-      if (n.name == pattern) expression = expression_of(n.pattern);
-    d.words.add_split(expression, subject, split_behaviour::isolated);
-  }
+  if (!pattern.empty()) (void)add_words(d.words, pattern, subject);
   std::uint64_t const print = fingerprint_of(text);
   for (family const& f : families)
     if (f.fingerprint == print) {
@@ -170,7 +156,7 @@ bpe_definition read_tiktoken(std::string_view text, std::string file, std::strin
     }
   if (pattern.empty())
     throw wrong(d.file, "does not say how to cut words", "ranks of no known family",
-                "GPT-2's, cl100k, o200k or Llama 3's, or --pattern gpt2|llama3|qwen2|cl100k|o200k|EXPRESSION");
+                "GPT-2's, cl100k, o200k or Llama 3's, or --pattern " + word_family_names() + "|EXPRESSION");
   return d;
 }
 
