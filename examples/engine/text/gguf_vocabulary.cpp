@@ -1,10 +1,14 @@
 #include "engine/text/gguf_vocabulary.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
+#include <unordered_set>
+#include <utility>
 
 #include "engine/error.hpp"
 #include "engine/text/byte_level_vocabulary.hpp"
+#include "engine/text/utf8.hpp"
 #include "engine/text/word_families.hpp"
 
 namespace tenon::engine {
@@ -12,7 +16,8 @@ namespace {
 
 constexpr char const *model_key = "tokenizer.ggml.model", *tokens_key = "tokenizer.ggml.tokens",
                      *types_key = "tokenizer.ggml.token_type", *merges_key = "tokenizer.ggml.merges",
-                     *pre_key = "tokenizer.ggml.pre";
+                     *pre_key = "tokenizer.ggml.pre", *scores_key = "tokenizer.ggml.scores",
+                     *space_key = "tokenizer.ggml.add_space_prefix";
 
 std::string place(gguf_file const& f, char const* key, std::size_t index) {
   return f.name() + ": " + in_quotes(key) + "[" + std::to_string(index) + "]";
@@ -110,6 +115,75 @@ bpe_definition read_gguf_bpe(gguf_file const& f, std::string_view pattern) {
   if (v.add_begin.value_or(pre.add_bos && v.begin)) d.before = {*v.begin};
   if (v.add_end.value_or(false)) d.after = {*v.end};
   d.ends = v.ends;
+  return d;
+}
+
+bool is_gguf_of_pieces(gguf_file const& f) { return f.text(model_key) == "llama"; }
+
+piece_definition read_gguf_pieces(gguf_file const& f) {
+  gguf_vocabulary const    v      = read_gguf_vocabulary(f);
+  std::vector<float> const scores = f.floats(scores_key);
+  if (scores.size() != v.tokens.size())
+    throw wrong(f.name() + ": " + in_quotes(scores_key), "does not fit the tokens",
+                std::to_string(scores.size()) + " scores", std::to_string(v.tokens.size()));
+  auto const in_range      = [&](std::int32_t id) { return static_cast<std::size_t>(id) < v.tokens.size() ? id : -1; };
+  std::int32_t const begin = v.begin.value_or(in_range(1)),
+                     end   = v.end.value_or(in_range(2));  // where the file does not say
+
+  piece_definition d;
+  d.file        = f.name();
+  d.description = "BPE (GGUF)";
+  d.unknown     = v.unknown.value_or(0);
+  // Phi-3's own tokenizer takes the white space behind its control tokens, which GGUF has no key for.
+  bool const                           phi3 = f.has("general.architecture") && f.text("general.architecture") == "phi3";
+  std::unordered_set<std::string_view> matched;
+  std::vector<bool>                    bytes(256);
+  for (std::size_t i = 0; i < v.tokens.size(); ++i) {
+    std::string const      subject = place(f, tokens_key, i);
+    std::string_view const token   = v.tokens[i];
+    auto const             id      = static_cast<std::int32_t>(i);
+    auto&                  e       = d.entry_at(id);
+    if (token.size() > piece_definition::length_limit)
+      throw wrong(subject, "is too long", std::to_string(token.size()) + " bytes",
+                  "at most " + std::to_string(piece_definition::length_limit));
+    if (!is_utf8(token)) throw wrong(subject, "is not UTF-8", in_quotes(token), "valid UTF-8");
+    e.score = static_cast<double>(scores[i]);
+    if (!std::isfinite(e.score))
+      throw wrong(place(f, scores_key, i), "is no number", std::to_string(e.score), "a finite number");
+    if (token.empty()) continue;
+    gguf_token_kind const kind = v.kinds[i];
+    if (kind == gguf_token_kind::byte) {
+      int const byte = byte_of(token);
+      if (byte < 0) throw wrong(subject, "is no byte", in_quotes(token), "<0x00> to <0xFF>");
+      e.kind = piece_kind::byte, e.bytes = std::string(1, static_cast<char>(byte));
+      bytes[static_cast<std::size_t>(byte)] = true;
+    } else if (id == d.unknown || kind == gguf_token_kind::unknown) {
+      e.kind = id == d.unknown ? piece_kind::unknown : piece_kind::unused, e.bytes = token;
+    } else if (kind == gguf_token_kind::control || kind == gguf_token_kind::user) {
+      added_token t;
+      t.id = id, t.content = token, t.special = kind == gguf_token_kind::control;
+      t.strip_right = phi3 && id != begin && token != "<|endoftext|>";
+      d.added.push_back(std::move(t));
+    } else {
+      e.kind    = kind == gguf_token_kind::text ? piece_kind::text : piece_kind::unused;
+      e.bytes   = with_spaces(token);
+      e.matched = token.find(' ') == token.npos && !fills_a_gap(token, i);  // no text has a space then
+      if (e.matched && !matched.insert(token).second)
+        throw wrong(subject, "is there twice", in_quotes(token), "every token once");
+    }
+  }
+  if (std::find(bytes.begin(), bytes.end(), false) != bytes.end())
+    d.normalizer.add(text_normalizer::map{character_map({}, d.file), false, false, nullptr});  // bytes are lost anyway
+  d.fuse_unknown = true;
+  d.unknown_text = " \xE2\x81\x87 ";
+  if (!f.has(space_key) || f.flag(space_key)) {
+    d.lead.at      = piece_definition::lead_space::each;
+    d.strips_first = true;
+  }
+  if (begin >= 0 && v.add_begin.value_or(true)) d.before = {begin};
+  if (end >= 0 && v.add_end.value_or(false)) d.after = {end};
+  d.ends = v.ends;
+  if (d.ends.empty() && end >= 0) d.ends = {end};
   return d;
 }
 

@@ -11,6 +11,7 @@
 
 #include "engine/files/gguf.hpp"
 #include "engine/text/bpe_definition.hpp"
+#include "engine/text/piece_definition.hpp"
 
 namespace tenon::engine {
 
@@ -30,5 +31,11 @@ struct gguf_vocabulary {
 
 /// Of a file whose model is "gpt2". `pattern`: in place of the file's own, a family's name or a regular expression.
 [[nodiscard]] bpe_definition read_gguf_bpe(gguf_file const& file, std::string_view pattern = {});
+
+/// Whether the file's model is "llama".
+[[nodiscard]] bool is_gguf_of_pieces(gguf_file const& file);
+/// Of such a file: SentencePiece's BPE by scores. Like llama.cpp and the tokenizer.json of those models, and
+/// unlike SentencePiece, a space goes in front of each part between control tokens, not of the first alone.
+[[nodiscard]] piece_definition read_gguf_pieces(gguf_file const& file);
 
 }  // namespace tenon::engine

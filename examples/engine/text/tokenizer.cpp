@@ -53,6 +53,7 @@ std::unique_ptr<tokenizer> load_tokenizer(std::string const& path, std::string_v
   std::string const kind = fs::path(path).extension().string();
   if (looks_like_gguf(file.text())) {
     gguf_file const f(file.text(), file.name());
+    if (is_gguf_of_pieces(f)) return std::make_unique<piece_tokenizer>(read_gguf_pieces(f));
     return std::make_unique<bpe_tokenizer>(read_gguf_bpe(f, pattern));
   }
   if (looks_like_tiktoken(file.text()))

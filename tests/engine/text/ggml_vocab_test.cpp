@@ -66,7 +66,9 @@ INSTANTIATE_TEST_SUITE_P(families, ggml_vocab,
                                          family{"falcon", "ggml-vocab/ggml-vocab-falcon.gguf"},
                                          family{"mpt", "ggml-vocab/ggml-vocab-mpt.gguf"},
                                          family{"refact", "ggml-vocab/ggml-vocab-refact.gguf"},
-                                         family{"starcoder", "ggml-vocab/ggml-vocab-starcoder.gguf"}),
+                                         family{"starcoder", "ggml-vocab/ggml-vocab-starcoder.gguf"},
+                                         family{"llama-spm", "ggml-vocab/ggml-vocab-llama-spm.gguf"},
+                                         family{"phi-3", "ggml-vocab/ggml-vocab-phi-3.gguf"}),
                          [](auto const& one) {
                            std::string name = one.param.name + std::string("_") + one.param.tokenizer;
                            for (char& c : name)

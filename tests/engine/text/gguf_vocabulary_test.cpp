@@ -3,9 +3,12 @@
 #include <engine/text/bpe_tokenizer.hpp>
 #include <engine/text/byte_alphabet.hpp>
 #include <engine/text/gguf_vocabulary.hpp>
+#include <engine/text/piece_tokenizer.hpp>
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -154,6 +157,118 @@ TEST(gguf_vocabulary, refuses) {
       with([](sample& s) { s.add_begin = true; }),
       "f.gguf: \"tokenizer.ggml.add_bos_token\": names no token: found true without \"tokenizer.ggml.bos_token_id\", "
       "expected its id");
+}
+
+/// A vocabulary of pieces by scores, ids 0 to 2 as llama has them.
+struct piece_sample {
+  struct piece {
+    std::string text;
+    float       score = 0;
+    int         type  = 1;
+  };
+  std::vector<piece>  pieces       = {{"<unk>", 0, 2}, {"<s>", 0, 3}, {"</s>", 0, 3}};
+  std::string         architecture = "llama";
+  std::optional<bool> add_begin = {}, add_space = {};
+  std::size_t         scores = 0;  // more than there are tokens
+
+  [[nodiscard]] std::string file() const {
+    std::uint64_t keys = 5;
+    bytes         b;
+    b.key("general.architecture", string).text(architecture).key("tokenizer.ggml.model", string).text("llama");
+    b.key("tokenizer.ggml.tokens", array).u32(string).u64(pieces.size());
+    for (auto const& p : pieces) b.text(p.text);
+    b.key("tokenizer.ggml.scores", array).u32(f32).u64(pieces.size() + scores);
+    for (auto const& p : pieces) b.number(p.score);
+    for (std::size_t i = 0; i < scores; ++i) b.number(0.0f);
+    b.key("tokenizer.ggml.token_type", array).u32(i32).u64(pieces.size());
+    for (auto const& p : pieces) b.number(p.type);
+    auto const flag = [&](char const* key, std::optional<bool> v) {
+      if (v) ++keys, b.key(key, boolean).number(static_cast<std::uint8_t>(*v));
+    };
+    flag("tokenizer.ggml.add_bos_token", add_begin), flag("tokenizer.ggml.add_space_prefix", add_space);
+    return bytes().header(0, keys).raw(b.str()).str();
+  }
+  [[nodiscard]] piece_tokenizer load() const {
+    std::string const text = file();
+    gguf_file const   f(text, "f.gguf");
+    EXPECT_TRUE(is_gguf_of_pieces(f));
+    return piece_tokenizer(read_gguf_pieces(f));
+  }
+  [[nodiscard]] std::string refusal() const {
+    try {
+      (void)load();
+    } catch (error const& e) {
+      return e.what();
+    }
+    return "taken";
+  }
+};
+
+piece_sample with_bytes() {
+  piece_sample s;
+  char         name[8];
+  for (unsigned b = 0; b < 256; ++b) {
+    std::snprintf(name, sizeof name, "<0x%02X>", b);
+    s.pieces.push_back({name, 0, 6});
+  }
+  return s;  // the next id is 259
+}
+
+TEST(gguf_vocabulary, pieces) {
+  piece_sample s = with_bytes();
+  for (piece_sample::piece const& p : {piece_sample::piece{"\u2581", -5},
+                                       {"a", -6},
+                                       {"b", -7},
+                                       {"ab", -1},
+                                       {"\u2581a", -2},
+                                       {"<tool>", 0, 4},
+                                       {"bb", -1, 5},
+                                       {"[PAD266]", 0, 5}})
+    s.pieces.push_back(p);
+  auto const t = s.load();
+  EXPECT_EQ(t.encode("ab"), (ids{1, 259, 262}));  // the better score first
+  EXPECT_EQ(t.encode("aab"), (ids{1, 263, 262}));
+  EXPECT_EQ(t.encode("bb", false), (ids{259, 261, 261}));  // an unused piece is taken apart
+  EXPECT_EQ(t.encode("c", false), (ids{259, 3 + 'c'}));
+  EXPECT_EQ(t.encode("\xFF", false), (ids{259, 3 + 0xFF}));
+  EXPECT_EQ(t.encode("a<tool>a", false), (ids{263, 264, 263}));  // a space in front of each part
+  EXPECT_EQ(t.encode("<s>a"), (ids{1, 1, 263}));
+  EXPECT_EQ(t.encode("<s>", false).size(), 4u);  // text: a space and three bytes
+  EXPECT_EQ(t.encode("[PAD266]", false).size(), 9u);
+  EXPECT_EQ(t.decode(t.encode(" a  ab\n")), " a  ab\n");
+  EXPECT_EQ(t.eos_ids(), ids{2});
+  s.add_begin = false, s.add_space = false;
+  EXPECT_EQ(s.load().encode("ab"), ids{262});
+  EXPECT_EQ(s.load().encode(" ab"), (ids{259, 262}));
+}
+
+TEST(gguf_vocabulary, phi3_takes_the_space_behind_its_control_tokens) {
+  piece_sample s = with_bytes();
+  s.pieces.push_back({"\u2581", -5}), s.pieces.push_back({"<|end|>", 0, 3}),
+      s.pieces.push_back({"<|endoftext|>", 0, 3});
+  EXPECT_EQ(s.load().encode("<|end|> \n<|endoftext|>"), (ids{1, 260, 259, 259, 3 + '\n', 261}));
+  s.architecture = "phi3";
+  EXPECT_EQ(s.load().encode("<|end|> \n<|endoftext|>"), (ids{1, 260, 261}));
+}
+
+TEST(gguf_vocabulary, refuses_pieces) {
+  EXPECT_EQ(with_bytes().refusal(), "taken");
+  auto const with = [](piece_sample::piece const& p) {
+    piece_sample s = with_bytes();
+    s.pieces.push_back(p), s.pieces.push_back({"b"});
+    return s.refusal();
+  };
+  EXPECT_EQ(with({"b"}),
+            "f.gguf: \"tokenizer.ggml.tokens\"[260]: is there twice: found \"b\", expected every token once");
+  EXPECT_EQ(with({"<0x0g>", 0, 6}),
+            "f.gguf: \"tokenizer.ggml.tokens\"[259]: is no byte: found \"<0x0g>\", expected <0x00> to <0xFF>");
+  EXPECT_NE(with({"\xFF"}).find("is not UTF-8"), std::string::npos);
+  EXPECT_NE(with({std::string(70'000, 'x')}).find("is too long"), std::string::npos);
+  EXPECT_NE(with({"x", std::numeric_limits<float>::quiet_NaN()}).find("\"tokenizer.ggml.scores\"[259]: is no number"),
+            std::string::npos);
+  piece_sample s = with_bytes();
+  s.scores       = 1;
+  EXPECT_NE(s.refusal().find("does not fit the tokens: found 260 scores, expected 259"), std::string::npos);
 }
 
 // CVE-2025-49847: a token longer than the 32 bits that a reader copied its length into. Here lengths are of 64 bits, and a token is
