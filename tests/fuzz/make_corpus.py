@@ -111,6 +111,51 @@ seed("tokenizer_file", "unigram", {
                                                        {"type": "StripAccents"}, {"type": "Strip"}, {"type": "NFD"}]},
     "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Punctuation"}, metaspace]},
     "decoder": metaspace, "model": {"type": "Unigram", "unk_id": 0, "vocab": [[t, s] for t, s, _ in controls + words]}})
+def text_of(t):
+    t = t if isinstance(t, bytes) else t.encode()
+    return struct.pack("<Q", len(t)) + t
+
+
+def gguf(keys, tensors=b"", count=0, version=3):
+    out = b"GGUF" + struct.pack("<IQQ", version, count, len(keys))
+    for name, value in keys.items():
+        out += text_of(name)
+        if isinstance(value, bool):
+            out += struct.pack("<IB", 7, value)
+        elif isinstance(value, int):
+            out += struct.pack("<II", 4, value)
+        elif isinstance(value, (str, bytes)):
+            out += struct.pack("<I", 8) + text_of(value)
+        elif isinstance(value[0], float):
+            out += struct.pack("<IIQ", 9, 6, len(value)) + struct.pack(f"<{len(value)}f", *value)
+        elif isinstance(value[0], int):
+            out += struct.pack("<IIQ", 9, 5, len(value)) + struct.pack(f"<{len(value)}i", *value)
+        else:
+            out += struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(text_of, value))
+    return out + tensors
+
+
+words = alphabet + ["aa", "Ġa", "aaa", "<|endoftext|>", "<tool>", "[PAD261]"]
+byte_pairs = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.tokens": words,
+              "tokenizer.ggml.token_type": [1] * 259 + [3, 4, 5], "tokenizer.ggml.merges": ["a a", "Ġ a", "aa a"],
+              "tokenizer.ggml.eos_token_id": 259, "tokenizer.ggml.bos_token_id": 259, "tokenizer.ggml.add_bos_token": True}
+for pre in ("gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "deepseek-v3", "falcon", "starcoder", "tekken", "default"):
+    seed("vocabulary", "gguf_" + pre, gguf({**byte_pairs, "tokenizer.ggml.pre": pre}))
+seed("vocabulary", "gguf_tensors", gguf(
+    {"general.alignment": 64, **byte_pairs, "tokenizer.ggml.pre": "gpt-2"},
+    text_of("t") + struct.pack("<IQQIQ", 2, 2, 2, 0, 0) + text_of("u") + struct.pack("<IQIQ", 1, 32, 8, 64) + bytes(300), 2))
+scored = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + ["▁", "a", "aa", "▁a", "<tool>", "e"]
+seed("vocabulary", "gguf_pieces", gguf(
+    {"general.architecture": "phi3", "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": scored,
+     "tokenizer.ggml.scores": [-float(i) for i in range(len(scored))],
+     "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256 + [1] * 4 + [4, 1], "tokenizer.ggml.add_space_prefix": True}, version=2))
+merges = "#version: 0.2\na a\nĠ a\n".encode()
+text_vocabulary = json.dumps(vocabulary).encode()
+seed("vocabulary", "merges", b"\0".join([text_vocabulary, merges, b"", b""]))
+seed("vocabulary", "merges_with_more", b"\0".join([
+    text_vocabulary, merges, json.dumps({"<x>": 300, "<|y|>": 301}).encode(),
+    json.dumps({"tokenizer_class": "Qwen2Tokenizer", "add_bos_token": True, "bos_token": {"content": "<|y|>"},
+                "eos_token": "<|endoftext|>", "added_tokens_decoder": {"302": {"content": "<z>", "special": True, "lstrip": True}}}).encode()]))
 
 llama = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 512, "hidden_size": 64,
          "intermediate_size": 172, "num_hidden_layers": 5, "num_attention_heads": 8, "num_key_value_heads": 4,

@@ -12,8 +12,27 @@ namespace tenon::engine {
 namespace {
 
 constexpr std::size_t   pattern_limit  = 1 << 16;    // bytes of an expression
-constexpr std::uint32_t step_limit     = 1'000'000;  // of one match
+constexpr std::uint64_t first_steps    = 1'000'000;  // of a text, beside those of its length
+constexpr std::uint64_t byte_steps     = 256;        // for each byte
 constexpr std::uint32_t heap_limit_kib = 64 * 1024;  // of one match
+constexpr int           out_of_steps   = -1000;      // none of PCRE2's own errors
+
+/// What matching costs, wherever it goes: PCRE2 tells where it is in front of every item of the expression, and a step is that and
+/// each byte it has moved since, forwards or back. So expressions that would take the text's square or worse end with an error.
+struct step_counter {
+  std::uint64_t left;
+  std::size_t   at = 0;
+
+  static int count(pcre2_callout_block* where, void* self) {
+    auto&             c     = *static_cast<step_counter*>(self);
+    std::size_t const now   = where->current_position;
+    std::size_t const moved = now > c.at ? now - c.at : c.at - now;
+    c.at                    = now;
+    if (moved >= c.left) return out_of_steps;
+    c.left -= moved + 1;
+    return 0;
+  }
+};
 
 template <auto Free>
 struct free_with {
@@ -82,8 +101,8 @@ pattern::pattern(std::string_view expression, std::string subject) : subject_(st
   int         code  = 0;
   std::size_t where = 0;
   code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                            PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &where,
-                            context.get()));
+                            PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT,
+                            &code, &where, context.get()));
   if (!code_)
     throw wrong(subject_, "broken pattern", in_quotes(expression) + " (" + message_of(code) + ")",
                 "a regular expression");
@@ -96,7 +115,9 @@ std::vector<token_span> pattern::matches(std::string_view text) const {
   match_context const context(pcre2_match_context_create(nullptr));
   match_data const    data(pcre2_match_data_create(1, nullptr));
   if (!context || !data) throw std::bad_alloc();
-  pcre2_set_match_limit(context.get(), step_limit);
+  std::uint64_t const steps = first_steps + byte_steps * text.size();
+  step_counter        counter{steps};
+  pcre2_set_callout(context.get(), step_counter::count, &counter);
   pcre2_set_heap_limit(context.get(), heap_limit_kib);
 
   auto const  subject = reinterpret_cast<PCRE2_SPTR>(text.data());
@@ -110,8 +131,8 @@ std::vector<token_span> pattern::matches(std::string_view text) const {
     if (code == PCRE2_ERROR_JIT_STACKLIMIT) code = match(PCRE2_NO_JIT);  // compiled code has 32 KB, the heap has more
     if (code == PCRE2_ERROR_NOMATCH) break;
     if (code < 0)
-      throw wrong(subject_, "pattern fails on the text", message_of(code),
-                  "a match within " + std::to_string(step_limit) + " steps");
+      throw wrong(subject_, "pattern fails on the text", code == out_of_steps ? "more steps" : message_of(code),
+                  "to be done with " + std::to_string(text.size()) + " bytes in " + std::to_string(steps) + " steps");
     auto const* at = pcre2_get_ovector_pointer(data.get());
     if (at[0] < from || at[1] < at[0])
       throw wrong(subject_, "unsupported pattern", "\\K that moves a match", "matches from left to right");

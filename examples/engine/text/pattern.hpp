@@ -18,7 +18,8 @@ inline constexpr std::string_view word_class =
     R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
 
 /// \s is Unicode White_Space, ^ and $ match at lines, as in Oniguruma. Nested and intersected classes are refused.
-/// A match may take a bounded number of steps; what exceeds it is an `error`.
+/// A text may take a bounded number of steps, which its length sets: an expression that takes more, as the square, is an `error`.
+/// Test: tests/engine/text/pattern_test.cpp
 class pattern {
  public:
   /// `subject` names the file and key for messages.
