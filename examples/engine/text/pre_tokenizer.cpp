@@ -23,6 +23,13 @@ void pre_tokenizer::recognize() {
 
 std::vector<text_piece> pre_tokenizer::pieces(std::string_view text, std::size_t origin,
                                               std::deque<std::string>& prefixed) const {
+  if (known_) {
+    std::vector<text_piece> words;
+    each_word(*known_, text, [&](std::size_t begin, std::size_t end) {
+      words.push_back({text.substr(begin, end - begin), origin + begin});
+    });
+    return words;
+  }
   std::vector<text_piece> all{{text, origin}};
   for (step const& s : steps_) {
     if (s.cut) {

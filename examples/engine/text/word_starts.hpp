@@ -120,8 +120,10 @@ std::uint64_t word_starts(char const* text) {
   } else if constexpr (P == word_pattern::starcoder) {
     starts = starcoder_starts(m, text);
   } else {
-    known  = std::min(known, 65u - static_cast<unsigned>(std::countl_zero(~m.space & bits_below(known))));
-    starts = cl100k_starts < P == word_pattern::qwen2 ? 1 : 3, P == word_pattern::o200k > (m, text);
+    known = std::min(known, 65u - static_cast<unsigned>(std::countl_zero(~m.space & bits_below(known))));
+    constexpr int  digits   = P == word_pattern::qwen2 ? 1 : 3;
+    constexpr bool capitals = P == word_pattern::o200k;
+    starts                  = cl100k_starts<digits, capitals>(m, text);
   }
   return (starts & bits_below(known)) | 1;
 }
