@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""compare_ids.py VOCABULARY PROGRAM FOLDER: tenon's ids of a vocabulary against those of tiktoken, tokenizers and sentencepiece.
+
+PROGRAM is ids_of_texts, FOLDER holds the environments and what is made for them. Texts: all of the shared data's corpora and 20 MB
+that texts.py makes; tokenizers 0.23, which does 2 MB/s, gets a part. Exits with 77 where there is no data, no environment or, as
+the table says, no reader yet. A difference is printed with the shortest text that shows it.
+
+Environment: TENON_PEERS_MEGABYTES limits the corpora, and the generated texts to a third of that (for a quick look).
+"""
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import time
+
+import environments
+import texts as T
+import vocabularies
+
+SKIPPED = environments.SKIPPED
+SLOW_BYTES = 4_000_000  # for tokenizers 0.23
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+class Broken(Exception):
+    pass
+
+
+def start(command, stdin):
+    done = subprocess.run([str(c) for c in command], input=stdin, capture_output=True)
+    if done.returncode:
+        raise Broken(f"{command[0]}: {done.stderr.decode(errors='replace').strip()[-600:]}")
+    return done.stdout
+
+
+def some_of(texts, limit):
+    """Every nth text: about `limit` bytes."""
+    step = max(1, round(sum(len(t) for _, t in texts) / limit))
+    return texts[::step]
+
+
+def shortest_difference(text, ours, theirs):
+    """The text with parts left out while the two still differ; all ways to leave out a part of one size are asked at once."""
+    def differs(candidates):
+        data = T.frames(candidates)
+        for c, a, b in zip(candidates, T.answers(ours(data)), T.answers(theirs(data))):
+            if a != b:
+                return c
+        return None
+    mode, raw = text
+    characters = raw.decode(errors="surrogateescape")
+    for _ in range(60):
+        smaller = None
+        size = max(1, len(characters) // 2)
+        while not smaller and size:
+            starts = range(0, len(characters), size)
+            found = differs([(mode, (characters[:i] + characters[i + size:]).encode(errors="surrogateescape")) for i in list(starts)[:4000]])
+            smaller = found and found[1].decode(errors="surrogateescape")
+            size //= 2
+        if smaller is None:
+            break
+        characters = smaller
+    return mode, characters
+
+
+def ids_in(answer):
+    return list(struct.unpack(f"={len(answer) // 4}i", answer))
+
+
+def compare(what, texts, ours, theirs):
+    """Prints a line; whether they are equal."""
+    data = T.frames(texts)
+    began = time.monotonic()
+    ours_all, between = ours(data), time.monotonic()
+    theirs_all = theirs(data)
+    size = sum(len(t) for _, t in texts) / 1e6
+    times = f"{between - began:.1f} s and {time.monotonic() - between:.1f} s"
+    if ours_all == theirs_all:
+        print(f"{what}: equal, {len(texts)} texts, {size:.1f} MB, {len(ours_all) // 4 - len(texts)} ids ({times})", flush=True)
+        return True
+    a, b = T.answers(ours_all), T.answers(theirs_all)
+    different = sorted((i for i in range(len(texts)) if a[i] != b[i]), key=lambda i: len(texts[i][1]))
+    print(f"{what}: {len(different)} of {len(texts)} texts differ ({times})")
+    for i in different[:int(os.environ.get("TENON_PEERS_SHOW", "1"))]:
+        mode, characters = shortest_difference(texts[i], ours, theirs)
+        one = T.frames([(mode, characters.encode(errors="surrogateescape"))])
+        print(f"  mode {mode}, {ascii(characters)}\n  tenon {ids_in(ours(one)[4:])}\n  peer  {ids_in(theirs(one)[4:])}", flush=True)
+    return False
+
+
+def peers_of(v, data, folder):
+    """(name and version, environment, PEER, FILE, whether it is quick)"""
+    file = vocabularies.json_file(v, data, folder / "json")
+    if v.ranks:
+        yield "tiktoken", "stable", "tiktoken", "-", True
+    if v.sentencepiece:
+        yield "sentencepiece", "stable", "sentencepiece", "-", True
+    if file:
+        yield "tokenizers candidate", "candidate", "tokenizers", file, True
+        yield "tokenizers", "stable", "tokenizers", file, False
+
+
+def form_of(peer):
+    return {"tiktoken": "ranks", "sentencepiece": "SentencePiece", "tokenizers": "tokenizer.json"}[peer]
+
+
+def main():
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    v, program, folder = vocabularies.by_name(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
+    data = vocabularies.data_folder()
+    if not data:
+        print("skipped: no shared data (TENON_SHARED_DATA)")
+        return SKIPPED
+    files = dict(vocabularies.our_files(v, data, folder / "json"))
+    if v.awaits:
+        for form, path in files.items():
+            if subprocess.run([program, path], input=b"", capture_output=True).returncode == 0:
+                print(f"failed: {form} of {v.name} loads now: take `awaits` out of its line in vocabularies.py")
+                return 1
+        print(f"skipped: not yet there: {v.awaits}")
+        return SKIPPED
+    if not all(environments.is_there(folder, e) for e in environments.REQUIREMENTS):
+        print("skipped: no environments of the other tokenizers (environments.py says why)")
+        return SKIPPED
+    megabytes = float(os.environ.get("TENON_PEERS_MEGABYTES", "0"))
+    read, made = T.corpora(data), T.generated(min(20, megabytes / 3) if megabytes else 20)
+    if megabytes:
+        read = some_of(read, megabytes * 1e6)
+    equal = True
+    for name, environment, peer, file, quick in peers_of(v, data, folder):
+        texts = read + made if quick else some_of(read, SLOW_BYTES / 2) + some_of(made, SLOW_BYTES / 2)
+        python = environments.python_of(folder, environment)
+        ours = lambda stdin: start([program, files[form_of(peer)]], stdin)
+        theirs = lambda stdin: start([python, HERE / "ask_peer.py", peer, v.name, data, file], stdin)
+        equal = compare(f"{v.name}, {name}", texts, ours, theirs) and equal
+    return 0 if equal else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Broken as why:
+        print(f"failed: {why}")
+        sys.exit(1)
