@@ -180,3 +180,14 @@ seed("trace", "vidur", b"num_prefill_tokens,num_decode_tokens,num_total_tokens,p
 seed("trace", "cost_model", {"cost_model": {"step": 1e-4, "weights": 3e-3, "token": 2e-5, "key": 1e-8, "pair": 1e-12}})
 seed("trace", "steps", {"steps": [
     {"tokens": t, "sequences": 1, "rows": 1, "keys": t, "pairs": t * t, "seconds": .004 + t / 1e5} for t in (1, 64, 512)]})
+
+# Of each vocabulary (first byte) a text that has something of everything, and texts of one kind.
+texts = {
+    "everything": "Once upon a time,  there was\n\n a cat's 123 <|end|> e\u0301 \u4e2d\U0001f44d aaaaaaaaaaaaaaaaaaaaaaa I'LL \r\n HTMLParser ".encode() + b"\xff\xe4\xb8",
+    "spaces": " \t \n\n \r\n\u00a0\u3000  \u2028a \u0085 \n ".encode(), "runs": b"ababababcdabcd" * 20 + b"_" * 70 + b"0" * 40,
+    "controls": b"<|end|><|<|end|>|> cat  cat<|end", "capitals": "ABCdef aBC D'S 'ſ d'Ll ǅa ʰ中Aa".encode()}
+for kind in range(13):
+    seed("encode", f"everything_{kind}", bytes([kind, 7]) + texts["everything"])
+for i, name in enumerate(("spaces", "runs", "controls", "capitals")):
+    for kind in (i, 5 + i, 10 + i % 3):
+        seed("encode", f"{name}_{kind}", bytes([kind, 3 * i]) + texts[name])

@@ -64,6 +64,23 @@ def shortest_difference(text, ours, theirs):
     return mode, characters
 
 
+def once(ask):
+    """The same question as the last one is not asked again."""
+    last = {}
+
+    def asked(stdin):
+        if stdin not in last:
+            last.clear()
+            last[stdin] = ask(stdin)
+        return last[stdin]
+    return asked
+
+
+def fit_for(peer, texts):
+    """sentencepiece never takes control tokens in a text for tokens."""
+    return [(mode & 2, text) for mode, text in texts] if peer == "sentencepiece" else texts
+
+
 def ids_in(answer):
     return list(struct.unpack(f"={len(answer) // 4}i", answer))
 
@@ -101,8 +118,7 @@ def peers_of(v, data, folder):
         yield "tokenizers", "stable", "tokenizers", file, False
 
 
-def form_of(peer):
-    return {"tiktoken": "ranks", "sentencepiece": "SentencePiece", "tokenizers": "tokenizer.json"}[peer]
+FORMS = {"tiktoken": ["ranks"], "sentencepiece": ["SentencePiece"], "tokenizers": ["tokenizer.json", "vocab.json"]}
 
 
 def main():
@@ -114,11 +130,16 @@ def main():
         print("skipped: no shared data (TENON_SHARED_DATA)")
         return SKIPPED
     files = dict(vocabularies.our_files(v, data, folder / "json"))
-    if v.awaits:
-        for form, path in files.items():
-            if subprocess.run([program, path], input=b"", capture_output=True).returncode == 0:
-                print(f"failed: {form} of {v.name} loads now: take `awaits` out of its line in vocabularies.py")
-                return 1
+    refused = []
+    for form, path in files.items():
+        try:
+            start([program, path], b"")
+        except Broken as why:
+            if not v.awaits:
+                raise
+            refused.append(form)
+            print(f"{v.name}, {form}: not yet there: {v.awaits} ({why})", flush=True)
+    if len(refused) == len(files):
         print(f"skipped: not yet there: {v.awaits}")
         return SKIPPED
     if not all(environments.is_there(folder, e) for e in environments.REQUIREMENTS):
@@ -131,10 +152,13 @@ def main():
     equal = True
     for name, environment, peer, file, quick in peers_of(v, data, folder):
         texts = read + made if quick else some_of(read, SLOW_BYTES / 2) + some_of(made, SLOW_BYTES / 2)
+        texts = fit_for(peer, texts)
         python = environments.python_of(folder, environment)
-        ours = lambda stdin: start([program, files[form_of(peer)]], stdin)
-        theirs = lambda stdin: start([python, HERE / "ask_peer.py", peer, v.name, data, file], stdin)
-        equal = compare(f"{v.name}, {name}", texts, ours, theirs) and equal
+        theirs = once(lambda stdin: start([python, HERE / "ask_peer.py", peer, v.name, data, file], stdin))
+        for form in FORMS[peer]:
+            if form in files and form not in refused:
+                ours = lambda stdin: start([program, files[form]], stdin)
+                equal = compare(f"{v.name}, {form}, {name}", texts, ours, theirs) and equal
     return 0 if equal else 1
 
 

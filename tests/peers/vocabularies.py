@@ -34,9 +34,11 @@ class Vocabulary:
     before: tuple = ()  # ids that the template puts in front of a text
     whole_words: bool = True  # a word that is a token stays whole ("ignore_merges")
     json: typing.Optional[str] = None  # a tokenizer.json
-    vocab: typing.Optional[str] = None  # vocab.json, with merges.txt and added_tokens.json beside it
+    vocab: typing.Optional[str] = None  # a vocab.json, with
+    merges: typing.Optional[str] = None  # its merges.txt; added_tokens.json may lie beside it
+    nfc: bool = False
     sentencepiece: typing.Optional[str] = None  # a SentencePiece .model
-    awaits: str = ""  # the reader that is not there yet; the test fails once it is
+    awaits: str = ""  # the reader that may not be there yet: where the file does not load the test says so and is skipped
 
 
 def llama3_controls():
@@ -54,7 +56,10 @@ VOCABULARIES = [
     Vocabulary("o200k", ranks="tiktoken/o200k_base.tiktoken", pattern=O200K,
                controls=(("<|endoftext|>", 199999), ("<|endofprompt|>", 200018))),
     Vocabulary("llama3", ranks="llama3/tokenizer.model", pattern=LLAMA3, controls=llama3_controls(), before=(128000,)),
-    Vocabulary("qwen2", vocab="qwen2/vocab.json", pattern=QWEN2),
+    Vocabulary("gpt2_merges", vocab="gpt2/encoder.json", merges="gpt2/vocab.bpe", pattern="ByteLevel", whole_words=False,
+               controls=(("<|endoftext|>", 50256),), awaits="vocab.json with merges.txt"),
+    Vocabulary("qwen2", vocab="qwen2/vocab.json", merges="qwen2/merges.txt", pattern=QWEN2, whole_words=False, nfc=True,
+               awaits="vocab.json with merges.txt"),
     Vocabulary("gpt_neox", json="gpt-neox-20b/tokenizer.json"),
     Vocabulary("minimind", json="minimind/tokenizer.json"),
     Vocabulary("mistral_v3_json", json="mistral/hf-v0.3/tokenizer.json", awaits="byte fallback in tokenizer.json"),
@@ -132,13 +137,14 @@ def make_json(v, data):
             vocab.update(v.controls)
         return byte_level_json(vocab, [[spelled[a], spelled[b]] for a, b in merges_of(ranks)], v.json_pattern or v.pattern,
                                [added(id, content) for content, id in v.controls], v.whole_words, before=v.before)
-    folder = (data / "tokenizers" / v.vocab).parent
-    merges = [line.split(" ") for line in (folder / "merges.txt").read_text("utf-8").split("\n")
+    path = data / "tokenizers" / v.vocab
+    merges = [line.split(" ") for line in (data / "tokenizers" / v.merges).read_text("utf-8").split("\n")
               if line and not line.startswith("#version")]
-    controls = json.loads((folder / "added_tokens.json").read_text("utf-8"))
-    return byte_level_json(json.loads((folder / "vocab.json").read_text("utf-8")), merges, v.pattern,
-                           [added(id, content) for content, id in sorted(controls.items(), key=lambda c: c[1])], False,
-                           {"type": "NFC"})
+    beside = path.with_name("added_tokens.json")
+    controls = dict(v.controls) or json.loads(beside.read_text("utf-8"))
+    return byte_level_json(json.loads(path.read_text("utf-8")), merges, v.pattern,
+                           [added(id, content) for content, id in sorted(controls.items(), key=lambda c: c[1])], v.whole_words,
+                           {"type": "NFC"} if v.nfc else None)
 
 
 def json_file(v, data, folder):
@@ -163,6 +169,8 @@ def our_files(v, data, folder):
         files.append(("SentencePiece", data / "tokenizers" / v.sentencepiece))
     if path := json_file(v, data, folder):
         files.append(("tokenizer.json", path))
+    if v.vocab:
+        files.append(("vocab.json", data / "tokenizers" / v.vocab))
     return files
 
 

@@ -1,0 +1,117 @@
+//  Random bytes to ids and back, with every vocabulary of the shared data: nothing is lost.
+#include <engine/error.hpp>
+#include <engine/text/detokenizer.hpp>
+#include <engine/text/tokenizer.hpp>
+#include <engine/text/unicode_nfc.hpp>
+#include <engine/text/utf8.hpp>
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using namespace tenon::engine;
+using ids = std::vector<std::int32_t>;
+
+enum class keeps {
+  bytes,      // any
+  composed,   // UTF-8 in NFC; the vocabulary lacks bytes that are in no UTF-8
+  characters  // UTF-8; what is none becomes U+FFFD, and U+2581 a space
+};
+
+struct vocabulary {
+  char const* name;
+  char const* path;  // in tokenizers/, or in models/
+  keeps       kept;
+  bool        awaited = false;  // its reader may not be there yet
+};
+void PrintTo(vocabulary const& v, std::ostream* out) { *out << v.path; }
+
+constexpr vocabulary vocabularies[] = {
+    {"gpt2", "tokenizers/tiktoken/r50k_base.tiktoken", keeps::bytes},
+    {"gpt2_merges", "tokenizers/gpt2/encoder.json", keeps::bytes, true},
+    {"cl100k", "tokenizers/tiktoken/cl100k_base.tiktoken", keeps::bytes},
+    {"o200k", "tokenizers/tiktoken/o200k_base.tiktoken", keeps::bytes},
+    {"llama3", "tokenizers/llama3/tokenizer.model", keeps::bytes},
+    {"gpt_neox", "tokenizers/gpt-neox-20b/tokenizer.json", keeps::composed},
+    {"minimind", "tokenizers/minimind/tokenizer.json", keeps::bytes},
+    {"mistral_v1", "tokenizers/mistral/tokenizer.model.v1", keeps::characters, true},
+    {"mistral_v3", "tokenizers/mistral/mistral_instruct_tokenizer_240323.model.v3", keeps::characters, true},
+    {"mistral_v3_json", "tokenizers/mistral/hf-v0.3/tokenizer.json", keeps::characters, true},
+    {"stories260K", "models/stories260K/tok512.bin", keeps::bytes},
+    {"deepseek_llm", "tokenizers/ggml-vocab/ggml-vocab-deepseek-llm.gguf", keeps::bytes, true},
+    {"falcon", "tokenizers/ggml-vocab/ggml-vocab-falcon.gguf", keeps::bytes, true},
+    {"starcoder", "tokenizers/ggml-vocab/ggml-vocab-starcoder.gguf", keeps::bytes, true},
+    {"mpt", "tokenizers/ggml-vocab/ggml-vocab-mpt.gguf", keeps::bytes, true},
+    {"llama2", "tokenizers/ggml-vocab/ggml-vocab-llama-spm.gguf", keeps::characters, true},
+};
+
+/// Any bytes, characters of every length, or what texts are made of; in turn.
+std::string random_text(std::mt19937& random, int kind, std::size_t length) {
+  auto const below = [&](unsigned n) { return std::uniform_int_distribution<unsigned>(0, n - 1)(random); };
+  constexpr std::string_view parts[] = {
+      "the", " of",           "'ll", "\n\n", "  ",       "e\xCC\x81", "\xE4\xB8\xAD", "\xF0\x9F\x91\x8D",
+      "123", "<|endoftext|>", "\t",  "\r\n", "if (x) {", "\xC2\xA0",  "\xFF",         "\xE4\xB8"};
+  std::string text;
+  while (text.size() < length) {
+    if (kind == 0) {
+      text += static_cast<char>(static_cast<unsigned char>(below(256)));
+    } else if (kind == 1) {
+      auto const code = static_cast<char32_t>(below(2) ? below(0x3000) : below(0x110000));
+      if (code < 0xD800 || code > 0xDFFF) append_utf8(text, code);
+    } else {
+      text += parts[below(std::size(parts))];
+    }
+  }
+  return text;
+}
+
+std::string with_spaces(std::string text) {
+  constexpr std::string_view mark = "\xE2\x96\x81";
+  for (std::size_t at = 0; (at = text.find(mark, at)) != std::string::npos; ++at) text.replace(at, mark.size(), " ");
+  return text;
+}
+
+std::string kept_of(std::string const& text, keeps k) {
+  return k == keeps::bytes ? text : k == keeps::composed ? to_nfc(text).text : with_spaces(to_utf8(text));
+}
+
+class round_trip : public testing::TestWithParam<vocabulary> {};
+
+TEST_P(round_trip, random_bytes) {
+  std::string const path = std::string(TENON_SHARED_DATA) + "/" + GetParam().path;
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no shared data: " << path;
+  std::unique_ptr<tokenizer> words;
+  try {
+    words = load_tokenizer(path);
+  } catch (error const& e) {
+    if (!GetParam().awaited) throw;
+    GTEST_SKIP() << "not yet there: " << e.what();
+  }
+  std::mt19937 random(1);
+  for (int n = 0; n < 300; ++n) {
+    std::string text = random_text(random, n % 3, static_cast<std::size_t>(n * n / 60));
+    if (GetParam().kept == keeps::composed) text = to_utf8(text);
+    SCOPED_TRACE(testing::Message() << "text " << n);
+    ids const         found = words->encode(text, encode_options{true, false});
+    std::string const kept  = kept_of(text, GetParam().kept);
+    ASSERT_EQ(words->decode(found), kept);
+
+    std::string streamed;  // and as a completion behind what the template puts in front
+    auto const  before = words->added_before(), after = words->added_after();
+    detokenizer stream(*words, before.empty() ? -1 : before.back());
+    for (std::size_t i = before.size(); i + after.size() < found.size(); ++i) streamed += stream.feed(found[i]);
+    streamed += stream.finish();
+    ASSERT_EQ(streamed, to_utf8(kept));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(every_vocabulary, round_trip, testing::ValuesIn(vocabularies),
+                         [](auto const& v) { return std::string(v.param.name); });
+
+}  // namespace
