@@ -100,8 +100,11 @@ TEST(run, saves_its_summary) {
   EXPECT_EQ(with["computed_prompt_tokens"].get<int>() + with["prefix_cache_hits"].get<int>(), 4 * 201);
   EXPECT_EQ(with["prefix_cache_queries"], 4 * 201);
   EXPECT_GE(with["prefix_cache_hits"], 3 * 192);
+  EXPECT_EQ(with["tokenize_seconds"], 0) << "there was no text";
   ASSERT_EQ(run("--no-enable-prefix-caching --save-result " + file, requests).status, 0);
   EXPECT_EQ(json::parse(test::read_text(file))["computed_prompt_tokens"], 4 * 201);
+  ASSERT_EQ(run("--save-result " + file, "{\"prompt\":\"Once upon a time\"}\n").status, 0);
+  EXPECT_GT(json::parse(test::read_text(file))["tokenize_seconds"], 0);
 }
 
 TEST(run, every_mode_and_policy) {

@@ -102,7 +102,7 @@ def merges_of(ranks):
 
 
 def added(id, content, special=True):
-    return {"id": id, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+    return {"id": id, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": not special,
             "special": special}
 
 
@@ -143,8 +143,8 @@ def make_json(v, data):
     beside = path.with_name("added_tokens.json")
     controls = dict(v.controls) or json.loads(beside.read_text("utf-8"))
     return byte_level_json(json.loads(path.read_text("utf-8")), merges, v.pattern,
-                           [added(id, content) for content, id in sorted(controls.items(), key=lambda c: c[1])], v.whole_words,
-                           {"type": "NFC"} if v.nfc else None)
+                           [added(id, content, content.startswith("<|")) for content, id in sorted(controls.items(), key=lambda c: c[1])],
+                           v.whole_words, {"type": "NFC"} if v.nfc else None)
 
 
 def json_file(v, data, folder):

@@ -1,6 +1,7 @@
 #include "engine/commands/requests.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <random>
 #include <string>
 #include <utility>
@@ -18,7 +19,9 @@ request to_request(prompt_request const& p, std::size_t index, model_files const
     r.prompt_ids = p.prompt_ids;
   } else {
     if (!files.text) throw wrong(p.source, "a text prompt needs a tokenizer", "none", "--tokenizer FILE");
-    r.prompt_ids = files.text->encode(p.prompt);
+    auto const began   = std::chrono::steady_clock::now();
+    r.prompt_ids       = files.text->encode(p.prompt);
+    r.tokenize_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   }
   for (std::int32_t const id : r.prompt_ids)
     if (id >= files.config.vocab_size)

@@ -119,7 +119,8 @@ int run_requests(options const& from) {
   std::stable_sort(asked.begin(), asked.end(),
                    [](auto const& a, auto const& b) { return a.what.arrival < b.what.arrival; });
   std::size_t next = 0, all = 0;
-  for (asked_request const& a : asked) all += static_cast<std::size_t>(a.what.n);
+  double      tokenizing = 0;
+  for (asked_request const& a : asked) all += static_cast<std::size_t>(a.what.n), tokenizing += a.what.tokenize_seconds;
   ledger             completions(from);
   progress_line      progress(!from.quiet, all);
   interruption const stop;
@@ -156,8 +157,8 @@ int run_requests(options const& from) {
 
   progress.clear();
   latency_summary const summary = summarize(completions.times());
-  if (!from.quiet) std::fputs(summary_text(summary, engine).c_str(), stderr);
-  if (saved) saved.write(summary_json(summary, engine).dump(2) + "\n");
+  if (!from.quiet) std::fputs(summary_text(summary, engine, tokenizing).c_str(), stderr);
+  if (saved) saved.write(summary_json(summary, engine, tokenizing).dump(2) + "\n");
   if (stopped) interruption::follow();
   completions.throw_if_failed(input_name(from.run.input()));
   return 0;

@@ -72,7 +72,7 @@ request_times times_of(completion const& c) {
           c.reason == finish::invalid};
 }
 
-std::string summary_text(latency_summary const& s, generator const& engine) {
+std::string summary_text(latency_summary const& s, generator const& engine, double tokenize_seconds) {
   std::string text = to_text(s);
   auto const  line = [&](char const* words, std::string const& value) {
     std::string name = std::string(words) + ":";
@@ -80,15 +80,20 @@ std::string summary_text(latency_summary const& s, generator const& engine) {
     text += name + value + "\n";
   };
   for (auto const& c : counts_of(engine)) line(c.words, std::to_string(c.value));
-  char hits[16];
-  std::snprintf(hits, sizeof hits, "%.1f", 100 * engine.scheduled().hit_rate());
-  line("Prefix cache hit rate (%)", hits);
+  auto const number = [](char const* form, double value) {
+    char text_of[32];
+    std::snprintf(text_of, sizeof text_of, form, value);
+    return std::string(text_of);
+  };
+  line("Prefix cache hit rate (%)", number("%.1f", 100 * engine.scheduled().hit_rate()));
+  line("Tokenizing the prompts (ms)", number("%.2f", 1e3 * tokenize_seconds));
   return text;
 }
 
-nlohmann::ordered_json summary_json(latency_summary const& s, generator const& engine) {
+nlohmann::ordered_json summary_json(latency_summary const& s, generator const& engine, double tokenize_seconds) {
   nlohmann::ordered_json j = to_json(s);
   for (auto const& c : counts_of(engine)) j[c.name] = c.value;
+  j["tokenize_seconds"] = tokenize_seconds;
   return j;
 }
 

@@ -31,8 +31,10 @@ void add_times(nlohmann::ordered_json& line, completion const& c);
 
 [[nodiscard]] request_times times_of(completion const& c);
 
-/// What was scheduled, and what is known of the pages, behind the summary of latencies.
-[[nodiscard]] std::string            summary_text(latency_summary const& s, generator const& engine);
-[[nodiscard]] nlohmann::ordered_json summary_json(latency_summary const& s, generator const& engine);
+/// What was scheduled, what is known of the pages, and what the prompts' texts took to become ids (before the clock of
+/// latencies started), behind the summary of latencies.
+[[nodiscard]] std::string summary_text(latency_summary const& s, generator const& engine, double tokenize_seconds);
+[[nodiscard]] nlohmann::ordered_json summary_json(latency_summary const& s, generator const& engine,
+                                                  double tokenize_seconds);
 
 }  // namespace tenon::engine

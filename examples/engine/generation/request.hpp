@@ -19,8 +19,9 @@ struct request {
   sampling_params                             sampling;
   std::vector<std::pair<std::int32_t, float>> logit_bias;
   std::vector<std::string>                    stop;
-  bool                                        ignore_eos = false;
-  int                                         logprobs   = 0;  // 0: none, K: the chosen id's and the K best
+  bool                                        ignore_eos       = false;
+  int                                         logprobs         = 0;  // 0: none, K: the chosen id's and the K best
+  double                                      tokenize_seconds = 0;  // that the ids of the text took
 
   // For the scheduler.
   int           priority = 0;  // higher goes first
