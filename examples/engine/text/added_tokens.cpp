@@ -76,7 +76,7 @@ void added_token_matcher::add(added_token const& token) {
 }
 
 /// Bytes of the longest token at the beginning of `text`; 0: none.
-std::size_t added_token_matcher::longest(std::string_view text, bool control, added_token const*& token) const {
+std::size_t added_token_matcher::longest(std::string_view text, std::size_t control, added_token const*& token) const {
   std::size_t  length = 0;
   std::int32_t at     = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -85,7 +85,7 @@ std::size_t added_token_matcher::longest(std::string_view text, bool control, ad
     auto const index = nodes_[static_cast<std::size_t>(at)].token;
     if (index < 0) continue;
     auto const& found = tokens_[static_cast<std::size_t>(index)];
-    if (found.special && !control) continue;
+    if (found.special && i >= control) continue;
     token  = &found;
     length = i + 1;
   }
@@ -99,15 +99,22 @@ std::size_t added_token_matcher::first_from(std::string_view text, std::size_t a
   return at;
 }
 
-std::vector<text_part> added_token_matcher::split(std::string_view text, bool control) const {
+std::vector<text_part> added_token_matcher::split(std::string_view text, bool control,
+                                                  std::span<token_span const> foreign, std::size_t origin) const {
   std::vector<text_part> parts;
   std::size_t            done   = 0;  // end of the last part
   auto const             append = [&](std::int32_t id, std::size_t begin, std::size_t end) {
     if (begin < end) parts.push_back({id, {begin, end}});
   };
+  auto const own = [&](std::size_t at) -> std::size_t {  // bytes from `at` that are not foreign
+    if (!control) return 0;
+    while (!foreign.empty() && foreign.front().end <= origin + at) foreign = foreign.subspan(1);
+    if (foreign.empty()) return text.size() - at;
+    return foreign.front().begin <= origin + at ? 0 : foreign.front().begin - origin - at;
+  };
   for (std::size_t at = 0; (at = first_from(text, at)) < text.size();) {
     added_token const* token  = nullptr;
-    std::size_t const  length = longest(text.substr(at), control, token);
+    std::size_t const  length = longest(text.substr(at), own(at), token);
     if (length == 0) {
       ++at;
       continue;

@@ -2,6 +2,7 @@
 //  Vocabulary entries that are found in the text before anything else is done to it: control and user-defined tokens.
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -31,8 +32,10 @@ class added_token_matcher {
  public:
   void add(added_token const& token);  ///< its content is not empty
 
-  /// The parts of `text`, none empty. `control` false: special tokens are text.
-  [[nodiscard]] std::vector<text_part> split(std::string_view text, bool control) const;
+  /// The parts of `text`, none empty. `control` false: special tokens are text; so they are where they touch `foreign`, spans
+  /// in a text whose byte `origin` is the first of this one.
+  [[nodiscard]] std::vector<text_part> split(std::string_view text, bool control,
+                                             std::span<token_span const> foreign = {}, std::size_t origin = 0) const;
 
  private:
   struct node {
@@ -40,7 +43,8 @@ class added_token_matcher {
   };
   [[nodiscard]] std::int32_t child(std::int32_t parent, unsigned char byte) const;
   [[nodiscard]] std::size_t  first_from(std::string_view text, std::size_t at) const;  // where a token may begin
-  [[nodiscard]] std::size_t  longest(std::string_view text, bool control, added_token const*& token) const;
+  /// Of at most `control` bytes where it is special.
+  [[nodiscard]] std::size_t longest(std::string_view text, std::size_t control, added_token const*& token) const;
 
   std::vector<added_token>                        tokens_;
   std::vector<node>                               nodes_{node{}};

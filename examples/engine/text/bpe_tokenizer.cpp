@@ -1,5 +1,6 @@
 #include "engine/text/bpe_tokenizer.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <utility>
 
@@ -59,6 +60,15 @@ void bpe_tokenizer::read_merges(bpe_definition const& d, std::vector<std::string
     if (static_cast<std::size_t>(id) < tokens.size()) ids_.erase(std::string(tokens[static_cast<std::size_t>(id)]));
 }
 
+namespace {
+
+bool touches(std::span<token_span const> spans, token_span part) {
+  return std::any_of(spans.begin(), spans.end(),
+                     [&](token_span s) { return s.begin < part.end && part.begin < s.end; });
+}
+
+}  // namespace
+
 encoding bpe_tokenizer::encode_text(std::string_view text, encode_options options, bool spans) const {
   sink       to{.out = {}, .spans = spans};
   auto const add = [&](std::vector<std::int32_t> const& ids, std::size_t at) {
@@ -66,7 +76,7 @@ encoding bpe_tokenizer::encode_text(std::string_view text, encode_options option
     for (std::int32_t const id : ids) to.add(id, {at, at});
   };
   add(before_, 0);
-  for (auto const& part : raw_added_.split(text, options.control_in_text)) {
+  for (auto const& part : raw_added_.split(text, options.control_in_text, options.foreign)) {
     if (part.id >= 0) to.add(part.id, part.span);
     else encode_part(text.substr(part.span.begin, part.span.end - part.span.begin), part.span.begin, options, to);
   }
@@ -84,7 +94,9 @@ void bpe_tokenizer::encode_part(std::string_view text, std::size_t origin, encod
     normalized_text   n;
     bool const        changed = !normalizer_.keeps(part);
     if (changed) n = normalizer_.apply(part), part = n.text;
-    for (auto const& p : normalized_added_.split(part, options.control_in_text)) {
+    // Where the normaliser has moved bytes it is not known any more which are foreign: then none of the part's are trusted.
+    bool const control = options.control_in_text && (!changed || !touches(options.foreign, {origin, origin + valid}));
+    for (auto const& p : normalized_added_.split(part, control, options.foreign, origin)) {
       if (p.id >= 0) to.add(p.id, {origin + p.span.begin, origin + p.span.end});
       else encode_words(part.substr(p.span.begin, p.span.end - p.span.begin), origin + p.span.begin, to);
     }

@@ -11,15 +11,17 @@
 
 namespace tenon::engine {
 
-struct encode_options {
-  bool add_special     = true;  // the beginning and end tokens that the tokenizer's own file asks for
-  bool control_in_text = true;  // control tokens spelled out in the text become that token; false: they are text
-};
-
 /// Bytes [begin, end) of the input that a token stands for; empty for tokens that were added.
 struct token_span {
   std::size_t begin = 0, end = 0;
   friend bool operator==(token_span, token_span) = default;
+};
+
+struct encode_options {
+  bool add_special     = true;  // the beginning and end tokens that the tokenizer's own file asks for
+  bool control_in_text = true;  // control tokens spelled out in the text become that token; false: they are text
+  std::span<token_span const> foreign =
+      {};  // they are text where they touch these bytes, which are in order (marked_text)
 };
 
 struct encoding {
