@@ -99,6 +99,11 @@ std::size_t added_token_matcher::first_from(std::string_view text, std::size_t a
   return at;
 }
 
+bool touches(std::span<token_span const> spans, token_span part) {
+  auto const at = std::partition_point(spans.begin(), spans.end(), [&](token_span s) { return s.end <= part.begin; });
+  return at != spans.end() && at->begin < part.end;
+}
+
 std::vector<text_part> added_token_matcher::split(std::string_view text, bool control,
                                                   std::span<token_span const> foreign, std::size_t origin) const {
   std::vector<text_part> parts;

@@ -27,6 +27,9 @@ struct text_part {
   token_span   span;
 };
 
+/// Whether any of the spans, which are in order, shares a byte with the part.
+[[nodiscard]] bool touches(std::span<token_span const> spans, token_span part);
+
 /// Leftmost, then longest, as huggingface/tokenizers has it (added_vocabulary.rs).
 class added_token_matcher {
  public:

@@ -1,6 +1,5 @@
 #include "engine/text/bpe_tokenizer.hpp"
 
-#include <algorithm>
 #include <deque>
 #include <utility>
 
@@ -59,15 +58,6 @@ void bpe_tokenizer::read_merges(bpe_definition const& d, std::vector<std::string
   for (std::int32_t const id : apart)
     if (static_cast<std::size_t>(id) < tokens.size()) ids_.erase(std::string(tokens[static_cast<std::size_t>(id)]));
 }
-
-namespace {
-
-bool touches(std::span<token_span const> spans, token_span part) {
-  return std::any_of(spans.begin(), spans.end(),
-                     [&](token_span s) { return s.begin < part.end && part.begin < s.end; });
-}
-
-}  // namespace
 
 encoding bpe_tokenizer::encode_text(std::string_view text, encode_options options, bool spans) const {
   sink       to{.out = {}, .spans = spans};

@@ -72,7 +72,7 @@ encoding piece_tokenizer::encode_text(std::string_view text, encode_options opti
     for (std::int32_t const id : ids) to.add(id, {at, at});
   };
   add(d_.before, 0);
-  for (text_part const& part : raw_added_.split(text, options.control_in_text)) {
+  for (text_part const& part : raw_added_.split(text, options.control_in_text, options.foreign)) {
     if (part.id >= 0) {
       to.add(part.id, part.span);
       continue;
@@ -92,6 +92,8 @@ void piece_tokenizer::encode_part(std::string_view text, encode_options options,
   normalized_text const n    = d_.normalizer.apply(text);
   std::size_t const     mark = to.mark();
   to.origin                  = &n.origin;
+  // Moved bytes: it is not known any more which are foreign, so none of the part's are trusted.
+  if (touches(options.foreign, {to.part, to.part + text.size()})) options.control_in_text = false;
   if (n.text.empty() && d_.lead.alone && to.part == 0)
     encode_spelled(" ", to), to.move_spans(mark, [](token_span) { return token_span{0, 0}; });
   encode_normalized(n.text, options, to);
@@ -109,7 +111,7 @@ void piece_tokenizer::encode_part(std::string_view text, encode_options options,
 }
 
 void piece_tokenizer::encode_normalized(std::string_view text, encode_options options, sink& to) const {
-  for (text_part const& part : normalized_added_.split(text, options.control_in_text)) {
+  for (text_part const& part : normalized_added_.split(text, options.control_in_text, options.foreign, to.part)) {
     if (part.id >= 0) {
       to.add(part.id, part.span);
       continue;
