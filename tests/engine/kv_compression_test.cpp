@@ -9,10 +9,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <numeric>
 #include <random>
 #include <set>
+#include <utility>
 
 #include "random_model.hpp"
 
@@ -36,7 +38,10 @@ std::vector<std::int32_t> some_ids() {
 /// A random model behind `tenon perplexity`'s options.
 class opened {
  public:
-  explicit opened(shape const& s, std::string const& kv_format = "f32", int page = 4, int batched = 512) : model(s) {
+  explicit opened(shape const& s, std::string const& kv_format = "f32", int page = 4, int batched = 512, int pages = 64)
+      : opened(test::model(s), kv_format, page, batched, pages) {}
+  explicit opened(test::model of, std::string const& kv_format = "f32", int page = 4, int batched = 512, int pages = 64)
+      : model(std::move(of)) {
     test::scratch_folder const folder;
     model.save(folder);
     std::string const        path    = folder.path().string();
@@ -45,7 +50,7 @@ class opened {
     auto const               options = parse(static_cast<int>(args.size()), args.data());
     files                            = open_model(options, text_use::none);
     run_limits limits                = limits_of(options, files.config, 1);
-    limits.max_rows = limits.max_batched_tokens = batched, limits.max_sequences = 3, limits.pages = 64;
+    limits.max_rows = limits.max_batched_tokens = batched, limits.max_sequences = 3, limits.pages = pages;
     auto with       = options;
     with.block_size = page;
     scorer          = scorer_options_of(with, limits);
@@ -67,6 +72,18 @@ class opened {
   int                      runs = 0;
   std::unique_ptr<decoder> engine;
 };
+
+/// Whose files know the scales of an fp8 cache.
+test::model scaled() {
+  test::model m(grouped);
+  for (int i = 0; i < test::layers; ++i)
+    for (auto const& [name, scale] : {std::pair{"k_scale", .02f}, std::pair{"v_scale", .01f}}) {
+      std::vector<std::byte> bytes(sizeof scale);
+      std::memcpy(bytes.data(), &scale, sizeof scale);
+      m.stored_tensors()["model.layers." + std::to_string(i) + ".self_attn." + name] = {dtype::f32, {}, bytes};
+    }
+  return m;
+}
 
 kv_compression half(kv_score score, kv_budget budget) {
   kv_compression how;
@@ -102,6 +119,51 @@ TEST(kv_compression, keeping_everything_is_the_ordinary_run_bit_for_bit) {
         EXPECT_EQ(cache.counts().freed_pages, 0);
         EXPECT_EQ(cache.counts().kept, cache.counts().tokens);
       }
+}
+
+TEST(kv_compression, an_fp8_cache_of_fixed_scales_is_the_ordinary_one_when_everything_is_kept_or_back) {
+  opened const m(scaled(), "fp8"), own(grouped, "fp8");
+  auto const   expected = m.ordinary();
+  EXPECT_NE(expected, own.ordinary()) << "the scales make no difference";
+  auto cache = m.cache({});
+  auto have  = fed(cache, 0, prefix);
+  cache.compress();
+  auto const more = fed(cache, prefix, tokens);
+  have.insert(have.end(), more.begin(), more.end());
+  EXPECT_EQ(have, expected);
+
+  auto again = m.cache(half(kv_score::snapkv, kv_budget::ada));
+  fed(again, 0, prefix);
+  again.compress();
+  again.rebuild();
+  EXPECT_GT(again.counts().rebuilt, 0);
+  EXPECT_EQ(fed(again, prefix, tokens), from(expected, prefix));
+}
+
+// Of the first layer, whose keys and values do not depend on the cache.
+TEST(kv_compression, scores_read_codes_with_their_scales) {
+  opened const m(scaled(), "fp8"), own(grouped, "fp8"), plain(grouped);
+  auto const   read = [](opened const& of, auto what) {
+    auto cache = of.cache({});
+    fed(cache, 0, prefix);
+    std::vector<std::int32_t> pages(prefix / 4);  // of the first head, all full
+    std::iota(pages.begin(), pages.end(), 0);
+    std::vector<float> values;
+    ((*of.engine).*what)(0, pages, values);
+    return values;
+  };
+  for (auto const& [what, scale] : {std::pair{&decoder::read_keys, .02}, std::pair{&decoder::read_values, .01}}) {
+    auto const expected = read(plain, what), have = read(m, what), of_own = read(own, what);
+    ASSERT_EQ(have.size(), prefix / 4 * 4 * 8);  // head_dim
+    double largest = 0;
+    for (std::size_t i = 0; i < have.size(); ++i) {
+      largest = std::max(largest, std::abs(double(expected[i])));
+      // Half a step of a code with 3 bits behind the first one, or of the smallest codes.
+      ASSERT_NEAR(have[i], expected[i], std::max(std::abs(expected[i]) / 16., scale / 1024) * 1.001) << i;
+      ASSERT_NEAR(of_own[i], expected[i], std::abs(expected[i]) / 16. + 1e-3) << i;
+    }
+    EXPECT_GT(largest, 1);
+  }
 }
 
 TEST(kv_compression, heads_see_what_they_keep) {

@@ -24,6 +24,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "engine/model/decoder.hpp"
@@ -94,10 +95,10 @@ class device_decoder final : public decoder {
   }
 
   void read_keys(int layer, std::span<std::int32_t const> pages, std::vector<float>& keys) override {
-    read_head_pages(of(layer).k, of(layer), pages, keys);
+    read_head_pages(of(layer).k, of(layer), 0, pages, keys);
   }
   void read_values(int layer, std::span<std::int32_t const> pages, std::vector<float>& values) override {
-    read_head_pages(of(layer).v, of(layer), pages, values);
+    read_head_pages(of(layer).v, of(layer), 1, pages, values);
   }
 
   void read_attention_lse(std::vector<float>& lse) const override {
@@ -202,23 +203,28 @@ class device_decoder final : public decoder {
 
   layer_cache const& of(int layer) const { return cache_.at(static_cast<std::size_t>(layer)); }
 
-  static void read_head_pages(array<std::byte> const& from, layer_cache const& c, std::span<std::int32_t const> pages,
-                              std::vector<float>& values) {
+  /// `which`: the fixed scale of these codes, where the cache has any.
+  static void read_head_pages(array<std::byte> const& from, layer_cache const& c, std::size_t which,
+                              std::span<std::int32_t const> pages, std::vector<float>& values) {
     index_t const size = c.shape.page_size, width = c.shape.head_dim, bytes = c.head_page_bytes();
     struct alignas(16) aligned {  // as kv_pages_over wants its memory
       std::byte bytes[16];
     };
     std::vector<aligned> page(static_cast<std::size_t>(ceil_div(bytes, index_t{16})));
     auto* const          data = page.empty() ? nullptr : page.front().bytes;
+    std::vector<float>   scales(c.scales.size());
+    c.scales.download(scales);
     values.clear();
     for (std::int32_t const p : pages) {
       from.download({data, static_cast<std::size_t>(bytes)},
                     static_cast<std::size_t>(p) * static_cast<std::size_t>(bytes));
       visit_kv_format(c.shape.format, [&]<class E>() {
-        auto const of = [&] {
+        auto of = [&] {
           if constexpr (is_kv_codes<E>) return kv_pages_over<E>(data, 1, size, 1, width);
           else return dense(reinterpret_cast<E*>(data), index_t{1}, size, index_t{1}, width);
         }();
+        if constexpr (std::is_same_v<E, kv_fp8>)
+          if (!scales.empty()) share_scale(of, &scales[which]);
         for (index_t t = 0; t < size; ++t)
           for (index_t d = 0; d < width; ++d) values.push_back(kv_value(of, 0, t, 0, d));
       });

@@ -27,10 +27,7 @@ kv_pages<E> pages_at(kv_memory const& m, std::byte* data, [[maybe_unused]] float
   if constexpr (is_kv_codes<E>) {
     auto pages = kv_pages_over<E>(data, m.pages, m.page_size, m.kv_heads, m.head_dim);
     if constexpr (std::is_same_v<E, kv_fp8>)
-      if (fixed_scales<E>(m)) {
-        pages.scale.data = scale;
-        for (index_t& stride : pages.scale.stride) stride = 0;
-      }
+      if (fixed_scales<E>(m)) share_scale(pages, scale);
     return pages;
   } else {
     return {reinterpret_cast<E*>(data),

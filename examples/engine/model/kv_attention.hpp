@@ -21,6 +21,12 @@ struct kv_memory {
   float* scales = nullptr;  // kv_fp8: two, of all keys and of all values; null: each token and head has its own
 };
 
+/// All codes of `pages` have the scale at `scale`.
+inline void share_scale(kv_code_pages<kv_fp8>& pages, float* scale) {
+  pages.scale.data = scale;
+  for (index_t& stride : pages.scale.stride) stride = 0;
+}
+
 /// New tokens on their way into the cache.
 template <class T>
 struct new_tokens {
