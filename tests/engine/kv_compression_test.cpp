@@ -330,9 +330,12 @@ TEST(kv_compression, a_prompt_is_compressed_before_it_is_completed) {
     auto const        at   = r.err.find(text);
     return std::pair{r.lines(), at == std::string::npos ? "" : r.err.substr(at + text.size(), 40)};
   };
-  auto const [all, none]     = run("--max-num-seqs 1");
-  auto const [half, books]   = run("--kv-keep 0.5 --kv-recent 8 --kv-score random --kv-budget ada");
-  auto const [rebuilt, more] = run("--kv-keep 0.5 --kv-recent 8 --kv-score random --kv-rebuild 0");
+  auto const [all, none]             = run("--max-num-seqs 1");
+  auto const [half, books]           = run("--kv-keep 0.5 --kv-recent 8 --kv-score random --kv-budget ada");
+  auto const [rebuilt, more]         = run("--kv-keep 0.5 --kv-recent 8 --kv-score random --kv-rebuild 0");
+  auto const [whole, books_of_whole] = run("--kv-keep 0.5 --kv-recent 8 --kv-score expected");
+  auto const [parts, books_of_parts] =
+      run("--kv-keep 0.5 --kv-recent 8 --kv-score expected --max-num-batched-tokens 7");
   ASSERT_EQ(half.size(), 2u);
   EXPECT_EQ(none, "");
   EXPECT_NE(half[0]["ids"], all[0]["ids"]) << "half of the keys make no difference";
@@ -340,6 +343,8 @@ TEST(kv_compression, a_prompt_is_compressed_before_it_is_completed) {
   EXPECT_EQ(half[0]["ids"].size(), 20u);
   EXPECT_EQ(half[1]["ids"], all[1]["ids"]) << "sinks and recent tokens are all there is";
   EXPECT_EQ(rebuilt[0]["ids"], all[0]["ids"]);
+  EXPECT_EQ(parts, whole) << "a prompt in several steps";
+  EXPECT_EQ(books_of_parts, books_of_whole);
   EXPECT_TRUE(books.starts_with("96 of 176 keys of prompts kept")) << books;  // 21 of 41 in 2 layers of 2 heads, 3 of 3
   EXPECT_TRUE(more.starts_with("96 of 176 keys of prompts kept")) << more;
 

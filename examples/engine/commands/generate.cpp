@@ -36,17 +36,17 @@ std::string cache_line(compression_counts const& c) {
 
 int run_generate(options const& from) {
   prompt_reader     prompts(from.prompts, from.prompts_file, from.sampling);
-  model_files const files  = open_model(from, text_use::wanted);
-  run_limits const  limits = limits_of(from, files.config, 64);
-  auto const        model  = open_decoder(from, files, limits);
-
-  generator_options how = generator_options_of(from, limits, files);
-  if (from.kv.how.keep < 1) {
+  model_files const files      = open_model(from, text_use::wanted);
+  bool const        compresses = from.kv.how.keep < 1;  // one request at a time
+  run_limits        limits     = limits_of(from, files.config, compresses ? 1 : 64);
+  generator_options how        = generator_options_of(from, limits, files);
+  if (compresses) {
+    make_room_to_compress(limits, from, files.config);
     how.kv = from.kv.how, how.kv->seed = from.sampling.seed.value_or(0);
-    how.config = &files.config, how.runs = limits.max_sequences;
-    how.schedule.max_sequences = 1, how.prefix_caching = false;
+    how.config = &files.config, how.runs = limits.max_sequences, how.prefix_caching = false;
   }
-  generator engine(*model, files.text.get(), how);
+  auto const model = open_decoder(from, files, limits);
+  generator  engine(*model, files.text.get(), how);
 
   result_writer out;
   bool const    json   = from.output == output_format::json;

@@ -175,15 +175,12 @@ int run_kv_perplexity(options const& from) {
   model_files const files  = open_model(from, from.text_file.empty() ? text_use::none : text_use::needed);
   auto const        texts  = texts_of(from.text_file, from.ids_file, files);
   run_limits        limits = limits_of(from, files.config, 1);
-  constexpr int     runs   = 64;  // of tokens that come back in one step
   limits.max_rows          = limits.max_batched_tokens;
-  limits.max_sequences     = std::max(limits.max_sequences, runs);
   kv_flags kv              = from.kv;
   kv.how.seed              = from.sampling.seed.value_or(0);
   if (kv.how.keep < 1) static_cast<void>(layer_budgets(kv.how, 1, *kv.prefix, 1));  // throws where that is too few
   scorer_options const o = scorer_options_of(from, limits);
-  // Tokens that come back move others to new pages.
-  limits.pages         = 2 * pages_for(static_cast<std::size_t>(limits.max_length), o);
+  make_room_to_compress(limits, from, files.config);
   auto const model     = open_decoder(from, files, limits);
   auto const reference = from.reference.empty() ? nullptr : open_decoder(from, files, limits, run_as::reference);
 

@@ -184,6 +184,13 @@ void make_room(run_limits& limits, generator_options const& o, std::optional<std
   if (pages) limits.pages = *pages + padding.pages;
 }
 
+void make_room_to_compress(run_limits& limits, options const& from, model_config const& config) {
+  constexpr int         runs   = 64;  // of tokens that come back in one step
+  kv_cache_format const format = kv_format_of(from, format_of(from, config, device_of(from)));
+  limits.max_sequences         = std::max(limits.max_sequences, runs);
+  limits.pages = compressed_cache::pages_wanted(config, format, scorer_options_of(from, limits), from.kv.how);
+}
+
 std::set<std::int32_t> end_ids(model_files const& files) {
   std::set<std::int32_t> ids(files.config.eos_ids.begin(), files.config.eos_ids.end());
   if (files.text)

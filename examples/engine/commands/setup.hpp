@@ -58,6 +58,9 @@ enum class run_as { asked, reference };
 /// Room in `limits` for what the generator feeds; `pages` of the KV cache for requests, none: as memory allows.
 void make_room(run_limits& limits, generator_options const& o, std::optional<std::int64_t> pages);
 
+/// Room in `limits` for one request whose KV cache is compressed as --kv-... say.
+void make_room_to_compress(run_limits& limits, options const& from, model_config const& config);
+
 /// Ids that end a completion: those of the model's files and those of the tokenizer.
 [[nodiscard]] std::set<std::int32_t> end_ids(model_files const& files);
 

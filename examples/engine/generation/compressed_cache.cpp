@@ -1,5 +1,6 @@
 #include "engine/generation/compressed_cache.hpp"
 
+#include <tenon/core/integer.hpp>
 #include <tenon/core/throw_if.hpp>
 #include <tenon/kv/freed_pages.hpp>
 #include <tenon/position/rope_table.hpp>
@@ -19,6 +20,20 @@ void compression_counts::add(compression_counts const& o) {
   tokens += o.tokens, kept += o.kept, pages += o.pages, freed_pages += o.freed_pages, freed_bytes += o.freed_bytes;
   ideal_bytes += o.ideal_bytes, bytes += o.bytes, summary_bytes += o.summary_bytes, rebuilt += o.rebuilt;
   repeated += o.repeated, rebuildings += o.rebuildings, rebuilt_bytes += o.rebuilt_bytes;
+}
+
+std::int64_t compressed_cache::pages_wanted(model_config const& config, kv_cache_format format,
+                                            scorer_options const& limits, kv_compression const& how) {
+  std::int64_t const pages = pages_for(static_cast<std::size_t>(limits.max_length), limits);
+  std::int64_t       most  = pages;
+  for (layer_shape const& l : config.shapes) {
+    if (l.heads == 0) continue;
+    // Pages of one head may be larger than a head's part of a page: codes are rounded up.
+    std::int64_t const all = page_bytes_of(format, limits.block_size, l.kv_heads, l.head_dim);
+    std::int64_t const one = page_bytes_of(format, limits.block_size, 1, l.head_dim);
+    most                   = std::max(most, ceil_div((how.rebuild ? 2 : 1) * pages * l.kv_heads * one, all));
+  }
+  return most;
 }
 
 compressed_cache::compressed_cache(decoder& model, model_config const& config, scorer_options const& limits, int runs,

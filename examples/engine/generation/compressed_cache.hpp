@@ -43,6 +43,10 @@ struct compression_counts {
 
 class compressed_cache {
  public:
+  /// Pages of the model's cache that hold one such sequence, whatever comes back: it moves to new pages.
+  [[nodiscard]] static std::int64_t pages_wanted(model_config const& config, kv_cache_format format,
+                                                 scorer_options const& limits, kv_compression const& how);
+
   /// Takes all of the model's cache. The model has no caps of logits; layers with a window keep all their tokens.
   /// `runs`: the requests that a step may have.
   compressed_cache(decoder& model, model_config const& config, scorer_options const& limits, int runs,
