@@ -6,7 +6,6 @@
 #include <tenon/position/rope_table.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 #include <utility>
 
@@ -64,11 +63,6 @@ std::int64_t compressed_cache::used_pages() const {
   std::int64_t pages = 0;
   for (layer_cache const& l : layers_) pages += l.pool.used_blocks();
   return pages;
-}
-
-float compressed_cache::scale_of(layer_cache const& l) const {
-  return config_.attention_scale > 0 ? static_cast<float>(config_.attention_scale)
-                                     : 1 / std::sqrt(static_cast<float>(l.shape.head_dim));
 }
 
 // ---- new tokens
@@ -148,17 +142,19 @@ void compressed_cache::pass(std::span<token_run const> runs, wanted rows, tap co
 
 void compressed_cache::run(std::span<token_run const> runs, wanted rows, tap const& watch) {
   lay_out(runs, rows);
-  bool const for_scores = !compressed_ && how_.keep < 1, for_rebuild = compressed_ && how_.rebuild.has_value();
-  if (!watch && !for_scores && !for_rebuild) return model_.forward(step_);
+  // Queries of the last tokens that scores will look at.
+  std::size_t const scored      = compressed_ || how_.keep == 1 ? 0 : queries_wanted(how_, ids_.size());
+  bool const        for_rebuild = compressed_ && how_.rebuild.has_value();
+  if (!watch && scored == 0 && !for_rebuild) return model_.forward(step_);
   stage_reader const look(model_, [&](tap_site const& s, std::vector<float>& values) {
     if (s.what == stage::q_rotated) {
       auto const layer = static_cast<std::size_t>(s.layer);
       if (for_rebuild) step_queries_[layer] = values;
-      if (for_scores && layers_[layer].compressible) {
+      if (scored > 0 && layers_[layer].compressible) {
         std::vector<float>& all = layers_[layer].queries;
         all.insert(all.end(), values.begin(), values.end());
-        std::size_t const last = queries_wanted(how_, ids_.size()) * s.width;
-        if (all.size() > last) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(last));
+        if (std::size_t const most = scored * s.width; all.size() > most)
+          all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(most));
       }
     }
     return watch ? watch(s, values) : false;
@@ -181,10 +177,7 @@ void compressed_cache::lay_out(std::span<token_run const> runs, wanted rows) {
   std::size_t pages = 1;
   for (layer_cache const& l : layers_)
     for (head_cache const& h : l.heads) pages = std::max(pages, h.pages.size());
-  step_.max_pages = static_cast<std::int32_t>(pages);
-  step_.slots.assign(step_.ids.size(), -1);
-  step_.block_table.assign(runs.size() * pages, no_block);
-
+  step_.max_pages     = static_cast<std::int32_t>(pages);
   head_places& places = step_.heads;
   for (layer_cache const& l : layers_)
     for (head_cache const& h : l.heads)
@@ -241,7 +234,7 @@ void compressed_cache::compress() {
                           .head_dim = l.shape.head_dim,
                           .tokens   = tokens,
                           .stride   = static_cast<std::int64_t>(l.heads.front().pages.size()) * size,
-                          .scale    = scale_of(l),
+                          .scale    = static_cast<float>(config_.attention_scale),
                           .k        = k,
                           .v        = v,
                           .q        = l.queries,
@@ -311,7 +304,7 @@ bool compressed_cache::rebuild_above(std::size_t tokens) {
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     std::size_t const count = tokens * static_cast<std::size_t>(layers_[i].shape.heads);
     layers_[i].dropped.raise_to_shares(share, step_queries_[i], std::span<float const>(lse_).subspan(before, count),
-                                       scale_of(layers_[i]));
+                                       static_cast<float>(config_.attention_scale));
     before += count;
   }
   std::vector<bool> missed(ids_.size() / static_cast<std::size_t>(how_.span) + 1, false);

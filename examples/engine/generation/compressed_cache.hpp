@@ -90,15 +90,14 @@ class compressed_cache {
     bool                    compressible = false;
   };
 
-  void  append(std::size_t count);
-  void  run(std::span<token_run const> runs, wanted rows, tap const& watch);
-  void  pass(std::span<token_run const> runs, wanted rows, tap const& watch);
-  void  lay_out(std::span<token_run const> runs, wanted rows);
-  void  give_pages(layer_cache& l, head_cache& h, std::size_t count);
-  void  drop(int layer, kept_tokens const& kept);
-  bool  rebuild_above(std::size_t tokens);
-  void  make_room(int layer, std::span<token_run const> runs);
-  float scale_of(layer_cache const& l) const;
+  void append(std::size_t count);
+  void run(std::span<token_run const> runs, wanted rows, tap const& watch);
+  void pass(std::span<token_run const> runs, wanted rows, tap const& watch);
+  void lay_out(std::span<token_run const> runs, wanted rows);
+  void give_pages(layer_cache& l, head_cache& h, std::size_t count);
+  void drop(int layer, kept_tokens const& kept);
+  bool rebuild_above(std::size_t tokens);
+  void make_room(int layer, std::span<token_run const> runs);
 
   tensor_view<float const, 2> rope_table();
 

@@ -15,7 +15,7 @@ namespace tenon::engine {
 struct layer_tokens {
   std::int64_t                heads = 0, kv_heads = 0, head_dim = 0, tokens = 0;
   std::int64_t                stride = 0;  // tokens from one head's keys to the next one's, at least `tokens`
-  float                       scale  = 0;  // of logits
+  float                       scale  = 0;  // of logits; 0: head_dim^-1/2
   std::span<float const>      k, v;        // (kv_heads, stride, head_dim), keys rotated
   std::span<float const>      q;           // (queries, heads, head_dim): of the last tokens, rotated
   tensor_view<float const, 2> cos_sin;     // (positions, rotary_dim), of the rotation
