@@ -1,6 +1,7 @@
 //  A compressed cache against the ordinary one, bit for bit where both hold the same tokens; against plain
 //  double-precision loops whose heads see what is kept; and its books of pages.
 #include <engine/commands/setup.hpp>
+#include <engine/error.hpp>
 #include <engine/generation/compressed_cache.hpp>
 #include <engine/generation/token_selection.hpp>
 #include <engine/program/command_line.hpp>
@@ -254,6 +255,44 @@ TEST(kv_compression, a_part_comes_back_at_its_places) {
   auto const   ids = some_ids();
   matrix const all = m.model.forward({ids.begin(), ids.end()});
   for (std::size_t i = 0; i < have.size(); ++i) ASSERT_NEAR(have[i], all[prefix * vocabulary + i], 2e-5);
+}
+
+// Pages for the prompt twice over would do; there are fewer.
+TEST(kv_compression, a_rebuilding_that_does_not_fit_changes_nothing) {
+  opened const m(grouped, "f32", 4, 512, 14), roomy(grouped);
+  auto const   compressed = [](opened const& of) {
+    auto cache = of.cache(half(kv_score::random, kv_budget::uniform));
+    fed(cache, 0, prefix);
+    cache.compress();
+    return cache;
+  };
+  auto       cache = compressed(m), other = compressed(roomy);
+  auto const used = cache.used_pages();
+  try {
+    cache.rebuild();
+    FAIL() << "there is room";
+  } catch (tenon::engine::error const& e) {
+    EXPECT_NE(std::string(e.what()).find("--kv-rebuild: tokens that come back do not fit the KV cache: found 16 free "
+                                         "head pages of a layer, expected at least "),
+              std::string::npos)
+        << e.what();
+  }
+  EXPECT_EQ(cache.used_pages(), used);
+  EXPECT_EQ(cache.counts().rebuilt, 0);
+  for (int l = 0; l < test::layers; ++l)
+    for (int h = 0; h < grouped.kv_heads; ++h)
+      EXPECT_TRUE(std::ranges::equal(cache.kept(l, h), other.kept(l, h))) << l << " " << h;
+  EXPECT_EQ(fed(cache, prefix, tokens), fed(other, prefix, tokens));
+
+  // Nor does a text that does not fit.
+  opened const small(grouped, "f32", 4, 512, 11);
+  auto         all = small.cache({});
+  fed(all, 0, prefix);
+  EXPECT_THROW(fed(all, prefix, tokens), tenon::engine::error);
+  EXPECT_EQ(all.tokens(), prefix);
+  auto const expected = from(roomy.ordinary(), prefix);
+  auto const rest     = fed(all, prefix, prefix + 3);  // to the end of the last page
+  EXPECT_TRUE(std::ranges::equal(rest, std::span(expected).first(3 * vocabulary)));
 }
 
 TEST(kv_compression, budgets_fill_their_pages) {

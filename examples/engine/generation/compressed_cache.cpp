@@ -15,6 +15,16 @@
 
 namespace tenon::engine {
 
+namespace {
+
+/// One more row of a table, filled up to `width`.
+void add_row(std::vector<std::int32_t>& table, std::span<std::int32_t const> row, std::size_t width) {
+  table.insert(table.end(), row.begin(), row.end());
+  table.resize(table.size() + width - row.size(), no_block);
+}
+
+}  // namespace
+
 void compression_counts::add(compression_counts const& o) {
   tokens += o.tokens, kept += o.kept, pages += o.pages, freed_pages += o.freed_pages, freed_bytes += o.freed_bytes;
   ideal_bytes += o.ideal_bytes, bytes += o.bytes, summary_bytes += o.summary_bytes, rebuilt += o.rebuilt;
@@ -76,13 +86,11 @@ void compressed_cache::feed(std::span<std::int32_t const> ids, wanted rows, visi
                                                          : limits_.max_batched_tokens);
   for (std::size_t done = 0; done < ids.size();) {
     std::size_t const count = std::min(chunk, ids.size() - done), first = ids_.size();
-    ids_.insert(ids_.end(), ids.begin() + static_cast<std::ptrdiff_t>(done),
-                ids.begin() + static_cast<std::ptrdiff_t>(done + count));
-    append(count);
+    append(ids.subspan(done, count));
     token_run const step{static_cast<std::int32_t>(first), static_cast<std::int32_t>(count)};
     pass({&step, 1}, rows, watch);
     // What a query misses most comes back, and the query is asked again, until it misses nothing.
-    while (how_.rebuild && rebuild_above(count)) {
+    while (compressed_ && how_.rebuild && rebuild_above(count)) {
       for (layer_cache& l : layers_)
         for (head_cache& h : l.heads) h.fresh.assign(h.kept.end() - static_cast<std::ptrdiff_t>(count), h.kept.end());
       pass({&step, 1}, rows, watch);
@@ -97,28 +105,29 @@ void compressed_cache::feed(std::span<std::int32_t const> ids, wanted rows, visi
   }
 }
 
-/// Places for the last `count` tokens at the end of every list.
-void compressed_cache::append(std::size_t count) {
-  auto const first = static_cast<std::int32_t>(ids_.size() - count);
+/// Places for `ids` at the end of every list.
+void compressed_cache::append(std::span<std::int32_t const> ids) {
+  auto const first = static_cast<std::int32_t>(ids_.size());
+  auto const more  = [&](head_cache const& h) { return pages_of(h.kept.size() + ids.size()) - h.pages.size(); };
+  for (layer_cache const& l : layers_) {
+    std::size_t wanted = 0;
+    for (head_cache const& h : l.heads) wanted += more(h);
+    require_pages(l, wanted, "--max-model-len", "a text does not fit the KV cache");
+  }
+  ids_.insert(ids_.end(), ids.begin(), ids.end());
   for (layer_cache& l : layers_)
     for (head_cache& h : l.heads) {
-      for (std::size_t i = 0; i < count; ++i) {
-        h.kept.push_back(first + static_cast<std::int32_t>(i));
-        h.fresh.push_back(first + static_cast<std::int32_t>(i));
-      }
-      give_pages(l, h, h.kept.size());
+      auto const held = h.pages.size();
+      h.pages.resize(held + more(h));
+      throw_if(l.pool.allocate(std::span(h.pages).subspan(held)));
+      for (auto t = first; t < static_cast<std::int32_t>(ids_.size()); ++t) h.kept.push_back(t), h.fresh.push_back(t);
     }
 }
 
-void compressed_cache::give_pages(layer_cache& l, head_cache& h, std::size_t count) {
-  auto const size = static_cast<std::size_t>(limits_.block_size);
-  while (h.pages.size() * size < count) {
-    block_id const page = l.pool.allocate();
-    if (page == no_block)
-      throw wrong("--max-model-len", "a text does not fit the KV cache",
-                  std::to_string(l.pool.blocks()) + " head pages", "more");
-    h.pages.push_back(page);
-  }
+void compressed_cache::require_pages(layer_cache const& l, std::size_t wanted, char const* option, char const* what) {
+  if (auto const free = static_cast<std::size_t>(l.pool.free_blocks()); wanted > free)
+    throw wrong(option, what, std::to_string(free) + " free head pages of a layer",
+                "at least " + std::to_string(wanted));
 }
 
 /// One pass over `runs` of tokens that have places, in as many steps as the limits ask for. Nothing is fresh any more.
@@ -192,8 +201,7 @@ void compressed_cache::lay_out(std::span<token_run const> runs, wanted rows) {
           if (computed) ++fresh;
         }
         places.kv_length.push_back(static_cast<std::int32_t>(at) + r.tokens);
-        places.block_table.insert(places.block_table.end(), h.pages.begin(), h.pages.end());
-        places.block_table.resize(places.block_table.size() + pages - h.pages.size(), no_block);
+        add_row(places.block_table, h.pages, pages);
       }
 
   auto const         count = static_cast<std::int32_t>(step_.ids.size());
@@ -262,18 +270,15 @@ tensor_view<float const, 2> compressed_cache::rope_table() {
 
 /// Leaves the tokens `kept` of each head of a layer.
 void compressed_cache::drop(int layer, kept_tokens const& kept) {
-  layer_cache& l = layers_[static_cast<std::size_t>(layer)];
-  head_moves   moves;
+  layer_cache& l     = layers_[static_cast<std::size_t>(layer)];
+  auto const   pages = l.heads.front().pages.size();  // of each head: they have all tokens
+  std::size_t  most  = 0;
+  for (auto const& list : kept) most = std::max(most, list.size());
+  head_moves moves;
+  moves.max_pages = static_cast<std::int32_t>(pages), moves.max_tokens = static_cast<std::int32_t>(most);
   for (std::size_t h = 0; h < l.heads.size(); ++h) {
-    moves.max_pages  = std::max(moves.max_pages, static_cast<std::int32_t>(l.heads[h].pages.size()));
-    moves.max_tokens = std::max(moves.max_tokens, static_cast<std::int32_t>(kept[h].size()));
-  }
-  for (std::size_t h = 0; h < l.heads.size(); ++h) {
-    head_cache& head = l.heads[h];
-    moves.from_table.insert(moves.from_table.end(), head.pages.begin(), head.pages.end());
-    moves.from_table.resize((h + 1) * static_cast<std::size_t>(moves.max_pages), no_block);
-    moves.from.insert(moves.from.end(), kept[h].begin(), kept[h].end());
-    moves.from.resize((h + 1) * static_cast<std::size_t>(moves.max_tokens), -1);
+    add_row(moves.from_table, l.heads[h].pages, pages);
+    add_row(moves.from, kept[h], most);
     moves.tokens.push_back(static_cast<std::int32_t>(kept[h].size()));
   }
   moves.to_table = moves.from_table;
@@ -307,7 +312,7 @@ bool compressed_cache::rebuild_above(std::size_t tokens) {
                                        static_cast<float>(config_.attention_scale));
     before += count;
   }
-  std::vector<bool> missed(ids_.size() / static_cast<std::size_t>(how_.span) + 1, false);
+  std::vector<bool> missed(span_count(), false);
   bool              any = false;
   for (std::size_t s = 0; s < share.size(); ++s)
     if (share[s] >= *how_.rebuild)
@@ -317,95 +322,99 @@ bool compressed_cache::rebuild_above(std::size_t tokens) {
   return any;
 }
 
-void compressed_cache::rebuild() {
-  rebuild(std::vector<bool>(ids_.size() / static_cast<std::size_t>(how_.span) + 1, true));
-}
+void compressed_cache::rebuild() { rebuild(std::vector<bool>(span_count(), true)); }
 
 void compressed_cache::rebuild(std::vector<bool> const& spans) {
-  if (spans.size() <= ids_.size() / static_cast<std::size_t>(how_.span)) throw error("internal: too few spans");
+  if (spans.size() < span_count()) throw error("internal: too few spans");
   // Tokens that any head lacks; runs of them are what one request feeds.
   auto const             span = static_cast<std::size_t>(how_.span);
   std::vector<bool>      lacking(ids_.size(), false);
   std::vector<token_run> runs;
-  for (layer_cache& l : layers_)
-    for (head_cache& h : l.heads) {
+  for (layer_cache const& l : layers_)
+    for (head_cache const& h : l.heads)
       for (token_run const& run : dropped_runs(h.kept, static_cast<std::int32_t>(ids_.size())))
         for (std::int32_t t = run.first; t < run.first + run.tokens; ++t)
           if (spans[static_cast<std::size_t>(t) / span]) lacking[static_cast<std::size_t>(t)] = true;
-    }
-  for (std::size_t s = 0; s < spans.size(); ++s)
-    for (layer_cache& l : layers_)
-      if (spans[s]) l.dropped.forget(s);
   for (std::size_t t = 0; t < lacking.size(); ++t) {
     if (!lacking[t]) continue;
     if (runs.empty() || runs.back().first + runs.back().tokens != static_cast<std::int32_t>(t))
       runs.push_back({static_cast<std::int32_t>(t), 0});
-    ++runs.back().tokens, ++counts_.rebuilt;
+    ++runs.back().tokens;
   }
   if (runs.empty()) return;
-  for (std::size_t i = 0; i < layers_.size(); ++i) make_room(static_cast<int>(i), runs);
+
+  std::vector<std::vector<grown_head>> grown(layers_.size());
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    std::size_t wanted = 0;
+    for (head_cache const& h : layers_[i].heads) wanted += grown[i].emplace_back(grow(h, runs)).pages;
+    require_pages(layers_[i], wanted, "--kv-rebuild", "tokens that come back do not fit the KV cache");
+  }
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    make_room(static_cast<int>(i), std::move(grown[i]));
+    for (std::size_t s = 0; s < spans.size(); ++s)
+      if (spans[s]) layers_[i].dropped.forget(s);
+  }
+  for (token_run const& run : runs) counts_.rebuilt += run.tokens;
   pass(runs, wanted::none, {});
   ++counts_.rebuildings;
 }
 
-/// The tokens of `runs` get places in the lists of a layer's heads that lack them; what is kept behind them moves, to
-/// new pages.
-void compressed_cache::make_room(int layer, std::span<token_run const> runs) {
-  layer_cache& l    = layers_[static_cast<std::size_t>(layer)];
-  auto const   size = static_cast<std::size_t>(limits_.block_size);
-  struct change {
-    std::vector<std::int32_t> kept, from;  // from: where a token of the new list was in the old one; -1: nowhere
-    std::vector<block_id>     pages;       // of the new list, from page `first` on
-    std::size_t               first = 0;
+/// The list of a head with the tokens of `runs`.
+compressed_cache::grown_head compressed_cache::grow(head_cache const& h, std::span<token_run const> runs) const {
+  grown_head g;
+  auto       old  = h.kept.begin();
+  auto const stay = [&] {
+    g.kept.push_back(*old), g.from.push_back(static_cast<std::int32_t>(old++ - h.kept.begin()));
   };
-  std::vector<change> changes;
-  head_moves          moves;
-  for (head_cache& h : l.heads) {
-    change& c   = changes.emplace_back();
-    auto    old = h.kept.begin();
-    for (token_run const& r : runs)
-      for (std::int32_t t = r.first; t < r.first + r.tokens; ++t) {
-        for (; old != h.kept.end() && *old < t; ++old)
-          c.kept.push_back(*old), c.from.push_back(static_cast<std::int32_t>(old - h.kept.begin()));
-        if (old != h.kept.end() && *old == t) continue;
-        c.kept.push_back(t), c.from.push_back(-1), h.fresh.push_back(t);
-      }
-    for (; old != h.kept.end(); ++old)
-      c.kept.push_back(*old), c.from.push_back(static_cast<std::int32_t>(old - h.kept.begin()));
-    auto const here = static_cast<std::size_t>(std::find(c.from.begin(), c.from.end(), -1) - c.from.begin());
-    c.first         = here == c.from.size() ? h.pages.size() : here / size;
-    c.from.erase(c.from.begin(), c.from.begin() + static_cast<std::ptrdiff_t>(std::min(c.first * size, c.from.size())));
-    head_cache grown;
-    give_pages(l, grown, here == c.kept.size() ? 0 : c.kept.size() - c.first * size);
-    c.pages         = std::move(grown.pages);
-    moves.max_pages = std::max(
-        {moves.max_pages, static_cast<std::int32_t>(h.pages.size()), static_cast<std::int32_t>(c.pages.size())});
-    moves.max_tokens = std::max(moves.max_tokens, static_cast<std::int32_t>(c.from.size()));
+  for (token_run const& r : runs)
+    for (std::int32_t t = r.first; t < r.first + r.tokens; ++t) {
+      while (old != h.kept.end() && *old < t) stay();
+      if (old != h.kept.end() && *old == t) stay();
+      else g.kept.push_back(t), g.from.push_back(-1), g.fresh.push_back(t);
+    }
+  while (old != h.kept.end()) stay();
+  // The page of the first token that comes back is the first one that changes.
+  auto const size = static_cast<std::size_t>(limits_.block_size);
+  if (g.fresh.empty()) {
+    g.first = h.pages.size(), g.from.clear();
+    return g;
   }
-  if (moves.max_tokens == 0) return;
+  g.first = static_cast<std::size_t>(std::find(g.from.begin(), g.from.end(), -1) - g.from.begin()) / size;
+  g.from.erase(g.from.begin(), g.from.begin() + static_cast<std::ptrdiff_t>(g.first * size));
+  g.pages = pages_of(g.from.size());
+  return g;
+}
 
-  auto const pages = static_cast<std::size_t>(moves.max_pages), tokens = static_cast<std::size_t>(moves.max_tokens);
-  for (std::size_t h = 0; h < l.heads.size(); ++h) {
-    change const& c = changes[h];
-    moves.from_table.insert(moves.from_table.end(), l.heads[h].pages.begin(), l.heads[h].pages.end());
-    moves.from_table.resize((h + 1) * pages, no_block);
-    moves.to_table.insert(moves.to_table.end(), c.pages.begin(), c.pages.end());
-    moves.to_table.resize((h + 1) * pages, no_block);
-    moves.from.insert(moves.from.end(), c.from.begin(), c.from.end());
-    moves.from.resize((h + 1) * tokens, -1);
-    moves.tokens.push_back(static_cast<std::int32_t>(c.from.size()));
+/// The heads of a layer become `grown`: what is kept behind the tokens that come back moves, to new pages.
+void compressed_cache::make_room(int layer, std::vector<grown_head>&& grown) {
+  layer_cache& l     = layers_[static_cast<std::size_t>(layer)];
+  std::size_t  pages = 0, tokens = 0;
+  for (std::size_t h = 0; h < grown.size(); ++h) {
+    pages  = std::max({pages, l.heads[h].pages.size(), grown[h].pages});
+    tokens = std::max(tokens, grown[h].from.size());
+  }
+  if (tokens == 0) return;
+
+  std::vector<std::vector<block_id>> fresh;
+  head_moves                         moves;
+  moves.max_pages = static_cast<std::int32_t>(pages), moves.max_tokens = static_cast<std::int32_t>(tokens);
+  for (std::size_t h = 0; h < grown.size(); ++h) {
+    throw_if(l.pool.allocate(fresh.emplace_back(grown[h].pages)));
+    add_row(moves.from_table, l.heads[h].pages, pages);
+    add_row(moves.to_table, fresh[h], pages);
+    add_row(moves.from, grown[h].from, tokens);
+    moves.tokens.push_back(static_cast<std::int32_t>(grown[h].from.size()));
   }
   model_.move_tokens(layer, moves);
-  for (std::size_t h = 0; h < l.heads.size(); ++h) {
-    head_cache& head = l.heads[h];
-    auto const  stay = static_cast<std::ptrdiff_t>(changes[h].first);
-    auto const  more =
-        stay + static_cast<std::ptrdiff_t>(changes[h].pages.size()) - static_cast<std::ptrdiff_t>(head.pages.size());
-    counts_.rebuilt_bytes += more * model_.head_page_bytes(layer);
-    throw_if(l.pool.release(std::span<block_id const>(head.pages).subspan(static_cast<std::size_t>(stay))));
-    head.pages.resize(static_cast<std::size_t>(stay));
-    head.pages.insert(head.pages.end(), changes[h].pages.begin(), changes[h].pages.end());
-    head.kept = std::move(changes[h].kept);
+  for (std::size_t h = 0; h < grown.size(); ++h) {
+    head_cache& head  = l.heads[h];
+    auto const  stale = std::span<block_id const>(head.pages).subspan(grown[h].first);
+    counts_.rebuilt_bytes += (static_cast<std::int64_t>(fresh[h].size()) - static_cast<std::int64_t>(stale.size())) *
+                             model_.head_page_bytes(layer);
+    throw_if(l.pool.release(stale));
+    head.pages.resize(grown[h].first);
+    head.pages.insert(head.pages.end(), fresh[h].begin(), fresh[h].end());
+    head.kept = std::move(grown[h].kept), head.fresh = std::move(grown[h].fresh);
   }
 }
 

@@ -90,14 +90,25 @@ class compressed_cache {
     bool                    compressible = false;
   };
 
-  void append(std::size_t count);
-  void run(std::span<token_run const> runs, wanted rows, tap const& watch);
-  void pass(std::span<token_run const> runs, wanted rows, tap const& watch);
-  void lay_out(std::span<token_run const> runs, wanted rows);
-  void give_pages(layer_cache& l, head_cache& h, std::size_t count);
-  void drop(int layer, kept_tokens const& kept);
-  bool rebuild_above(std::size_t tokens);
-  void make_room(int layer, std::span<token_run const> runs);
+  /// A head once tokens have come back.
+  struct grown_head {
+    std::vector<std::int32_t> kept, fresh;
+    std::size_t               first = 0, pages = 0;  // pages that stay, and new ones behind them
+    std::vector<std::int32_t> from;  // of the tokens in the new ones: their places in the old list; -1: they had none
+  };
+
+  void        append(std::span<std::int32_t const> ids);
+  void        run(std::span<token_run const> runs, wanted rows, tap const& watch);
+  void        pass(std::span<token_run const> runs, wanted rows, tap const& watch);
+  void        lay_out(std::span<token_run const> runs, wanted rows);
+  void        drop(int layer, kept_tokens const& kept);
+  bool        rebuild_above(std::size_t tokens);
+  grown_head  grow(head_cache const& h, std::span<token_run const> runs) const;
+  void        make_room(int layer, std::vector<grown_head>&& grown);
+  std::size_t span_count() const { return ids_.size() / static_cast<std::size_t>(how_.span) + 1; }
+  std::size_t pages_of(std::size_t tokens) const { return static_cast<std::size_t>(pages_for(tokens, limits_)); }
+
+  static void require_pages(layer_cache const& l, std::size_t wanted, char const* option, char const* what);
 
   tensor_view<float const, 2> rope_table();
 
