@@ -90,7 +90,7 @@ void compressed_cache::feed(std::span<std::int32_t const> ids, wanted rows, visi
     token_run const step{static_cast<std::int32_t>(first), static_cast<std::int32_t>(count)};
     pass({&step, 1}, rows, watch);
     // What a query misses most comes back, and the query is asked again, until it misses nothing.
-    while (compressed_ && how_.rebuild && rebuild_above(count)) {
+    while (may_rebuild() && rebuild_above(count)) {
       for (layer_cache& l : layers_)
         for (head_cache& h : l.heads) h.fresh.assign(h.kept.end() - static_cast<std::ptrdiff_t>(count), h.kept.end());
       pass({&step, 1}, rows, watch);
@@ -153,7 +153,7 @@ void compressed_cache::run(std::span<token_run const> runs, wanted rows, tap con
   lay_out(runs, rows);
   // Queries of the last tokens that scores will look at.
   std::size_t const scored      = compressed_ || how_.keep == 1 ? 0 : queries_wanted(how_, ids_.size());
-  bool const        for_rebuild = compressed_ && how_.rebuild.has_value();
+  bool const        for_rebuild = may_rebuild();
   if (!watch && scored == 0 && !for_rebuild) return model_.forward(step_);
   stage_reader const look(model_, [&](tap_site const& s, std::vector<float>& values) {
     if (s.what == stage::q_rotated) {
@@ -299,6 +299,11 @@ void compressed_cache::drop(int layer, kept_tokens const& kept) {
 }
 
 // ---- what was dropped comes back
+
+bool compressed_cache::may_rebuild() const {
+  return how_.rebuild &&
+         std::any_of(layers_.begin(), layers_.end(), [](layer_cache const& l) { return !l.dropped.empty(); });
+}
 
 /// Brings back the spans of which any of the last step's `tokens` queries, in any head, would give what was dropped at
 /// least the bound; whether there were any.

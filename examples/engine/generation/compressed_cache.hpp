@@ -102,6 +102,7 @@ class compressed_cache {
   void        pass(std::span<token_run const> runs, wanted rows, tap const& watch);
   void        lay_out(std::span<token_run const> runs, wanted rows);
   void        drop(int layer, kept_tokens const& kept);
+  bool        may_rebuild() const;
   bool        rebuild_above(std::size_t tokens);
   grown_head  grow(head_cache const& h, std::span<token_run const> runs) const;
   void        make_room(int layer, std::vector<grown_head>&& grown);

@@ -44,9 +44,13 @@ dropped_spans::dropped_spans(layer_tokens const& of, kept_tokens const& kept, st
 }
 
 bool dropped_spans::holds(std::size_t span) const {
-  auto const heads = static_cast<std::size_t>(kv_heads_);
-  auto const first = count_.begin() + static_cast<std::ptrdiff_t>(span * heads);
-  return span < spans() && std::any_of(first, first + kv_heads_, [](float n) { return n > 0; });
+  if (span >= spans()) return false;
+  auto const first = count_.begin() + static_cast<std::ptrdiff_t>(span) * kv_heads_;
+  return std::any_of(first, first + kv_heads_, [](float n) { return n > 0; });
+}
+
+bool dropped_spans::empty() const {
+  return std::none_of(count_.begin(), count_.end(), [](float n) { return n > 0; });
 }
 
 void dropped_spans::forget(std::size_t span) {

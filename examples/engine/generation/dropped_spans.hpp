@@ -21,6 +21,7 @@ class dropped_spans {
 
   std::size_t spans() const { return spans_.size() / 3; }
   bool        holds(std::size_t span) const;
+  bool        empty() const;
   /// Its tokens are back.
   void        forget(std::size_t span);
   std::size_t bytes() const { return (least_.size() + most_.size() + mean_.size() + count_.size()) * sizeof(float); }
