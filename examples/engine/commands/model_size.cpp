@@ -60,7 +60,7 @@ std::optional<std::uint64_t> packed_bytes_of(options const& from, model_config c
         {"mlp.down_proj", c.hidden, s.intermediate}};
     for (auto const& l : linears) {
       if (l.outputs == 0 || l.inputs == 0) continue;
-      std::string const module = "model.layers." + std::to_string(i) + "." + l.name;
+      std::string const module = layer_prefix(i) + l.name;
       auto const        stored = choice == quantize_choice::none ? c.quantization->format_of(module) : std::nullopt;
       if (choice == quantize_choice::none && !stored) continue;
       weight_format const format = stored ? format_of(*stored) : format_of(choice, c.hidden);

@@ -20,7 +20,7 @@ cache_ranges::cache_ranges(editable_model const& model, std::size_t layer) : con
                                                .attention_factor = r.attention_factor.value_or(0),
                                                .mscale           = r.mscale,
                                                .mscale_all_dim   = r.mscale_all_dim}));
-  if (auto gain = model.part(layer, "self_attn.k_norm.weight"); gain && config_.qk_norm) {
+  if (auto gain = model.find(layer_prefix(layer) + "self_attn.k_norm.weight"); gain && config_.qk_norm) {
     k_gain_ = std::move(gain->values);
     if (config_.norm_from_one)
       for (float& g : k_gain_) g += 1;

@@ -103,18 +103,6 @@ json_value targets_of(std::vector<std::string> const& modules, std::vector<std::
   return targets;
 }
 
-std::string prefix_of(std::size_t layer) { return "model.layers." + std::to_string(layer) + "."; }
-
-/// What a half's tensors are called behind the layer's prefix.
-bool belongs_to(std::string const& rest, layer_half half, bool norms_after) {
-  if (half == layer_half::attention)
-    return rest.starts_with("self_attn.") || rest.starts_with("input_layernorm.") ||
-           (norms_after && rest.starts_with("post_attention_layernorm."));
-  return rest.starts_with("mlp.") || rest.starts_with("pre_feedforward_layernorm.") ||
-         rest.starts_with("post_feedforward_layernorm.") ||
-         (!norms_after && rest.starts_with("post_attention_layernorm."));
-}
-
 }  // namespace
 
 editable_model::editable_model(std::string const& directory, model_config config, checkpoint const& files)
@@ -138,52 +126,6 @@ bool editable_model::has(std::size_t i, layer_half half) const {
   return half == layer_half::attention ? s.heads > 0 : s.intermediate > 0;
 }
 
-void editable_model::drop_layer(std::size_t i) {
-  std::map<std::string, mapped_tensor> left;
-  for (auto& [name, t] : mapped_) {
-    std::string to = name;
-    for (std::size_t j = i; j < layers(); ++j)
-      if (std::string const prefix = prefix_of(j); name.starts_with(prefix))
-        to = j == i ? std::string() : prefix_of(j - 1) + name.substr(prefix.size());
-    if (!to.empty()) left[to] = std::move(t);
-  }
-  mapped_       = std::move(left);
-  auto const at = static_cast<std::ptrdiff_t>(i);
-  config_.shapes.erase(config_.shapes.begin() + at), config_.windows.erase(config_.windows.begin() + at);
-  origin_.erase(origin_.begin() + at);
-  --config_.layers;
-}
-
-void editable_model::drop_half(std::size_t i, layer_half half) {
-  std::string const prefix = prefix_of(i);
-  std::erase_if(mapped_, [&](auto const& entry) {
-    return entry.first.starts_with(prefix) && belongs_to(entry.first.substr(prefix.size()), half, config_.norms_after);
-  });
-  layer_shape& s = config_.shapes[i];
-  if (half == layer_half::attention) s.heads = s.kv_heads = 0;
-  else s.intermediate = 0;
-}
-
-void editable_model::keep_neurons(std::size_t i, std::vector<std::int64_t> const& kept, std::vector<float> fitted) {
-  auto const count = static_cast<std::int64_t>(kept.size());
-  for (char const* const name : {"gate_proj.weight", "up_proj.weight", "gate_proj.bias", "up_proj.bias"}) {
-    auto const at = mapped_.find(prefix_of(i) + "mlp." + name);
-    if (at == mapped_.end()) continue;
-    mapped_tensor&           t     = at->second;
-    auto const               width = t.shape.size() > 1 ? static_cast<std::size_t>(t.shape[1]) : 1;
-    std::vector<float> const all   = t.numbers();
-    std::vector<float>       rows;
-    for (std::int64_t const k : kept) {
-      auto const row = all.begin() + static_cast<std::ptrdiff_t>(k) * static_cast<std::ptrdiff_t>(width);
-      rows.insert(rows.end(), row, row + static_cast<std::ptrdiff_t>(width));
-    }
-    t.values = std::move(rows), t.shape[0] = count;
-  }
-  mapped_tensor& down = mapped_.at(prefix_of(i) + "mlp.down_proj.weight");
-  down.shape[1] = count, down.values = std::move(fitted);
-  config_.shapes[i].intermediate = count;
-}
-
 std::uint64_t editable_model::parameters() const {
   std::uint64_t sum = 0;
   for (auto const& [name, t] : mapped_) {
@@ -194,38 +136,19 @@ std::uint64_t editable_model::parameters() const {
   return sum;
 }
 
-editable_model::tensor editable_model::matrix(std::size_t i, std::string const& module) const {
-  auto t = part(i, module + ".weight");
-  if (!t || t->shape.size() != 2) throw wrong(source_, "has no such matrix", "none", prefix_of(i) + module + ".weight");
-  return *std::move(t);
-}
-
-std::vector<float> editable_model::bias(std::size_t i, std::string const& module) const {
-  auto t = part(i, module + ".bias");
-  return t ? std::move(t->values) : std::vector<float>{};
-}
-
-void editable_model::set_matrix(std::size_t i, std::string const& module, std::vector<float> values) {
-  set_part(i, module + ".weight", std::move(values));
-}
-
-std::optional<editable_model::tensor> editable_model::part(std::size_t i, std::string const& name) const {
-  return find(prefix_of(i) + name);
-}
-
-void editable_model::set_part(std::size_t i, std::string const& name, std::vector<float> values) {
-  mapped_.at(prefix_of(i) + name).values = std::move(values);
-}
-
 void editable_model::set_codes(std::size_t i, std::string const& module, quantized_weight codes,
                                quantize_choice choice) {
-  std::string const name = prefix_of(i) + module;
+  std::string const name = layer_prefix(i) + module;
   set_matrix(i, module, codes.dequantized());
   forms_[name] = {codes.format, codes.input_scale.has_value()};
   codes_[name] = std::move(codes), choice_ = choice;
 }
 
-void editable_model::set_kv_scales(std::size_t i, float k, float v) { kv_scales_[i] = {k, v}; }
+void editable_model::set_kv_scales(cache_scales const& scales) {
+  for (char const* const name : {"k_scale", "v_scale", "k_proj.k_scale", "v_proj.v_scale"})
+    mapped_.erase(layer_prefix(scales.layer) + "self_attn." + name);
+  kv_scales_[scales.layer] = scales;
+}
 
 checkpoint editable_model::as_checkpoint() const {
   std::vector<tensor_info> list;
@@ -266,12 +189,12 @@ std::vector<float> editable_model::embedded(std::span<std::int32_t const> ids) c
 
 editable_model editable_model::alone(std::size_t i) const {
   editable_model    one;
-  std::string const prefix = prefix_of(i);
+  std::string const prefix = layer_prefix(i);
   one.source_ = source_, one.config_ = config_, one.origin_ = {origin_[i]};
   one.config_.layers = one.config_.vocab_size = 1, one.config_.tie_word_embeddings = true;
   one.config_.shapes = {config_.shapes[i]}, one.config_.windows = {config_.windows[i]};
   for (auto at = mapped_.lower_bound(prefix); at != mapped_.end() && at->first.starts_with(prefix); ++at)
-    one.mapped_[prefix_of(0) + at->first.substr(prefix.size())] = at->second;
+    one.mapped_[layer_prefix(0) + at->first.substr(prefix.size())] = at->second;
   std::vector<float> const zeros(static_cast<std::size_t>(config_.hidden));
   one.mapped_["model.embed_tokens.weight"] = {dtype::f32, {1, config_.hidden}, {}, zeros};
   one.mapped_["model.norm.weight"]         = {dtype::f32, {config_.hidden}, {}, zeros};
@@ -288,7 +211,7 @@ void editable_model::write(std::string const& name, mapped_tensor const& t, tens
 }
 
 void editable_model::write_layer(std::size_t i, tensor_sink const& to) const {
-  std::string const prefix = prefix_of(i);
+  std::string const prefix = layer_prefix(i);
   for (auto at = mapped_.lower_bound(prefix); at != mapped_.end() && at->first.starts_with(prefix); ++at) {
     auto const& name   = at->first;
     bool const  weight = name.ends_with(".weight");
@@ -304,13 +227,13 @@ void editable_model::write_layer(std::size_t i, tensor_sink const& to) const {
 void editable_model::write_rest(tensor_sink const& to) const {
   for (auto const& [name, t] : mapped_) {
     bool in_layer = false;
-    for (std::size_t i = 0; i < layers() && !in_layer; ++i) in_layer = name.starts_with(prefix_of(i));
+    for (std::size_t i = 0; i < layers() && !in_layer; ++i) in_layer = name.starts_with(layer_prefix(i));
     if (!in_layer) write(name, t, to);
   }
 }
 
 void editable_model::forget(std::size_t i) {
-  std::string const prefix = prefix_of(i);
+  std::string const prefix = layer_prefix(i);
   for (auto at = mapped_.lower_bound(prefix); at != mapped_.end() && at->first.starts_with(prefix); ++at)
     at->second.values.reset();
   std::erase_if(codes_, [&](auto const& entry) { return entry.first.starts_with(prefix); });

@@ -25,6 +25,12 @@ namespace tenon::engine {
 /// The parts of a layer that can go by themselves.
 enum class layer_half : std::uint8_t { attention, mlp };
 
+/// What one code of an 8-bit cache of a layer stands for.
+struct cache_scales {
+  std::size_t layer = 0;
+  float       k = 1, v = 1;
+};
+
 class editable_model {
  public:
   struct tensor {
@@ -51,24 +57,33 @@ class editable_model {
 
   /// Of layer i's MLP only the neurons `kept`, ascending; `down` (hidden, kept) becomes its down_proj.
   void keep_neurons(std::size_t i, std::vector<std::int64_t> const& kept, std::vector<float> down);
+  /// Of layer i's attention only these query heads and kv heads, ascending, every kv head with equally many; `output` (hidden, heads
+  /// * head_dim) becomes its o_proj.
+  void keep_heads(std::size_t i, std::vector<std::int64_t> const& heads, std::vector<std::int64_t> const& kv_heads,
+                  std::vector<float> output);
+  /// The head gets a copy of the embedding, where it is the embedding.
+  void untie();
 
-  /// The matrix of a module of layer i: "mlp.up_proj". A copy, in f32.
+  /// Names of all tensors, sorted.
+  [[nodiscard]] std::vector<std::string> names() const;
+  /// A copy of a tensor by its whole name, "model.norm.weight", and its shape alone. Nothing, and no extents, where there is none.
+  [[nodiscard]] std::optional<tensor>     find(std::string const& name) const;
+  [[nodiscard]] std::vector<std::int64_t> shape_of(std::string const& name) const;
+  /// Other numbers of the same shape; throws `error` where no tensor has the name, or its shape holds another count.
+  void set_values(std::string const& name, std::vector<float> values);
+
+  /// The same for the matrix of a module of layer i, "mlp.up_proj", which is there or an `error`;
   [[nodiscard]] tensor matrix(std::size_t i, std::string const& module) const;
-  /// What the module adds to its product; empty: nothing.
+  void                 set_matrix(std::size_t i, std::string const& module, std::vector<float> values);
+  /// and for what the module adds to its product. Empty: nothing.
   [[nodiscard]] std::vector<float> bias(std::size_t i, std::string const& module) const;
-  /// Other numbers of the same shape.
-  void set_matrix(std::size_t i, std::string const& module, std::vector<float> values);
-
-  /// Any tensor of layer i by what it is called behind the layer's prefix: "input_layernorm.weight". Nothing where there is none.
-  [[nodiscard]] std::optional<tensor> part(std::size_t i, std::string const& name) const;
-  /// Other numbers of the same shape.
-  void set_part(std::size_t i, std::string const& name, std::vector<float> values);
+  void                             set_bias(std::size_t i, std::string const& module, std::vector<float> values);
 
   /// The module becomes `codes`, and what they stand for; with an input_scale its inputs are quantised by that one. All codes of a
   /// model are of one choice; cuts come before.
   void set_codes(std::size_t i, std::string const& module, quantized_weight codes, quantize_choice choice);
-  /// What one code of an 8-bit cache of layer i stands for.
-  void set_kv_scales(std::size_t i, float k, float v);
+  /// Written with the layer, in place of those that the files have.
+  void set_kv_scales(cache_scales const& scales);
 
   [[nodiscard]] std::uint64_t parameters() const;
 
@@ -87,22 +102,6 @@ class editable_model {
   /// The original's tokenizer files and, at last, config.json.
   void write_description(std::filesystem::path const& directory) const;
 
-  // What heads, folds and adapters change (compress/editable_model_parts.cpp).
-
-  /// Names of all tensors, sorted.
-  [[nodiscard]] std::vector<std::string> names() const;
-  /// A copy of a tensor by its whole name, "model.norm.weight", and its shape alone. Nothing, and no extents, where there is none.
-  [[nodiscard]] std::optional<tensor>     find(std::string const& name) const;
-  [[nodiscard]] std::vector<std::int64_t> shape_of(std::string const& name) const;
-  /// Other numbers of the same shape; throws `error` where no tensor has the name, or its shape holds another count.
-  void set_values(std::string const& name, std::vector<float> values);
-  /// Of layer i's attention only these query heads and kv heads, ascending, every kv head with equally many; `output` (hidden, heads
-  /// * head_dim) becomes its o_proj.
-  void keep_heads(std::size_t i, std::vector<std::int64_t> const& heads, std::vector<std::int64_t> const& kv_heads,
-                  std::vector<float> output);
-  /// The head gets a copy of the embedding, where it is the embedding.
-  void untie();
-
  private:
   /// In the file, or what it has become.
   struct mapped_tensor {
@@ -118,12 +117,11 @@ class editable_model {
     weight_format format;
     bool          fixed_inputs = false;
   };
-  struct kv_scales {
-    float k = 1, v = 1;
-  };
 
   editable_model() = default;
-  void                         write(std::string const& name, mapped_tensor const& t, tensor_sink const& to) const;
+  void keep_rows(std::string const& module, std::vector<std::int64_t> const& kept, std::int64_t unit);
+  void set_columns(std::string const& module, std::int64_t columns, std::vector<float> fitted);
+  void write(std::string const& name, mapped_tensor const& t, tensor_sink const& to) const;
   [[nodiscard]] nlohmann::json quantization() const;
 
   std::string                          source_;
@@ -134,7 +132,7 @@ class editable_model {
   // By module: "model.layers.0.mlp.up_proj"; by layer.
   std::map<std::string, quantized_weight> codes_;
   std::map<std::string, code_form>        forms_;
-  std::map<std::size_t, kv_scales>        kv_scales_;
+  std::map<std::size_t, cache_scales>     kv_scales_;
   quantize_choice                         choice_ = quantize_choice::none;
 };
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/compress/linear_sites.hpp"
 #include "engine/error.hpp"
 
 namespace tenon::engine {
@@ -30,15 +31,13 @@ struct reading {
 std::vector<reading> readings_of(editable_model const& model) {
   std::vector<reading> all;
   for (std::size_t i = 0; i < model.layers(); ++i) {
-    std::string const layer = "model.layers." + std::to_string(i) + ".", attention = layer + "self_attn.",
-                      mlp = layer + "mlp.";
-    if (model.has(i, layer_half::attention))
-      all.push_back(
-          {layer + "input_layernorm.weight", {attention + "q_proj", attention + "k_proj", attention + "v_proj"}});
-    if (model.has(i, layer_half::mlp))
-      all.push_back(
-          {layer + (model.config().norms_after ? "pre_feedforward_layernorm" : "post_attention_layernorm") + ".weight",
-           {mlp + "gate_proj", mlp + "up_proj"}});
+    for (linear_site const& site : linear_sites) {
+      char const* const norm = norm_in_front(model.config(), site);
+      if (norm == nullptr || !model.has(i, site.half())) continue;
+      reading& r = all.emplace_back();
+      r.gain     = layer_prefix(i) + norm + ".weight";
+      for (char const* const module : site.modules()) r.modules.push_back(layer_prefix(i) + module);
+    }
   }
   all.push_back({"model.norm.weight", {"lm_head"}});
   return all;
@@ -49,9 +48,9 @@ void refuse_strangers(editable_model const& model) {
   for (std::string const& name : model.names()) {
     if (model.shape_of(name).size() < 2) continue;
     bool known = name == "model.embed_tokens.weight" || name == "lm_head.weight";
-    for (char const* const module : {".self_attn.q_proj", ".self_attn.k_proj", ".self_attn.v_proj", ".self_attn.o_proj",
-                                     ".mlp.gate_proj", ".mlp.up_proj", ".mlp.down_proj"})
-      known = known || (name.starts_with("model.layers.") && name.ends_with(std::string(module) + ".weight"));
+    for (linear_site const& site : linear_sites)
+      for (std::string const module : site.modules())
+        known = known || (name.starts_with("model.layers.") && name.ends_with("." + module + ".weight"));
     if (!known)
       throw wrong("--fold-norms", "finds a matrix that may read a norm", name,
                   "only matrices of " + model.config().architecture);

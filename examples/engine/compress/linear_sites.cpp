@@ -22,10 +22,9 @@ float stored(dtype type, float v) {
 }
 
 /// Gains over their factors, as the file can have them; the factors become what that has made of them.
-void divide_gain(editable_model& model, std::size_t i, std::string const& name, std::vector<float>& factors) {
-  auto gain = model.part(i, name);
-  if (!gain || gain->values.size() != factors.size())
-    throw wrong("model.layers." + std::to_string(i) + "." + name, "is missing", "none", "the norm in front");
+void divide_gain(editable_model& model, std::string const& name, std::vector<float>& factors) {
+  auto gain = model.find(name);
+  if (!gain || gain->values.size() != factors.size()) throw wrong(name, "is missing", "none", "the norm in front");
   double const one = model.config().norm_from_one ? 1 : 0;
   for (std::size_t j = 0; j < factors.size(); ++j) {
     double const before = one + static_cast<double>(gain->values[j]);
@@ -35,7 +34,7 @@ void divide_gain(editable_model& model, std::size_t i, std::string const& name, 
     factors[j]          = usable ? static_cast<float>(before / after) : 1.f;
     if (usable) gain->values[j] = to;
   }
-  model.set_part(i, name, std::move(gain->values));
+  model.set_values(name, std::move(gain->values));
 }
 
 void multiply_columns(editable_model& model, std::size_t i, char const* module, std::vector<float> const& factors) {
@@ -47,6 +46,13 @@ void multiply_columns(editable_model& model, std::size_t i, char const* module, 
 
 }  // namespace
 
+char const* norm_in_front(model_config const& config, linear_site const& site) {
+  if (site.what == stage::attention_norm) return "input_layernorm";
+  if (site.what != stage::mlp_norm) return nullptr;
+  // Where nothing is normed behind the attention, the norm before the MLP has the name.
+  return config.norms_after ? "pre_feedforward_layernorm" : "post_attention_layernorm";
+}
+
 std::vector<index_t> tied_inputs(layer_shape const& s, linear_site const& site) {
   std::vector<index_t> tied;
   if (site.what != stage::attention || s.heads == s.kv_heads) return tied;
@@ -56,13 +62,8 @@ std::vector<index_t> tied_inputs(layer_shape const& s, linear_site const& site) 
 }
 
 void fold_factors(editable_model& model, std::size_t i, linear_site const& site, std::vector<float>& factors) {
-  if (site.what == stage::attention_norm || site.what == stage::mlp_norm) {
-    bool const after = model.config().norms_after;
-    divide_gain(model, i,
-                site.what == stage::attention_norm ? "input_layernorm.weight"
-                : after                            ? "pre_feedforward_layernorm.weight"
-                                                   : "post_attention_layernorm.weight",
-                factors);
+  if (char const* const norm = norm_in_front(model.config(), site)) {
+    divide_gain(model, layer_prefix(i) + norm + ".weight", factors);
     for (char const* const module : site.modules()) multiply_columns(model, i, module, factors);
     return;
   }
@@ -86,7 +87,7 @@ void fold_factors(editable_model& model, std::size_t i, linear_site const& site,
   else throw_if(scale_pair(report, w, b, c, f));
   model.set_matrix(i, writer, std::move(rows.values));
   model.set_matrix(i, site.matrices[0], std::move(columns.values));
-  if (!bias.empty()) model.set_part(i, std::string(writer) + ".bias", std::move(bias));
+  if (!bias.empty()) model.set_bias(i, writer, std::move(bias));
 }
 
 }  // namespace tenon::engine

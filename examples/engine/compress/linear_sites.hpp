@@ -19,12 +19,18 @@ struct linear_site {
   [[nodiscard]] std::span<char const* const> modules() const {
     return std::span(matrices).first(matrices[1] == nullptr ? 1 : matrices[2] == nullptr ? 2 : 3);
   }
+  [[nodiscard]] layer_half half() const {
+    return what == stage::attention_norm || what == stage::attention ? layer_half::attention : layer_half::mlp;
+  }
 };
 inline constexpr std::array<linear_site, 4> linear_sites = {
     {{stage::attention_norm, "attention_norm", {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}},
      {stage::attention, "attention", {"self_attn.o_proj", nullptr, nullptr}},
      {stage::mlp_norm, "mlp_norm", {"mlp.gate_proj", "mlp.up_proj", nullptr}},
      {stage::gated, "gated", {"mlp.down_proj", nullptr, nullptr}}}};
+
+/// What the norm is called that writes the site's inputs, "input_layernorm"; null: a matrix does.
+[[nodiscard]] char const* norm_in_front(model_config const& config, linear_site const& site);
 
 /// (columns of the site's inputs): inputs with the same number are written by one row, and share a factor. Query heads of a group
 /// read one value head. Empty: each has a row of its own.

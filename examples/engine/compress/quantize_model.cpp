@@ -78,7 +78,7 @@ class layer_quantizer {
       cache_ranges ranges(model_, i_);
       stream.pass(model_, i_, open, ranges.reader());
       report_.caches.push_back({i_, ranges.k_scale(), ranges.v_scale()});
-      model_.set_kv_scales(i_, ranges.k_scale(), ranges.v_scale());
+      model_.set_kv_scales(report_.caches.back());
     } else if (!last) {
       stream.pass(model_, i_, open);
     }
@@ -189,7 +189,7 @@ class layer_quantizer {
   void quantise(std::size_t k) {
     for (char const* const module : linear_sites[k].modules()) {
       editable_model::tensor const t = model_.matrix(i_, module);
-      quantized_module             m{"model.layers." + std::to_string(i_) + "." + module, how_.method};
+      quantized_module             m{layer_prefix(i_) + module, how_.method};
       quantized_weight             q      = codes_of(view_of(t), grams_[k], module, m);
       std::vector<float> const     values = q.dequantized();
       std::vector<double>          whole(values.size()), off(values.size());

@@ -34,11 +34,6 @@ struct quantized_site {
   double error_dynamic = 0, error_fixed = 0;  // of the outputs, from the inputs' codes alone; 0: not measured
 };
 
-struct cache_scales {
-  std::size_t layer = 0;
-  float       k = 1, v = 1;
-};
-
 struct quantized_layers {
   std::vector<quantized_module> modules;
   std::vector<quantized_site>   sites;

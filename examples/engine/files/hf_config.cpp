@@ -162,6 +162,8 @@ std::optional<std::int32_t> read_bos(json_fields const& f, std::int64_t vocabula
 
 }  // namespace
 
+std::string layer_prefix(std::size_t layer) { return "model.layers." + std::to_string(layer) + "."; }
+
 std::int64_t model_config::rotary_dim() const {
   return static_cast<std::int64_t>(std::floor(static_cast<double>(head_dim) * rotary_fraction + 1e-9)) / 2 * 2;
 }

@@ -34,6 +34,9 @@ struct layer_shape {
   std::int64_t intermediate = 0;  // 0: no MLP
 };
 
+/// What the names of a layer's tensors begin with: "model.layers.3.".
+[[nodiscard]] std::string layer_prefix(std::size_t layer);
+
 enum class activation_kind { silu, gelu_erf, gelu_tanh, gelu_quick };
 
 struct model_config {

@@ -75,8 +75,6 @@ std::vector<float> invented(std::string const& name, std::uint64_t seed, std::si
   return values;
 }
 
-std::string layer_name(std::size_t layer) { return "model.layers." + std::to_string(layer) + "."; }
-
 /// Groups of eight rows of each in turn (tenon/gemm/interleave.hpp), for rows of any bytes; zeros where there are none.
 bytes interleaved_rows(bytes const& gate, bytes const& up, index_t rows, std::size_t row_bytes) {
   bytes both(static_cast<std::size_t>(paired_rows(rows)) * row_bytes);
@@ -154,13 +152,13 @@ std::vector<float> weight_loader::norm(std::size_t layer, layer_norm which) cons
     }
     return "";
   }();
-  return read_norm(layer_name(layer) + name + ".weight", head ? config_.head_dim : config_.hidden);
+  return read_norm(layer_prefix(layer) + name + ".weight", head ? config_.head_dim : config_.hidden);
 }
 
 std::vector<float> weight_loader::kv_scales(std::size_t layer) const {
   std::vector<float> scales;
   for (std::string const kind : {"k", "v"}) {
-    std::string const prefix = layer_name(layer) + "self_attn.";
+    std::string const prefix = layer_prefix(layer) + "self_attn.";
     std::string       name   = prefix + kind + "_scale";
     if (!has(name)) name = prefix + kind + "_proj." + kind + "_scale";  // as ModelOpt has it
     if (!has(name)) continue;
@@ -267,7 +265,7 @@ void weight_loader::each_product(std::function<void(std::size_t, product, host_l
     auto const        which = static_cast<product>(task % 4);
     layer_shape const s     = shape(layer);
     index_t const     q = s.heads * s.head_dim, kv = s.kv_heads * s.head_dim, hidden = config_.hidden;
-    std::string const attn = layer_name(layer) + "self_attn.", mlp = layer_name(layer) + "mlp.";
+    std::string const attn = layer_prefix(layer) + "self_attn.", mlp = layer_prefix(layer) + "mlp.";
     bool const        attends = which == product::qkv || which == product::attention_out;
     if ((attends ? s.heads : s.intermediate) == 0) return;
     switch (which) {
