@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "compressed.hpp"
 #include "divergence.hpp"
 #include "program.hpp"
 #include "random_model.hpp"
@@ -24,7 +25,8 @@ namespace {
 
 using nlohmann::json;
 using namespace tenon::engine;  // NOLINT
-using test::model, test::plain_llama, test::run_program, test::scratch_folder, test::shape;
+using test::compress, test::elements, test::model, test::plain_llama, test::run_program, test::scratch_folder,
+    test::shape;
 
 /// Four query heads on two of values, with biases; and one of Gemma 2, whose norms count from one.
 shape const grouped{.name           = "grouped",
@@ -218,14 +220,6 @@ TEST(compress_quantize, many_bytes_are_several_shards) {
 
 std::string const demo = std::string(TENON_SOURCE_DIR) + "/examples/models/tenon-demo";
 
-json compress(std::string const& from, std::string const& out, std::vector<std::string> const& more) {
-  auto const r = run_program({"compress", "--model", from, "--out", out, "--output", "json", "--calibration-texts", "4",
-                              "--calibration-length", "40"},
-                             more);
-  EXPECT_EQ(r.status, 0) << r.err;
-  return r.status == 0 ? json::parse(r.out) : json();
-}
-
 // Where the scales of a site's inputs are is said in the report, in config.json and by the tensors, and it is the same.
 TEST(compress_quantize, fixed_scales_of_inputs) {
   scratch_folder in;
@@ -251,7 +245,7 @@ TEST(compress_quantize, fixed_scales_of_inputs) {
       for (std::size_t i = 0; i < 2; ++i)
         for (linear_site const& site : linear_sites)
           for (char const* const module : site.modules()) {
-            std::string const name = "model.layers." + std::to_string(i) + "." + module;
+            std::string const name = layer_prefix(i) + module;
             auto const*       t    = files.find(name + ".input_scale");
             auto const        form = made.quantization->format_of(name);
             ASSERT_TRUE(form);
@@ -262,9 +256,7 @@ TEST(compress_quantize, fixed_scales_of_inputs) {
             json const& said = sites.at(std::to_string(i) + site.name);
             EXPECT_EQ(said["scale"] == "static", t != nullptr);
             if (!t) continue;
-            float stored = 0;
-            std::memcpy(&stored, t->bytes.data(), sizeof stored);
-            EXPECT_EQ(said["input_scale"].get<float>(), stored);
+            EXPECT_EQ(said["input_scale"].get<float>(), elements<float>(files, t->name).at(0));
           }
       EXPECT_EQ(fixed, scales == "dynamic" ? 0 : scales == "static" ? 14 : fixed);
       if (scales == "auto" && choice == "w8a8") {
@@ -311,9 +303,8 @@ TEST(compress_quantize, scales_of_an_fp8_cache) {
     checkpoint const files(out);
     EXPECT_EQ(files.find("model.layers.0.self_attn.k_proj.k_scale"), nullptr) << "the new ones take their place";
     for (std::size_t i = 0; i < 2; ++i) {
-      float k = 0, v = 0;
-      std::memcpy(&k, files.at("model.layers." + std::to_string(i) + ".self_attn.k_scale").bytes.data(), 4);
-      std::memcpy(&v, files.at("model.layers." + std::to_string(i) + ".self_attn.v_scale").bytes.data(), 4);
+      float const k = elements<float>(files, layer_prefix(i) + "self_attn.k_scale").at(0);
+      float const v = elements<float>(files, layer_prefix(i) + "self_attn.v_scale").at(0);
       EXPECT_EQ(r["kv_scales"][i]["k_scale"].get<float>(), k);
       EXPECT_GE(448 * double(k), .97 * most[2 * i]);
       EXPECT_LE(448 * double(k), 1.03 * std::sqrt(2.) * most[2 * i] * 1.2);

@@ -6,13 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "compressed.hpp"
 #include "program.hpp"
 #include "random_model.hpp"
 
 namespace {
 
 using nlohmann::json;
-using test::model, test::run_program, test::scratch_folder, test::shape, test::plain_llama;
+using test::compress, test::generated, test::model, test::run_program, test::scratch_folder, test::shape,
+    test::plain_llama;
 
 std::string const demo = std::string(TENON_SOURCE_DIR) + "/examples/models/tenon-demo";
 
@@ -22,26 +24,6 @@ std::string ids_file(scratch_folder const& folder, int count) {
   for (int i = 0; i < count; ++i) list.push_back(i * i % 500);
   test::write_text(folder / "ids.json", json{{"per_text", {{{"ids", list}}}}}.dump());
   return (folder / "ids.json").string();
-}
-
-/// The report of a run that works; the model is in `out`.
-json compress(std::string const& from, std::string const& out, std::vector<std::string> more) {
-  std::vector<std::string> all = {
-      "compress", "--model", from, "--out", out, "--output", "json", "--calibration-texts", "6", "--calibration-length",
-      "40"};
-  all.insert(all.end(), more.begin(), more.end());
-  auto const r = run_program(all);
-  EXPECT_EQ(r.status, 0) << r.err;
-  auto const lines = r.lines();
-  return lines.size() == 1 ? lines[0] : json();
-}
-
-json generated(std::string const& from) {
-  auto const r = run_program({"generate", "--model", from, "--prompts", "-", "--temperature", "0", "--max-tokens", "8",
-                              "--ignore-eos", "--output", "json"},
-                             "{\"prompt_ids\":[3,5,7]}\n");
-  EXPECT_EQ(r.status, 0) << r.err;
-  return r.lines().at(0).at("ids");
 }
 
 // A half that adds nothing costs nothing, and it is the one that goes; the model says what it said.

@@ -5,10 +5,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <string>
 #include <vector>
 
+#include "compressed.hpp"
 #include "program.hpp"
 #include "random_model.hpp"
 
@@ -16,8 +16,9 @@ namespace {
 
 using nlohmann::json;
 using tenon::bf16;
-using tenon::engine::checkpoint, tenon::engine::dtype, tenon::engine::tensor_info;
-using test::model, test::plain_llama, test::run_program, test::scratch_folder, test::shape;
+using tenon::engine::checkpoint, tenon::engine::dtype;
+using test::elements, test::model, test::numbers, test::plain_llama, test::run_program, test::scratch_folder,
+    test::shape;
 
 test::run_result fold(std::string const& from, std::string const& to, std::vector<std::string> more = {}) {
   more.insert(more.begin(), {"compress", "--model", from, "--out", to, "--output", "json", "--calibration-texts", "4",
@@ -27,19 +28,6 @@ test::run_result fold(std::string const& from, std::string const& to, std::vecto
 json report_of(test::run_result const& r) {
   EXPECT_EQ(r.status, 0) << r.err;
   return r.lines().at(0);
-}
-
-template <class T>
-std::vector<float> read(std::string const& folder, std::string const& name) {
-  checkpoint const   files(folder);
-  tensor_info const& t = files.at(name);
-  std::vector<float> values;
-  for (std::size_t at = 0; at < t.bytes.size(); at += sizeof(T)) {
-    T v;
-    std::memcpy(&v, t.bytes.data() + at, sizeof v);
-    values.push_back(static_cast<float>(v));
-  }
-  return values;
 }
 
 std::string layer(int i) { return "model.layers." + std::to_string(i) + "."; }
@@ -83,10 +71,10 @@ TEST_P(fold_norms, are_in_all_that_read_them) {
   }
   for (auto const& [gain, modules] : all) {
     auto const& g = m.values(gain + ".weight");
-    for (float const v : read<float>(out, gain + ".weight")) EXPECT_EQ(v, gemma2 ? 0.f : 1.f) << gain;
+    for (float const v : numbers(out, gain + ".weight")) EXPECT_EQ(v, gemma2 ? 0.f : 1.f) << gain;
     for (std::string const& module : modules) {
       auto const& w   = module == "lm_head" && s.tied ? m.values("model.embed_tokens.weight") : m.weight(module);
-      auto const  now = read<float>(out, module + ".weight");
+      auto const  now = numbers(out, module + ".weight");
       ASSERT_EQ(now.size(), w.size());
       for (std::size_t e = 0; e < w.size(); ++e) {
         double const by = (gemma2 ? 1 : 0) + static_cast<double>(g[e % g.size()]);
@@ -97,10 +85,10 @@ TEST_P(fold_norms, are_in_all_that_read_them) {
   // What reads no norm, and norms that nothing reads.
   for (std::string const name :
        {"model.embed_tokens.weight", "model.layers.1.self_attn.o_proj.weight", "model.layers.0.mlp.down_proj.weight"})
-    EXPECT_EQ(read<float>(out, name), m.values(name)) << name;
+    EXPECT_EQ(numbers(out, name), m.values(name)) << name;
   if (s.is("qwen3")) {
     std::string const norm = layer(1) + "self_attn.k_norm.weight";
-    EXPECT_EQ(read<float>(out, norm), m.values(norm));
+    EXPECT_EQ(numbers(out, norm), m.values(norm));
   }
   auto const config = json::parse(test::read_text(in / "out/config.json"));
   EXPECT_EQ(config["tie_word_embeddings"], false);
@@ -149,11 +137,11 @@ TEST(fold_norms_of, sixteen_bits_lose_and_say_so) {
       EXPECT_GT(r["largest_weight_error"], 0x1p-10);
       EXPECT_GT(r["logits_stored"]["kl"], r["logits_f32"]["kl"]);
     }
-    std::string const  q   = layer(0) + "self_attn.q_proj";
-    auto const&        g   = m.values(layer(0) + "input_layernorm.weight");
-    std::vector<float> now = read<bf16>(out, q + ".weight");
+    std::string const q   = layer(0) + "self_attn.q_proj";
+    auto const&       g   = m.values(layer(0) + "input_layernorm.weight");
+    auto const        now = elements<bf16>(checkpoint(out), q + ".weight");
     for (std::size_t e = 0; e < now.size(); ++e)
-      EXPECT_EQ(now[e], static_cast<float>(bf16(m.weight(q)[e] * g[e % g.size()]))) << e;
+      EXPECT_EQ(static_cast<float>(now[e]), static_cast<float>(bf16(m.weight(q)[e] * g[e % g.size()]))) << e;
   }
 }
 

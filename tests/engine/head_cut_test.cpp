@@ -1,42 +1,28 @@
 //  tenon compress --cut-heads and --cut-kv-heads: which heads go, what is left of every matrix, and that it loads.
-#include <engine/files/safetensors.hpp>
-
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "compressed.hpp"
 #include "program.hpp"
 #include "random_model.hpp"
 
 namespace {
 
 using nlohmann::json;
-using test::model, test::plain_llama, test::run_program, test::scratch_folder, test::shape;
+using test::model, test::numbers, test::plain_llama, test::run_program, test::scratch_folder, test::shape;
 
-/// The report of a run that works.
+/// The report of a run that works, evaluated on ids that are in the folder from then on.
 json compress(scratch_folder const& folder, std::string const& from, std::string const& to,
               std::vector<std::string> more) {
   json ids;
   for (int i = 0; i < 40; ++i) ids.push_back(i * i % test::vocabulary);
   test::write_text(folder / "ids.json", json{{"per_text", {{{"ids", ids}}}}}.dump());
-  more.insert(more.begin(), {"compress", "--model", from, "--out", to, "--output", "json", "--calibration-texts", "6",
-                             "--calibration-length", "40", "--eval-ids", (folder / "ids.json").string()});
-  auto const r = run_program(more);
-  EXPECT_EQ(r.status, 0) << r.err;
-  auto const lines = r.lines();
-  return lines.size() == 1 ? lines[0] : json();
-}
-
-std::vector<float> read(std::string const& folder, std::string const& name) {
-  tenon::engine::checkpoint const files(folder);
-  auto const&                     t = files.at(name);
-  std::vector<float>              values(t.bytes.size() / sizeof(float));
-  std::memcpy(values.data(), t.bytes.data(), t.bytes.size());
-  return values;
+  more.insert(more.end(), {"--eval-ids", (folder / "ids.json").string()});
+  return test::compress(from, to, more);
 }
 
 /// Rows of the units `kept`.
@@ -133,9 +119,10 @@ TEST_P(head_cut, takes_the_heads_that_say_nothing) {
   for (int i = 0; i < test::layers; ++i) {
     std::string const self = "model.layers." + std::to_string(i) + ".self_attn.";
     for (auto const& [module, kept] : {std::pair{"q_proj", &c.kept}, {"k_proj", &c.kv}, {"v_proj", &c.kv}}) {
-      EXPECT_EQ(read(out, self + module + ".weight"), rows_of(m.weight(self + module), *kept, dim, hidden)) << module;
+      EXPECT_EQ(numbers(out, self + module + ".weight"), rows_of(m.weight(self + module), *kept, dim, hidden))
+          << module;
       if (c.of.attention_bias || c.of.is("qwen2")) {
-        EXPECT_EQ(read(out, self + module + ".bias"), rows_of(m.values(self + module + ".bias"), *kept, dim, 1));
+        EXPECT_EQ(numbers(out, self + module + ".bias"), rows_of(m.values(self + module + ".bias"), *kept, dim, 1));
       }
     }
   }
@@ -159,14 +146,14 @@ TEST(head_cuts, fit_what_is_left) {
   }
   EXPECT_LT(fitted["evaluation"]["kl"], plain["evaluation"]["kl"]);
   std::string const o    = "model.layers.0.self_attn.o_proj";
-  auto const        kept = read((in / "plain").string(), o + ".weight");
+  auto const        kept = numbers((in / "plain").string(), o + ".weight");
   for (std::size_t row = 0; row < 24; ++row)
     for (std::size_t j = 0; j < 32; ++j) {
       auto const head = plain["heads"][0]["kept"][j / 8].get<std::size_t>();
       EXPECT_EQ(kept[row * 32 + j], m.weight(o)[row * 48 + head * 8 + j % 8]);
     }
-  EXPECT_EQ(read((in / "plain").string(), o + ".bias"), m.values(o + ".bias"));
-  EXPECT_NE(read((in / "fitted").string(), o + ".bias"), m.values(o + ".bias"))
+  EXPECT_EQ(numbers((in / "plain").string(), o + ".bias"), m.values(o + ".bias"));
+  EXPECT_NE(numbers((in / "fitted").string(), o + ".bias"), m.values(o + ".bias"))
       << "what is constant goes into the bias";
 
   // A control draws its heads by the seed.

@@ -6,12 +6,12 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "compressed.hpp"
 #include "program.hpp"
 #include "random_model.hpp"
 
@@ -19,20 +19,12 @@ namespace {
 
 using nlohmann::json;
 using tenon::engine::dtype;
-using test::model, test::run_program, test::scratch_folder, test::plain_llama;
+using test::elements, test::generated, test::model, test::run_program, test::scratch_folder, test::plain_llama;
 
 template <class T>
 model::stored stored(dtype type, std::vector<std::int64_t> shape, std::vector<T> const& values) {
   auto const bytes = std::as_bytes(std::span(values));
   return {type, std::move(shape), {bytes.begin(), bytes.end()}};
-}
-
-template <class T>
-std::vector<T> elements(tenon::engine::checkpoint const& files, std::string const& name) {
-  auto const&    t = files.at(name);
-  std::vector<T> v(t.bytes.size() / sizeof(T));
-  std::memcpy(v.data(), t.bytes.data(), t.bytes.size());
-  return v;
 }
 
 /// A small model all of whose matrices are codes times scales, with the scales beside them: what training ended with.
@@ -75,14 +67,6 @@ result compress(scratch_folder const& in, std::vector<std::string> more, bool te
   all.insert(all.end(), more.begin(), more.end());
   auto const r = run_program(all);
   return {r.status, r.status == 0 && !text ? json::parse(r.out) : json(), r.out, r.err};
-}
-
-json generated(std::string const& from) {
-  auto const r = run_program({"generate", "--model", from, "--prompts", "-", "--temperature", "0", "--max-tokens", "8",
-                              "--ignore-eos", "--output", "json"},
-                             "{\"prompt_ids\":[3,5,7]}\n");
-  EXPECT_EQ(r.status, 0) << r.err;
-  return r.lines().at(0).at("ids");
 }
 
 // Codes and scales of the file come back bit for bit, and the model says what it said.

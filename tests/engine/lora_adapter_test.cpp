@@ -7,13 +7,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <random>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "compressed.hpp"
 #include "program.hpp"
 #include "random_model.hpp"
 
@@ -22,7 +22,8 @@ namespace {
 using nlohmann::json;
 using tenon::bf16;
 using tenon::engine::checkpoint, tenon::engine::dtype, tenon::engine::tensor_info;
-using test::matrix, test::model, test::plain_llama, test::run_program, test::scratch_folder, test::shape;
+using test::elements, test::matrix, test::model, test::numbers, test::plain_llama, test::run_program,
+    test::scratch_folder, test::shape;
 
 std::string const before = "base_model.model.";
 
@@ -74,15 +75,6 @@ test::run_result merge(scratch_folder const& folder, std::string const& adapter_
               {"compress", "--model", folder.path().string(), "--out", (folder / out).string(), "--merge-lora",
                adapter_folder, "--output", "json", "--calibration-texts", "2", "--calibration-length", "8"});
   return run_program(more);
-}
-
-std::vector<float> read(scratch_folder const& folder, std::string const& name, std::string const& out = "out") {
-  checkpoint const   files(folder / out);
-  tensor_info const& t = files.at(name);
-  EXPECT_EQ(t.type, dtype::f32);
-  std::vector<float> values(t.bytes.size() / sizeof(float));
-  std::memcpy(values.data(), t.bytes.data(), t.bytes.size());
-  return values;
 }
 
 /// |merged(x) - (w x + scale B (A x))| over max |y|, of random rows x; with a magnitude the rows of both brought to its length.
@@ -140,7 +132,7 @@ TEST(lora_adapter, merged_is_what_the_adapter_beside_the_model_says) {
     ASSERT_EQ(r.status, 0) << r.err;
     EXPECT_EQ(r.lines()[0]["lora"]["modules"].size(), 4u);
     for (std::string const& module : m.modules()) {
-      std::vector<float> const merged = read(folder, module + ".weight");
+      std::vector<float> const merged = numbers(folder / "out", module + ".weight");
       if (!module.ends_with("q_proj") && !module.ends_with("down_proj")) {
         EXPECT_EQ(merged, m.weight(module)) << module;
         continue;
@@ -175,7 +167,7 @@ TEST(lora_adapter, patterns_have_their_own_ranks_and_alphas) {
                       {"model.layers.1.mlp.up_proj", 7, 3},
                       {"model.layers.1.self_attn.v_proj", 3, 4. / 3}};
   for (auto const& w : wanted)
-    EXPECT_LE(error_of(read(folder, std::string(w.module) + ".weight"), m.weight(w.module),
+    EXPECT_LE(error_of(numbers(folder / "out", std::string(w.module) + ".weight"), m.weight(w.module),
                        a.values(std::string(w.module) + ".lora_A.weight"),
                        a.values(std::string(w.module) + ".lora_B.weight"), w.rank, w.scale),
               1e-6);
@@ -198,9 +190,9 @@ TEST(lora_adapter, unties_what_has_been_trained_apart) {
   ASSERT_EQ(r.status, 0) << r.err;
   EXPECT_TRUE(r.lines()[0]["lora"]["untied_head"]);
   EXPECT_EQ(json::parse(test::read_text(folder / "out/config.json"))["tie_word_embeddings"], false);
-  EXPECT_EQ(read(folder, "lm_head.weight"), m.values("model.embed_tokens.weight"));
-  EXPECT_EQ(read(folder, "model.norm.weight"), a.values("model.norm.weight"));
-  auto const  table  = read(folder, "model.embed_tokens.weight");
+  EXPECT_EQ(numbers(folder / "out", "lm_head.weight"), m.values("model.embed_tokens.weight"));
+  EXPECT_EQ(numbers(folder / "out", "model.norm.weight"), a.values("model.norm.weight"));
+  auto const  table  = numbers(folder / "out", "model.embed_tokens.weight");
   auto const  hidden = static_cast<std::size_t>(plain_llama.hidden), words = std::size_t{test::vocabulary};
   auto const &A = a.values("model.embed_tokens.lora_embedding_A"), &B = a.values("model.embed_tokens.lora_embedding_B");
   for (std::size_t t = 0; t < words; ++t)
@@ -210,10 +202,7 @@ TEST(lora_adapter, unties_what_has_been_trained_apart) {
         v += 5. / 3 * static_cast<double>(B[h * 3 + k]) * static_cast<double>(A[k * words + t]);
       EXPECT_NEAR(static_cast<double>(table[t * hidden + h]), v, 1e-6);
     }
-  auto const generated = run_program({"generate", "--model", (folder / "out").string(), "--prompts", "-",
-                                      "--temperature", "0", "--max-tokens", "4", "--ignore-eos", "--output", "json"},
-                                     "{\"prompt_ids\":[3,5,7]}\n");
-  EXPECT_EQ(generated.status, 0) << generated.err;
+  EXPECT_EQ(test::generated((folder / "out").string()).size(), 8u);
 }
 
 // The sum is rounded once to what the model is stored in, and the report says what that has lost.
@@ -230,9 +219,9 @@ TEST(lora_adapter, weights_of_16_bits_are_rounded_once) {
   adapter const a = plain_adapter(m);
   auto const    r = merge(folder, a.save(folder));
   ASSERT_EQ(r.status, 0) << r.err;
-  checkpoint const   files(folder / "out");
-  tensor_info const& t = files.at(q + ".weight");
-  ASSERT_EQ(t.type, dtype::bf16);
+  checkpoint const files(folder / "out");
+  ASSERT_EQ(files.at(q + ".weight").type, dtype::bf16);
+  auto const  now = elements<bf16>(files, q + ".weight");
   auto const &A = a.values(q + ".lora_A.weight"), &B = a.values(q + ".lora_B.weight");
   double      lost = 0, moved = 0;
   for (std::size_t i = 0; i < 16; ++i)
@@ -241,9 +230,7 @@ TEST(lora_adapter, weights_of_16_bits_are_rounded_once) {
       for (std::size_t k = 0; k < 3; ++k)
         change += 5. / 3 * static_cast<double>(B[i * 3 + k]) * static_cast<double>(A[k * 24 + j]);
       double const meant = static_cast<double>(w[i * 24 + j]) + change;
-      bf16         now;
-      std::memcpy(&now, t.bytes.data() + (i * 24 + j) * sizeof now, sizeof now);
-      double const off = static_cast<double>(static_cast<float>(now)) - meant;
+      double const off   = static_cast<double>(static_cast<float>(now.at(i * 24 + j))) - meant;
       EXPECT_LE(std::abs(off), 0x1p-8 * std::abs(meant)) << i << " " << j;  // half of the last of 8 bits
       lost += off * off, moved += change * change;
     }
@@ -265,7 +252,8 @@ TEST(lora_adapter, an_adapter_that_does_nothing_changes_no_bit_and_threads_neith
   for (auto& [name, t] : a.tensors)
     if (name.find("lora_B") != std::string::npos) t.second.assign(t.second.size(), 0.f);
   ASSERT_EQ(merge(folder, a.save(folder)).status, 0);
-  for (std::string const& module : m.modules()) EXPECT_EQ(read(folder, module + ".weight"), m.weight(module)) << module;
+  for (std::string const& module : m.modules())
+    EXPECT_EQ(numbers(folder / "out", module + ".weight"), m.weight(module)) << module;
 
   std::string const real = plain_adapter(m).save(folder);
   for (std::string const threads : {"1", "2"}) {
