@@ -135,8 +135,10 @@ TEST(compress_quality, narrows_and_fits) {
                        cut{"babyllama105", {"--cut-mlp-width", "0.1"}, -1, 4.5, .04, .6}}) {
     SCOPED_TRACE(c.model);
     json const fitted = compressed(c)["evaluation"], plain = compressed(c, {"--no-heal"})["evaluation"];
+    json const drawn = compressed(c, {"--choice", "random", "--seed", "1"})["evaluation"];
     expect_within(fitted, c.perplexity, c.kl);
     EXPECT_LE(fitted["kl"], c.benefit * plain["kl"].get<double>());
+    EXPECT_LE(fitted["kl"], .75 * drawn["kl"].get<double>());
   }
 }
 
@@ -183,7 +185,7 @@ TEST(compress_quality, drops_the_heads_that_say_least) {
     expect_within(best, c.perplexity, c.kl);
     if (c.benefit < 1) {
       auto drawn = few;
-      drawn.insert(drawn.end(), {"--head-choice", "random", "--seed", "1"});
+      drawn.insert(drawn.end(), {"--choice", "random", "--seed", "1"});
       EXPECT_LE(best["kl"], c.benefit * compressed(c, drawn, model)["evaluation"]["kl"].get<double>());
     }
   }

@@ -143,6 +143,21 @@ TEST(compress, narrows_by_the_neurons_that_do_nothing) {
   EXPECT_EQ(config["intermediate_size"], 30);
   EXPECT_FALSE(config.contains("tenon_layers"));
   EXPECT_EQ(generated((in / "out").string()).size(), 8u);
+
+  // A control draws its neurons by the seed, whatever they say; the texts are the same.
+  test::write_text(in / "ids.json",
+                   R"({"per_text": [{"ids": [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3]}]})");
+  std::vector<std::string> drawn;
+  for (std::string const seed : {"1", "1", "2"}) {
+    std::string const to = std::to_string(drawn.size());
+    auto const        c  = compress(
+                in.path().string(), (in / to).string(),
+                {"--cut-mlp-width", "0.25", "--choice", "random", "--seed", seed, "--ids", (in / "ids.json").string()});
+    EXPECT_GT(c["widths"][1]["output_error_plain"], .01);
+    drawn.push_back(test::read_text(in / (to + "/model.safetensors")));
+  }
+  EXPECT_EQ(drawn[0], drawn[1]);
+  EXPECT_NE(drawn[0], drawn[2]);
 }
 
 TEST(compress, writes_the_same_bytes_on_any_number_of_threads) {

@@ -160,7 +160,7 @@ TEST(head_cuts, fit_what_is_left) {
   auto const random = [&](char const* seed) {
     return compress(
         in, from, (in / ("random" + std::string(seed))).string(),
-        {"--cut-heads", "4", "--head-choice", "random", "--seed", seed, "--ids", (in / "ids.json").string()})["heads"];
+        {"--cut-heads", "4", "--choice", "random", "--seed", seed, "--ids", (in / "ids.json").string()})["heads"];
   };
   EXPECT_NE(random("1"), random("2"));
 }

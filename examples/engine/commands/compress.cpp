@@ -73,11 +73,10 @@ token_texts calibration_texts(options const& from, model_files const& files, edi
   return pieces;
 }
 
-head_cut_options heads_of(options const& from) {
-  compress_options const& c = from.compress;
-  head_cut_options        o;
-  o.heads = c.cut_heads, o.kv_heads = c.cut_kv_heads, o.heal = c.heal;
-  if (c.random_heads) o.choice = head_choice::random, o.seed = from.sampling.seed.value_or(0);
+unit_options units_of(options const& from) {
+  unit_options o;
+  o.heal = from.compress.heal;
+  if (from.compress.random_units) o.drawn_by = from.sampling.seed.value_or(0);
   return o;
 }
 
@@ -166,7 +165,7 @@ int run_compress(options const& from) {
   nlohmann::ordered_json report;
   if (!c.lora.empty()) report["lora"] = to_json(merge_adapter(original, c.lora));  // is the model from now on
   editable_model         model = original;
-  head_cut_options const heads = heads_of(from);
+  head_cut_options const heads{c.cut_heads, c.cut_kv_heads, units_of(from)};
   check_heads(model, heads);  // now, not after hours of other steps
   workbench const    bench(from, files.config, c.texts, c.length);
   model_opener const open  = bench.opener();
@@ -186,7 +185,7 @@ int run_compress(options const& from) {
     for (head_cut const& h : cut_heads(model, open, texts, bench.scoring(), heads))
       report["heads"].push_back(to_json(h));
   if (c.mlp_width > 0)
-    for (width_cut const& w : cut_mlp_width(model, open, texts, bench.scoring(), c.mlp_width, c.heal))
+    for (width_cut const& w : cut_mlp_width(model, open, texts, bench.scoring(), c.mlp_width, heads.units))
       report["widths"].push_back({{"layer", w.layer},
                                   {"before", w.before},
                                   {"after", w.after},

@@ -1,15 +1,13 @@
 #include "engine/compress/head_cut.hpp"
 
 #include <tenon/compress/gram.hpp>
-#include <tenon/compress/least_squares.hpp>
 #include <tenon/compress/width_scores.hpp>
 #include <tenon/core/throw_if.hpp>
 
-#include <cmath>
-#include <random>
 #include <string>
 #include <utility>
 
+#include "engine/compress/layer_stream.hpp"
 #include "engine/compress/stream_heal.hpp"
 #include "engine/error.hpp"
 
@@ -57,21 +55,6 @@ survivors choose(std::vector<double> const& scores, layer_shape const& before, l
   return s;
 }
 
-/// Of the inputs of layer i's o_proj.
-gram_statistics attended(editable_model const& model, std::size_t i, model_opener const& open, token_texts const& texts,
-                         scorer_options const& options) {
-  gram_accumulator   rows;
-  auto const         now = open(model);
-  stage_reader const look(*now, [&](tap_site const& s, std::vector<float>& values) {
-    if (s.layer == static_cast<int>(i) && s.what == stage::attention)
-      throw_if(
-          rows.add(dense(std::as_const(values).data(), static_cast<index_t>(s.rows), static_cast<index_t>(s.width))));
-    return false;
-  });
-  each_step(texts, options, [&](step_batch const& step, bool) { now->forward(step); });
-  return rows.take();
-}
-
 }  // namespace
 
 void check_heads(editable_model const& model, head_cut_options const& how) {
@@ -81,43 +64,35 @@ void check_heads(editable_model const& model, head_cut_options const& how) {
 
 std::vector<head_cut> cut_heads(editable_model& model, model_opener const& open, token_texts const& texts,
                                 scorer_options const& options, head_cut_options const& how) {
+  check_heads(model, how);
   std::vector<head_cut> cuts;
-  std::mt19937_64       draw(how.seed);
+  unit_scorer           score(how.units);
   auto const            uncut = open(model);
   stream_healer const   healer(*uncut, open, texts, options);
-  check_heads(model, how);
+  layer_stream          stream(model, texts, options);
   for (std::size_t i = 0; i < model.layers(); ++i) {
-    if (!model.has(i, layer_half::attention)) continue;
-    head_cut cut;
-    cut.layer = model.origin(i), cut.before = model.config().shapes[i];
-    cut.after = shape_after(cut.before, how, cut.layer);
-    if (cut.after.heads == cut.before.heads) continue;
-
-    editable_model::tensor const& o      = model.matrix(i, "self_attn.o_proj");
-    index_t const                 hidden = o.shape[0], width = o.shape[1], dim = cut.before.head_dim;
-    gram_statistics const         gram = attended(model, i, open, texts, options);
-    auto const                    w    = dense(o.values.data(), hidden, width);
-    std::vector<double>           scores;
-    throw_if(width_scores(scores, w, gram, width_score::flap, dim));
-    if (how.choice == head_choice::random)
-      for (double& s : scores) s = static_cast<double>(draw() >> 11);
-    survivors const            kept    = choose(scores, cut.before, cut.after);
-    std::vector<index_t> const columns = columns_of_units(kept.heads, dim);
-
-    std::vector<float> fitted(static_cast<std::size_t>(hidden) * columns.size());
-    std::vector<float> bias = model.bias(i, "self_attn.o_proj");
-    auto const         moved =
-        how.heal && !bias.empty() ? dense(bias.data(), hidden) : tensor_view<float, 1>{};  // takes what is constant
-    refit_report report;
-    throw_if(refit_survivors(dense(fitted.data(), hidden, static_cast<index_t>(columns.size())), moved, w, gram,
-                             columns, {.fit = how.heal}, &report));
-    double const whole = output_error(gram, std::vector<double>(o.values.begin(), o.values.end()));
-    auto const   part  = [&](double e) { return whole > 0 ? std::sqrt(e / whole) : 0; };
-    cut.plain = part(report.before), cut.fitted = part(report.after), cut.kept = kept.heads;
-    model.keep_heads(i, kept.heads, kept.kv_heads, std::move(fitted));
-    if (moved.data) model.set_values("model.layers." + std::to_string(i) + ".self_attn.o_proj.bias", std::move(bias));
-    if (how.heal) healer.heal(model, i, i);
-    cuts.push_back(std::move(cut));
+    layer_shape const before = model.config().shapes[i];
+    layer_shape const after  = before.heads > 0 ? shape_after(before, how, model.origin(i)) : before;
+    if (after.heads < before.heads) {
+      editable_model::tensor const o = model.matrix(i, "self_attn.o_proj");
+      auto const                   w = dense(o.values.data(), o.shape[0], o.shape[1]);
+      gram_accumulator             rows;
+      stream.look(model, i, open, [&](tap_site const& s, std::vector<float>& values) {
+        if (s.what == stage::attention)
+          throw_if(rows.add(dense(std::as_const(values).data(), static_cast<index_t>(s.rows), o.shape[1])));
+        return false;
+      });
+      gram_statistics const gram = rows.take();
+      survivors const       kept = choose(score(w, gram, before.head_dim), before, after);
+      std::vector<float>    bias = model.bias(i, "self_attn.o_proj");
+      auto const moved = bias.empty() ? tensor_view<float, 1>{} : dense(bias.data(), static_cast<index_t>(bias.size()));
+      fitted_columns fit = fit_columns(w, moved, gram, columns_of_units(kept.heads, before.head_dim), how.units.heal);
+      model.keep_heads(i, kept.heads, kept.kv_heads, std::move(fit.values));
+      if (!bias.empty()) model.set_bias(i, "self_attn.o_proj", std::move(bias));
+      if (how.units.heal) healer.heal(model, i, i);
+      cuts.push_back({model.origin(i), before, after, kept.heads, fit.plain, fit.fitted});
+    }
+    if (i + 1 < model.layers()) stream.pass(model, i, open);
   }
   return cuts;
 }

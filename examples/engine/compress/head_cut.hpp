@@ -8,28 +8,21 @@
 //
 //  Layers are cut from the first to the last, each on the inputs that the layers cut before it give it; the MLP's target is the
 //  stream of the model as it came.
-//  Source: An et al., Fluctuation-based adaptive structured pruning (FLAP), 2024, for which heads matter: the mean of their
-//  columns' scores. The fit is tenon/compress/least_squares.hpp.
+//  Which heads matter is the mean of their columns' scores (unit_cut.hpp).
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "engine/compress/depth_cut.hpp"
 #include "engine/compress/editable_model.hpp"
+#include "engine/compress/unit_cut.hpp"
 
 namespace tenon::engine {
 
-enum class head_choice : std::uint8_t {
-  flap,
-  random,  // a control: what the score is worth
-};
-
 struct head_cut_options {
-  std::int64_t  heads    = 0;  // query heads that every layer loses
-  std::int64_t  kv_heads = 0;  // kv heads that every layer loses, with their query heads, before those
-  head_choice   choice   = head_choice::flap;
-  std::uint64_t seed     = 0;  // of random
-  bool          heal     = true;
+  std::int64_t heads    = 0;  // query heads that every layer loses
+  std::int64_t kv_heads = 0;  // kv heads that every layer loses, with their query heads, before those
+  unit_options units;
 };
 
 struct head_cut {

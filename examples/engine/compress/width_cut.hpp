@@ -2,13 +2,12 @@
 //  Narrower MLPs: the neurons that matter least go, and down_proj is fitted again on those that stay.
 //
 //  Layers are cut from the first to the last, each on the inputs that the layers cut before it give it.
-//  Source: An et al., Fluctuation-based adaptive structured pruning (FLAP), 2024, for which neurons matter; the fit is
-//  tenon/compress/least_squares.hpp.
 #include <cstddef>
 #include <vector>
 
 #include "engine/compress/depth_cut.hpp"
 #include "engine/compress/editable_model.hpp"
+#include "engine/compress/unit_cut.hpp"
 
 namespace tenon::engine {
 
@@ -19,6 +18,6 @@ struct width_cut {
 
 /// Takes `share` of the neurons of every MLP.
 std::vector<width_cut> cut_mlp_width(editable_model& model, model_opener const& open, token_texts const& texts,
-                                     scorer_options const& options, double share, bool heal);
+                                     scorer_options const& options, double share, unit_options const& how);
 
 }  // namespace tenon::engine

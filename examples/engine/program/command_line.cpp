@@ -30,7 +30,7 @@ constexpr choice<token_output>    token_outputs[] = {{"ids", token_output::ids},
                                                      {"offsets", token_output::offsets},
                                                      {"json", token_output::json}};
 constexpr choice<token_output>    text_outputs[]  = {{"text", token_output::ids}, {"json", token_output::json}};
-constexpr choice<bool>            head_choices[]  = {{"flap", false}, {"random", true}};
+constexpr choice<bool>            unit_choices[]  = {{"flap", false}, {"random", true}};
 constexpr choice<bool>            switches[]      = {{"on", true}, {"off", false}};
 
 void add_tokenizer(option_set& set, options& o) {
@@ -144,9 +144,9 @@ void add_compress(option_set& set, options& o) {
   set.integer("--cut-heads", "query heads of every layer to drop, evenly over its kv heads", c.cut_heads, 0, 4096, "0");
   set.integer("--cut-kv-heads", "kv heads of every layer to drop, each with its query heads", c.cut_kv_heads, 0, 4096,
               "0");
-  set.one_of("--head-choice", "which heads go: those of the lowest scores, or drawn by --seed", c.random_heads,
-             head_choices);
   set.number("--cut-mlp-width", "share of the neurons of every MLP to drop", c.mlp_width, 0, .95, "0");
+  set.one_of("--choice", "which heads and neurons go: those of the lowest scores, or drawn by --seed", c.random_units,
+             unit_choices);
   add_quantize(set, o);
   add_quantize_options(set, c.quantizing);
   set.flag("--no-heal", "leave the weights in front of a gap as they are", c.heal, false);
@@ -160,10 +160,11 @@ void add_compress(option_set& set, options& o) {
              scale_sources);
   set.integer("--threads", "cores to use (default: all)", o.threads, 1, 4096);
   set.one_of("--output", "form of the result", o.output, outputs);
-  set.value("--seed", "N", "of what the model says", [&o](std::string const& name, std::string const& given) {
-    o.sampling.seed =
-        static_cast<std::uint64_t>(parse_integer(name, given, 0, std::numeric_limits<std::int64_t>::max()));
-  });
+  set.value("--seed", "N", "of what the model says and what is drawn",
+            [&o](std::string const& name, std::string const& given) {
+              o.sampling.seed =
+                  static_cast<std::uint64_t>(parse_integer(name, given, 0, std::numeric_limits<std::int64_t>::max()));
+            });
 }
 
 void add_tour(option_set& set, options& o) {

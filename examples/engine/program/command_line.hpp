@@ -70,7 +70,7 @@ struct compress_options {
   bool             fold_norms  = false;
   std::int64_t     drop_layers = 0, drop_attention = 0, drop_mlp = 0;
   std::int64_t     cut_heads = 0, cut_kv_heads = 0;  // of every layer
-  bool             random_heads = false;             // drawn, not scored
+  bool             random_units = false;             // heads and neurons that go are drawn, not scored
   double           mlp_width    = 0;                 // share of every MLP's neurons that goes
   quantize_options quantizing;
   scale_source     scales = scale_source::unsaid;  // of codes

@@ -32,7 +32,7 @@ void visit_pruning(guide& g, findings& f) {
     }
   }
   editable_model narrow = whole;
-  (void)cut_mlp_width(narrow, open, g.calibration(), g.scoring(), .1, true);
+  (void)cut_mlp_width(narrow, open, g.calibration(), g.scoring(), .1, {});
   show("a tenth of every MLP", narrow);
 }
 
