@@ -221,6 +221,9 @@ TEST(compress, refuses) {
                    "2", "--calibration-length", "8"},
                   1),
             "tenon: --drop-layers: leaves nothing to drop: found 1 layers, expected at least one that may go\n");
+  EXPECT_EQ(error({"compress", "--model", from, "--out", from + "/out", "--choice", "random"}, 2),
+            "tenon: --choice: has no use here: found no heads or neurons that go, expected --cut-heads, --cut-kv-heads "
+            "or --cut-mlp-width\n");
   EXPECT_FALSE(std::filesystem::exists(in / "out"));
 }
 

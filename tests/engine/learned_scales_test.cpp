@@ -275,12 +275,28 @@ TEST(learned_scales, refuses) {
   EXPECT_FALSE(found.report.contains("learned_scales"));
   for (auto const& [options, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{
            {{"--scales", "learned"},
-            "tenon: --scales: is about --quantize: found none, expected it beside --scales learned\n"},
-           {{"--scales", "learned", "--quantize", "w8a8", "--drop-layers", "1"},
-            "tenon: --scales learned: excludes cuts, which change weights: found both, expected one of them\n"}}) {
+            "tenon: --scales: has no use here: found no --quantize, expected it beside --quantize\n"},
+           {{"--scales", "learned", "--quantize", "w8a8", "--method", "rtn"},
+            "tenon: --method: has no use here: found --scales learned, expected scales that are found\n"},
+           {{"--scales", "learned", "--quantize", "w8a8", "--ids", "x.json"},
+            "tenon: --ids: has no use here: found --scales learned, expected scales that are found\n"}}) {
     auto const r = compress(in, options);
     EXPECT_EQ(r.status, 2);
     EXPECT_EQ(r.err, message);
+  }
+  for (std::vector<std::string> const& step : std::vector<std::vector<std::string>>{{"--merge-lora", "x"},
+                                                                                    {"--fold-norms"},
+                                                                                    {"--drop-layers", "1"},
+                                                                                    {"--drop-attention", "1"},
+                                                                                    {"--drop-mlp", "1"},
+                                                                                    {"--cut-heads", "1"},
+                                                                                    {"--cut-kv-heads", "1"},
+                                                                                    {"--cut-mlp-width", ".1"}}) {
+    auto options = step;
+    options.insert(options.end(), {"--scales", "learned", "--quantize", "w8a8"});
+    auto const r = compress(in, options);
+    EXPECT_EQ(r.status, 2);
+    EXPECT_EQ(r.err, "tenon: " + step[0] + ": changes weights: found --scales learned, expected one of the two\n");
   }
 }
 

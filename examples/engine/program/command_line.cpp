@@ -199,6 +199,17 @@ void check_model(options const& o) {
     misuse("--model", "missing", "nothing", dummy ? "a model directory, or --config FILE" : "a model directory");
 }
 
+/// Learned scales are those of the weights as they are, and leave nothing to calibrate.
+void check_scales(option_set const& set, options const& o) {
+  if (o.quantize.empty()) set.refuse({"--scales"}, "no --quantize", "it beside --quantize");
+  if (o.compress.scales != scale_source::learned) return;
+  for (char const* const step : {"--merge-lora", "--fold-norms", "--drop-layers", "--drop-attention", "--drop-mlp",
+                                 "--cut-heads", "--cut-kv-heads", "--cut-mlp-width"})
+    if (set.given(step)) misuse(step, "changes weights", "--scales learned", "one of the two");
+  set.refuse({"--text", "--ids"}, "--scales learned", "scales that are found");
+  refuse_quantize_options(set, "--scales learned", "scales that are found");
+}
+
 void check(option_set const& set, options& o) {
   o.sampling.top_k = std::max<std::int64_t>(o.sampling.top_k, 0);
   switch (o.what) {
@@ -221,11 +232,9 @@ void check(option_set const& set, options& o) {
     case command::compress:
       if (o.model.empty()) misuse("--model", "missing", "nothing", "a model directory");
       if (o.compress.out.empty()) misuse("--out", "missing", "nothing", "a folder to write to");
-      if (compress_options const& c = o.compress; c.scales == scale_source::learned) {
-        if (o.quantize.empty()) misuse("--scales", "is about --quantize", "none", "it beside --scales learned");
-        if (c.drop_layers + c.drop_attention + c.drop_mlp > 0 || c.mlp_width > 0)
-          misuse("--scales learned", "excludes cuts, which change weights", "both", "one of them");
-      }
+      check_scales(set, o);
+      if (o.compress.cut_heads + o.compress.cut_kv_heads == 0 && o.compress.mlp_width == 0)
+        set.refuse({"--choice"}, "no heads or neurons that go", "--cut-heads, --cut-kv-heads or --cut-mlp-width");
       if (!o.text_file.empty() && !o.ids_file.empty()) misuse("--text", "excludes --ids", "both", "one of them");
       if (!o.compress.eval_text.empty() && !o.compress.eval_ids.empty())
         misuse("--eval-text", "excludes --eval-ids", "both", "one of them");

@@ -32,11 +32,14 @@ void add_quantize_options(option_set& set, quantize_options& o) {
   set.flag("--kv-scales", "write fixed scales for an fp8 cache", o.kv_scales);
 }
 
+void refuse_quantize_options(option_set const& set, std::string const& found, std::string const& expected) {
+  set.refuse({"--method", "--no-clip", "--zero-points", "--smooth", "--activations", "--observer", "--kv-scales"},
+             found, expected);
+}
+
 void check_quantize_options(option_set const& set, std::string const& quantize, quantize_options const& o) {
   bool const fp8 = quantize == "fp8", eight = quantize == "w8a8" || fp8;
-  if (quantize.empty())
-    set.refuse({"--method", "--no-clip", "--zero-points", "--smooth", "--activations", "--observer", "--kv-scales"},
-               "no --quantize", "it beside --quantize");
+  if (quantize.empty()) refuse_quantize_options(set, "no --quantize", "it beside --quantize");
   if (!eight) set.refuse({"--smooth", "--activations"}, "--quantize " + quantize, "w8a8 or fp8, which quantise inputs");
   if (quantize != "w4a16") set.refuse({"--zero-points"}, "--quantize " + quantize, "w4a16");
   if (o.method != code_method::awq) set.refuse({"--no-clip"}, "another --method", "awq");

@@ -28,6 +28,9 @@ struct quantize_options {
 
 void add_quantize_options(option_set& set, quantize_options& o);
 
+/// Throws usage_error where one of them is given: `found` leaves no use for it, `expected` would.
+void refuse_quantize_options(option_set const& set, std::string const& found, std::string const& expected);
+
 /// Throws usage_error for what does not fit together; `quantize` is the choice, empty: none.
 void check_quantize_options(option_set const& set, std::string const& quantize, quantize_options const& o);
 
