@@ -143,6 +143,9 @@ TEST(learned_scales, largest_magnitudes) {
   beside[first + "q_proj.output_quantizer._amax"] = stored(dtype::f32, {}, std::vector<float>{9});
   beside[first + "k_scale"]                       = stored(dtype::f32, {}, std::vector<float>{.25f});
   beside[first + "v_scale"]                       = stored(dtype::f32, {}, std::vector<float>{.5f});
+  std::string const second                        = "model.layers.1.self_attn.";
+  beside[second + "k_proj.k_scale"]               = stored(dtype::f32, {1}, std::vector<float>{.125f});
+  beside[second + "v_proj.v_scale"]               = stored(dtype::f32, {1}, std::vector<float>{.75f});
   t.m.save(in);
   auto const r = compress(in, {"--quantize", "w8a8", "--scales", "learned"});
   ASSERT_EQ(r.status, 0) << r.err;
@@ -152,7 +155,7 @@ TEST(learned_scales, largest_magnitudes) {
     EXPECT_EQ(m["fixed_inputs"], true);
   }
   EXPECT_EQ(j["ignored"], json({first + "q_proj.output_quantizer._amax"}));
-  EXPECT_EQ(j["cache_layers"], 1);
+  EXPECT_EQ(j["cache_layers"], 2);
   tenon::engine::checkpoint const out(in / "out");
   for (auto const& [name, codes] : t.codes) {
     EXPECT_EQ(elements<float>(out, name + ".input_scale"), (std::vector<float>{3.5f / 127}));
@@ -160,8 +163,14 @@ TEST(learned_scales, largest_magnitudes) {
     auto const got = elements<std::int8_t>(out, name + ".weight");
     for (std::size_t i = 0; i < codes.size(); ++i) ASSERT_EQ(got[i], codes[i]) << name;
   }
-  EXPECT_EQ(elements<float>(out, first + "k_scale"), (std::vector<float>{.25f}));
+  for (auto const& [name, scale] : std::map<std::string, float>{{first + "k_scale", .25f},
+                                                                {first + "v_scale", .5f},
+                                                                {second + "k_scale", .125f},
+                                                                {second + "v_scale", .75f}})
+    EXPECT_EQ(elements<float>(out, name), (std::vector<float>{scale})) << name;
+  EXPECT_EQ(out.find(second + "k_proj.k_scale"), nullptr);
   auto const config = json::parse(test::read_text(in / "out/config.json"));
+  EXPECT_TRUE(config["quantization_config"]["kv_cache_scheme"].is_object());
   EXPECT_EQ(config["quantization_config"]["config_groups"]["group_0"]["input_activations"]["dynamic"], false);
   EXPECT_EQ(generated((in / "out").string()).size(), 8u);
   // Where inputs are not quantised, their scales are ignored, and said to be.
@@ -264,6 +273,12 @@ TEST(learned_scales, refuses) {
                    put(t, "input_quantizer._pre_quant_scale", {2}, {1, 2});
                  }),
                  ": scales the inputs' channels: found 2.000000, expected 1: fold it into what comes before"),
+            "");
+  EXPECT_EQ(ends(error([](trained_model& t) {
+                   t.m.stored_tensors()["model.layers.1.self_attn.k_scale"] =
+                       stored(dtype::f32, {}, std::vector<float>{.5f});
+                 }),
+                 ": layer 1 has half of a cache's scales: found one, expected k_scale and v_scale, or neither"),
             "");
   // Other scales may be found all the same.
   scratch_folder in;

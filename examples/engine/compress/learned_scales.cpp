@@ -13,20 +13,14 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/compress/linear_sites.hpp"
 #include "engine/error.hpp"
 #include "engine/model/quantized_linear.hpp"
+#include "engine/model/weight_loader.hpp"
 
 namespace tenon::engine {
 
 namespace {
-
-constexpr char const* modules_of_a_layer[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                                              "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
-                                              "mlp.down_proj"};
-
-std::string name_of(std::size_t layer, std::string const& module) {
-  return "model.layers." + std::to_string(layer) + "." + module;
-}
 
 bool is_plain(dtype t) { return t == dtype::f32 || t == dtype::f16 || t == dtype::bf16; }
 
@@ -99,7 +93,8 @@ std::optional<found_scales> scales_of(checkpoint const& files, std::string const
 
 /// A matrix and how many scales it has.
 struct scaled_matrix {
-  std::string        name;
+  std::size_t        layer = 0;
+  std::string        module, name;  // "mlp.up_proj", "model.layers.0.mlp.up_proj"
   tensor_info const* weight = nullptr;
   found_scales       scales;
 
@@ -187,34 +182,42 @@ learned_layers quantize_with_learned_scales(editable_model& model, checkpoint co
 
   // What there is, before anything is changed.
   std::vector<scaled_matrix> matrices;
-  for (std::size_t i = 0; i < model.layers(); ++i)
-    for (std::string const module : modules_of_a_layer) {
-      if (!model.has(i, module.starts_with("mlp.") ? layer_half::mlp : layer_half::attention)) continue;
-      scaled_matrix m{name_of(i, module), nullptr, {}};
-      auto          scales =
-          scales_of(files, m.name, "weight_scale", "weight_quantizer._amax", largest, code != weight_code::fp8);
-      if (!scales) {
-        all.kept.push_back(m.name);
-        continue;
+  std::vector<cache_scales>  caches;
+  load_options const         unchanged{};
+  weight_loader const        loader(model.config(), &files, 0, number_format::f32, unchanged);
+  for (std::size_t i = 0; i < model.layers(); ++i) {
+    if (auto const kv = loader.kv_scales(i); !kv.empty()) caches.push_back({i, kv[0], kv[1]});
+    for (linear_site const& site : linear_sites) {
+      if (!model.has(i, site.half())) continue;
+      for (char const* const module : site.modules()) {
+        scaled_matrix m{i, module, layer_prefix(i) + module, nullptr, {}};
+        auto          scales =
+            scales_of(files, m.name, "weight_scale", "weight_quantizer._amax", largest, code != weight_code::fp8);
+        if (!scales) {
+          all.kept.push_back(m.name);
+          continue;
+        }
+        refuse_smoothed_inputs(files, m.name);
+        m.weight = &files.at(m.name + ".weight"), m.scales = std::move(*scales);
+        if (m.weight->shape.size() != 2 || m.rows() == 0)
+          throw wrong(files.name() + ": tensor " + m.weight->name, "is no matrix",
+                      std::to_string(m.weight->shape.size()) + " extents", "two, with rows");
+        auto const count = static_cast<index_t>(m.scales.values.size());
+        if (!m.shared() && (count % m.rows() != 0 || count == 0 || m.groups() > m.columns()))
+          throw wrong(files.name() + ": tensor " + m.scales.from->name, "has the wrong number of scales",
+                      std::to_string(count), "1, or as many for each of " + std::to_string(m.rows()) + " rows");
+        matrices.push_back(std::move(m));
       }
-      refuse_smoothed_inputs(files, m.name);
-      m.weight = &files.at(m.name + ".weight"), m.scales = std::move(*scales);
-      if (m.weight->shape.size() != 2 || m.rows() == 0)
-        throw wrong(files.name() + ": tensor " + m.weight->name, "is no matrix",
-                    std::to_string(m.weight->shape.size()) + " extents", "two, with rows");
-      auto const count = static_cast<index_t>(m.scales.values.size());
-      if (!m.shared() && (count % m.rows() != 0 || count == 0 || m.groups() > m.columns()))
-        throw wrong(files.name() + ": tensor " + m.scales.from->name, "has the wrong number of scales",
-                    std::to_string(count), "1, or as many for each of " + std::to_string(m.rows()) + " rows");
-      matrices.push_back(std::move(m));
     }
+  }
   all.format = {.code = code, .group = common_group(matrices, files.name())};
+  all.caches = caches.size();
 
+  for (cache_scales const& c : caches) model.set_kv_scales(c);
   auto next = matrices.begin();
   for (std::size_t i = 0; i < model.layers(); ++i) {
-    for (std::string const module : modules_of_a_layer) {
-      if (next == matrices.end() || next->name != name_of(i, module)) continue;
-      scaled_matrix const&              from = *next++;
+    for (; next != matrices.end() && next->layer == i; ++next) {
+      scaled_matrix const&              from = *next;
       learned_module                    m{from.name, {}, false};
       quantized_weight                  q;
       index_t const                     groups = from.groups();
@@ -237,7 +240,7 @@ learned_layers quantize_with_learned_scales(editable_model& model, checkpoint co
         q.input_scale  = x->values[0];
         m.fixed_inputs = true;
       }
-      model.set_codes(i, module, std::move(q), choice);
+      model.set_codes(i, from.module, std::move(q), choice);
       all.modules.push_back(std::move(m));
     }
     if (done) done(i);
@@ -246,9 +249,8 @@ learned_layers quantize_with_learned_scales(editable_model& model, checkpoint co
     throw wrong(files.name(), "has no learned scales", "none", "NAME.weight_scale or NAME.weight_quantizer._amax");
 
   for (std::string const& name : files.names()) {
-    std::string_view const part = part_of(name);
-    if (part == "k_scale") ++all.caches;
-    bool const taken = part == "weight_scale" || part == "weight_quantizer._amax" ||
+    std::string_view const part  = part_of(name);
+    bool const             taken = part == "weight_scale" || part == "weight_quantizer._amax" ||
                        part == "input_quantizer._pre_quant_scale" ||
                        (inputs && (part == "input_scale" || part == "input_quantizer._amax"));
     if (is_scale(part) && !taken) all.ignored.push_back(name);

@@ -5,7 +5,7 @@
 //    NAME.weight_scale                 used bit for bit: one, one per row, or one per row and group of columns
 //    NAME.weight_quantizer._amax       what becomes the largest code, as ModelOpt has it: scale = amax / 127, 7 or 448
 //    NAME.input_scale                  one scale of all inputs, or NAME.input_quantizer._amax
-//    self_attn.k_scale, .v_scale       of an 8-bit cache, also as k_proj.k_scale, v_proj.v_scale: kept as they are
+//    self_attn.k_scale, .v_scale       of an 8-bit cache, also as k_proj.k_scale, v_proj.v_scale: kept under the first
 //
 //  Nothing is calibrated: these scales are what training saw. Where weights lie on the grid of their scales, their
 //  codes are read off and nothing is lost. Else they are master weights, and are rounded as training rounded them.
