@@ -39,13 +39,21 @@ utf8_step next_utf8(std::string_view text) {
 std::size_t utf8_length(std::string_view text) {
   std::size_t at = 0;
   while (at < text.size()) {
-    std::uint64_t eight = 0;
-    if (text.size() - at >= 8) {
-      std::memcpy(&eight, text.data() + at, 8);
-      if ((eight & 0x8080808080808080u) == 0) {
-        at += 8;
+    if (text.size() - at >= 32) {
+      std::uint64_t four[4];
+      std::memcpy(four, text.data() + at, 32);
+      if (((four[0] | four[1] | four[2] | four[3]) & 0x8080808080808080u) == 0) {
+        at += 32;
         continue;
       }
+      // Most scripts have three bytes, of which but two leads have a narrower range.
+      std::size_t const before = at;
+      for (; text.size() - at >= 4; at += 3) {
+        std::uint32_t three = 0;
+        for (std::size_t i = 0; i < 3; ++i) three = three << 8 | static_cast<unsigned char>(text[at + i]);
+        if ((three & 0xF0C0C0u) != 0xE08080u || three < 0xE0A000u || (three & 0xFFE000u) == 0xEDA000u) break;
+      }
+      if (at > before) continue;
     }
     auto const step = next_utf8(text.substr(at));
     if (step.kind != utf8_kind::character) break;

@@ -55,13 +55,13 @@ class word_batch {
  public:
   static constexpr std::size_t most_words = 128, most_bytes = 2048;
 
-  struct word {
-    word_key      key;        // `high` is 0 for words of more than 15 bytes
-    std::uint64_t hash  = 0;  // of such ones: none
-    std::uint64_t begin = 0;  // twice, and 1 for a part
+  struct word {               // without initial values: there are many
+    std::uint64_t low, high;  // its key; `high` is 0 for words of more than 15 bytes
+    word_set*     set;        // where the cache would have it
+    std::uint64_t begin;      // twice, and 1 for a part
   };
 
-  word_batch(std::string_view text, word_set const* sets) : text_(text), sets_(sets) {}
+  word_batch(std::string_view text, word_cache& cache) : text_(text), sets_(cache.sets()) {}
 
   /// From p on as many as there is room for but at least one; returns where they end. One longer than `most_bytes` comes alone.
   template <word_pattern P>
@@ -70,10 +70,10 @@ class word_batch {
     size_                   = 0;
     while (p < text_.size() && size_ < most_words && p - first < most_bytes) {
       if (detail::has_word_starts<P> && text_.size() - p >= window + 16 && static_cast<signed char>(text_[p]) >= 0) {
-        std::uint64_t     starts = detail::word_starts<P>(text_.data() + p) & (~std::uint64_t{0} - 1);
-        std::size_t const base   = p;
-        for (; starts != 0; starts &= starts - 1) {
-          std::size_t const end = base + static_cast<std::size_t>(std::countr_zero(starts));
+        std::size_t const base = p;
+        for (std::uint64_t starts = detail::word_starts<P>(text_.data() + p) & ~std::uint64_t{1}; starts != 0;
+             starts &= starts - 1) {
+          std::size_t const end = base + static_cast<unsigned>(std::countr_zero(starts));
           add(p, end, false, true), p = end;
         }
         if (p > base) continue;
@@ -110,16 +110,17 @@ class word_batch {
     word& w = words_[size_++];
     w.begin = 2 * begin + (part ? 1 : 0);
     if (end - begin > word_key::longest) {
-      w.key.high = 0;
+      w.high = 0;
       return;
     }
-    w.key  = inside ? word_key::of(text_.data() + begin, end - begin) : word_key::of(text_.substr(begin, end - begin));
-    w.hash = w.key.hash();
-    __builtin_prefetch(sets_ + word_cache::place_of(w.hash));
+    word_key const key =
+        inside ? word_key::of(text_.data() + begin, end - begin) : word_key::of(text_.substr(begin, end - begin));
+    w.low = key.low, w.high = key.high, w.set = sets_ + word_cache::place_of(key.hash());
+    __builtin_prefetch(w.set);
   }
 
   std::string_view                                                   text_;
-  word_set const*                                                    sets_;
+  word_set*                                                          sets_;
   std::size_t                                                        size_ = 0;
   std::array<word, room + 1>                                         words_;  // and where the last one ends
   std::array<std::int32_t, most_bytes + window + word_set::most_ids> ids_;
@@ -146,11 +147,10 @@ std::size_t word_encoder::encode_word(std::string_view word, std::int32_t* ids) 
 }
 
 /// A word that the cache lacks.
-std::size_t word_encoder::encode_new(std::string_view word, bool part, std::uint64_t hash, word_set& set,
-                                     std::int32_t* to) const {
+std::size_t word_encoder::encode_new(std::string_view word, bool part, word_set& set, std::int32_t* to) const {
   word_key const     key   = word_key::of(word);
   std::size_t        count = 1;
-  std::int32_t const id    = pairs_.exact(key, hash);
+  std::int32_t const id    = pairs_.exact(key, key.hash());
   bool const         made  = id >= 0 && pairs_.made(id);
   if (made || (is_whole(id) && !part)) *to = id;
   else count = pairs_.encode(word, to);
@@ -161,9 +161,8 @@ std::size_t word_encoder::encode_new(std::string_view word, bool part, std::uint
 
 template <word_pattern P>
 void word_encoder::encode_words(std::string_view text, std::vector<std::int32_t>& ids) const {
-  word_set* const sets = word_cache::of(number_).sets();
-  run_scanner     runs(text);
-  word_batch      batch(text, sets);
+  word_batch  batch(text, word_cache::of(number_));
+  run_scanner runs(text);
   if (std::size_t const want = ids.size() + text.size() / 3; ids.capacity() < want)
     ids.reserve(std::max(want, 2 * ids.size()));
   for (std::size_t p = 0; p < text.size();) {
@@ -176,23 +175,23 @@ void word_encoder::encode_words(std::string_view text, std::vector<std::int32_t>
     }
     std::int32_t* to = batch.ids();
     for (std::size_t i = 0, count = batch.size(); i < count; ++i) {
-      auto const [key, hash, begin] = batch.at(i);
-      if (key.high == 0) {
+      word_batch::word const& word = batch.at(i);
+      std::uint64_t const     low = word.low, high = word.high;
+      word_set&               set = *word.set;
+      if (high == 0) {
         to += batch.is_part(i) ? pairs_.encode(batch.bytes(i), to) : encode_word(batch.bytes(i), to);
         continue;
       }
-      word_set&  set    = sets[word_cache::place_of(hash)];
-      auto const unlike = [&](word_key k) {  // 0: it is this one
-        return (k.low ^ key.low) | ((k.high ^ key.high) << (64 - word_set::id_count));
-      };
-      std::uint64_t const first = unlike(set.keys[0]), second = unlike(set.keys[1]);
+      // 0: it is this one
+      std::uint64_t const first  = (set.keys[0].low ^ low) | (set.keys[0].high ^ high) << (64 - word_set::id_count);
+      std::uint64_t const second = (set.keys[1].low ^ low) | (set.keys[1].high ^ high) << (64 - word_set::id_count);
       if (std::min(first, second) == 0) {
         std::size_t const which = (first | -first) >> 63;  // without a branch, which nothing could predict
         std::memcpy(to, set.ids[which],
                     sizeof set.ids[which]);  // with some behind the last, that the next ones replace
         to += set.keys[which].high >> word_set::id_count;
       } else {
-        to += encode_new(batch.bytes(i), batch.is_part(i), hash, set, to);
+        to += encode_new(batch.bytes(i), batch.is_part(i), set, to);
       }
     }
     ids.insert(ids.end(), batch.ids(), to);

@@ -31,7 +31,7 @@ class word_encoder {
   struct word_set;
 
  private:
-  std::size_t encode_new(std::string_view word, bool part, std::uint64_t hash, word_set& set, std::int32_t* to) const;
+  std::size_t encode_new(std::string_view word, bool part, word_set& set, std::int32_t* to) const;
   template <word_pattern P>
   void encode_words(std::string_view text, std::vector<std::int32_t>& ids) const;
 
