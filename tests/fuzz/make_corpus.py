@@ -81,6 +81,28 @@ def field(number, value):
     return varint(number << 3 | 2) + varint(len(value)) + value
 
 
+def fields(message):
+    """The last of each field of bytes, by number."""
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            at += 1
+            value |= (message[at - 1] & 127) << shift
+            shift += 7
+            if message[at - 1] < 128:
+                return value
+
+    at, result = 0, {}
+    while at < len(message):
+        key = number()
+        size = {1: 8, 5: 4}.get(key & 7) or number()
+        if key & 7 == 2:
+            result[key >> 3] = message[at:at + size]
+        at += size if key & 7 else 0
+    return result
+
+
 def sentencepiece(entries, trainer, normalizer):
     """`entries`: (text, score, type)."""
     return b"".join(field(1, field(1, t.encode()) + field(2, float(s)) + field(3, k)) for t, s, k in entries) + b"".join(
@@ -92,8 +114,7 @@ words = [("\u2581", -3, 1), ("a", -3, 1), ("aa", -2, 1), ("\u2581a", -1, 1), ("e
 every_byte = [("<0x%02X>" % b, 0, 6) for b in range(256)]
 seed("tokenizer_file", "sentencepiece_bpe", sentencepiece(controls + every_byte + words, {3: 2, 35: 1}, {3: 1, 4: 0}))
 trained = (HERE.parent.parent / "engine/text/sentencepiece/unigram.model").read_bytes()
-map_at = trained.index(b"\x12", trained.rindex(b"user_defined") + 12)  # the rules of its normaliser: field 2, a length of two bytes
-rules = trained[map_at + 3:map_at + 3 + (trained[map_at + 1] & 127 | trained[map_at + 2] << 7)]
+rules = fields(fields(trained)[3])[2]
 seed("tokenizer_file", "sentencepiece_unigram", sentencepiece(controls + words, {3: 1}, {2: rules}))
 seed("tokenizer_file", "sentencepiece_characters", sentencepiece(controls + words, {3: 4}, {3: 0, 4: 0, 5: 0}))
 bytes_too = {**{t: i for i, (t, _, _) in enumerate(controls + every_byte + words)}}
