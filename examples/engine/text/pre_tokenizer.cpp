@@ -23,7 +23,7 @@ void pre_tokenizer::recognize() {
 
 std::vector<text_piece> pre_tokenizer::pieces(std::string_view text, std::size_t origin,
                                               std::deque<std::string>& prefixed) const {
-  if (known_) {
+  if (known_) {  // by hand here, too: PCRE2 may classify by an older Unicode
     std::vector<text_piece> words;
     each_word(*known_, text, [&](std::size_t begin, std::size_t end) {
       words.push_back({text.substr(begin, end - begin), origin + begin});
