@@ -32,8 +32,23 @@ character_map::character_map(std::string_view blob, std::string const& subject) 
   for (std::size_t at = 4; at < 4 + size; at += 4) units_.push_back(number(at));
   results_ = blob.substr(4 + size);
   results_ += '\0';  // the last one ends, too
+  note_starts();
+}
+
+void character_map::note_starts() {
+  auto const is_child = [&](std::size_t base, std::size_t byte) {
+    return (base ^ byte) < units_.size() && label_of(units_[base ^ byte]) == byte;
+  };
   std::size_t const root = offset_of(units_[0]);
-  for (std::size_t b = 0; b < 256; ++b) untouched_[b] = (root ^ b) >= units_.size() || label_of(units_[root ^ b]) != b;
+  for (std::size_t b = 0; b < starts_.size(); ++b) {
+    if (!is_child(root, b)) continue;
+    starts_[b]                 = anything;
+    std::uint32_t const unit   = units_[root ^ b];
+    std::size_t const   behind = root ^ b ^ offset_of(unit);
+    bool                alone  = has_leaf(unit);
+    for (std::size_t c = 0; c < 128 && !alone; ++c) alone = is_child(behind, c);
+    if (alone) starts_[b] |= by_itself;
+  }
 }
 
 character_map::rule character_map::find(std::string_view text, bool first) const {

@@ -3,9 +3,10 @@
 //
 //  Short words by repeated scans; long ones with a heap over a linked list, so that n symbols cost O(n log n) whatever
 //  the text is. The heap is google/sentencepiece's (bpe_model.cc) and huggingface/tokenizers' (word.rs) method.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <queue>
+#include <functional>
 #include <vector>
 
 namespace tenon::engine {
@@ -16,8 +17,8 @@ struct symbol {
 };
 
 struct merge_result {
-  double       priority;  // the smallest is applied first
-  std::int32_t id;        // negative: the pair has no merge
+  std::uint32_t rank;  // the smallest is applied first
+  std::int32_t  id;    // negative: the pair has no merge
 };
 
 namespace detail {
@@ -29,7 +30,7 @@ void merge_by_scans(std::vector<symbol>& s, Lookup const& lookup) {
     std::size_t  at = 0;
     for (std::size_t i = 0; i + 1 < s.size(); ++i) {
       merge_result const m = lookup(s[i].id, s[i + 1].id);
-      if (m.id >= 0 && (best.id < 0 || m.priority < best.priority)) best = m, at = i;
+      if (m.id >= 0 && (best.id < 0 || m.rank < best.rank)) best = m, at = i;
     }
     if (best.id < 0) return;
     s[at] = {best.id, s[at].length + s[at + 1].length};
@@ -37,50 +38,55 @@ void merge_by_scans(std::vector<symbol>& s, Lookup const& lookup) {
   }
 }
 
-template <class Lookup>
-void merge_by_heap(std::vector<symbol>& s, Lookup const& lookup) {
-  constexpr std::size_t none = static_cast<std::size_t>(-1);
-  struct candidate {
-    double       priority;
-    std::size_t  left, right;        // places in s
-    std::int32_t left_id, right_id;  // what stood there when the candidate was made
-    std::int32_t id;
-    bool         operator<(candidate const& o) const {  // the best is the heap's greatest
-      return priority != o.priority ? priority > o.priority : left > o.left;
-    }
-  };
-  std::vector<std::size_t> next(s.size()), before(s.size());
-  for (std::size_t i = 0; i < s.size(); ++i) next[i] = i + 1 < s.size() ? i + 1 : none, before[i] = i ? i - 1 : none;
+/// The heap holds numbers only, the rank above the place; what a pair is when it comes up decides whether it still counts.
+/// `considered(left_id, right_id, merge)` is told of each pair when it comes into being. At most 2^32 symbols.
+template <class Lookup, class Considered>
+void merge_by_heap(std::vector<symbol>& s, Lookup const& lookup, Considered const& considered) {
+  constexpr std::uint32_t    none = 0xFFFFFFFFu;
+  auto const                 size = static_cast<std::uint32_t>(s.size());
+  std::vector<std::uint32_t> next(size), before(size);  // a symbol that is gone is next to itself
+  for (std::uint32_t i = 0; i < size; ++i) next[i] = i + 1 < size ? i + 1 : none, before[i] = i ? i - 1 : none;
 
-  std::vector<candidate> first;
-  auto const             consider = [&](auto&& add, std::size_t left) {
-    std::size_t const right = next[left];
-    if (right == none) return;
+  std::vector<std::uint64_t> heap;
+  auto const                 consider = [&](std::uint32_t left) {
+    std::uint32_t const right = next[left];
+    if (right == none) return false;
     merge_result const m = lookup(s[left].id, s[right].id);
-    if (m.id >= 0) add(candidate{m.priority, left, right, s[left].id, s[right].id, m.id});
+    if (m.id < 0) return false;
+    considered(s[left].id, s[right].id, m);
+    heap.push_back(std::uint64_t{m.rank} << 32 | left);
+    return true;
   };
-  for (std::size_t i = 0; i < s.size(); ++i) consider([&](candidate const& c) { first.push_back(c); }, i);
-  std::priority_queue<candidate> heap(std::less<candidate>{}, std::move(first));
-  auto const                     push = [&](candidate const& c) { heap.push(c); };
-
-  std::vector<char> gone(s.size(), 0);
+  auto const push = [&](std::uint32_t left) {
+    if (consider(left)) std::push_heap(heap.begin(), heap.end(), std::greater<>());
+  };
+  for (std::uint32_t i = 0; i < size; ++i) consider(i);
+  std::make_heap(heap.begin(), heap.end(), std::greater<>());
   while (!heap.empty()) {
-    candidate const c = heap.top();
-    heap.pop();
-    if (gone[c.left] || gone[c.right] || next[c.left] != c.right || s[c.left].id != c.left_id ||
-        s[c.right].id != c.right_id)
-      continue;
-    s[c.left]     = {c.id, s[c.left].length + s[c.right].length};
-    gone[c.right] = 1;
-    next[c.left]  = next[c.right];
-    if (next[c.left] != none) before[next[c.left]] = c.left;
-    if (before[c.left] != none) consider(push, before[c.left]);
-    consider(push, c.left);
+    std::uint64_t const best = heap.front();
+    std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+    heap.pop_back();
+    auto const          left  = static_cast<std::uint32_t>(best);
+    std::uint32_t const right = next[left];
+    if (right == left || right == none) continue;
+    merge_result const m = lookup(s[left].id, s[right].id);
+    if (m.id < 0 || m.rank != best >> 32) continue;
+    s[left]     = {m.id, s[left].length + s[right].length};
+    next[left]  = next[right];
+    next[right] = right;
+    if (next[left] != none) before[next[left]] = left;
+    if (before[left] != none) push(before[left]);
+    push(left);
   }
   std::size_t kept = 0;
-  for (std::size_t i = 0; i < s.size(); ++i)
-    if (!gone[i]) s[kept++] = s[i];
+  for (std::uint32_t i = 0; i < size; ++i)
+    if (next[i] != i) s[kept++] = s[i];
   s.resize(kept);
+}
+
+template <class Lookup>
+void merge_by_heap(std::vector<symbol>& s, Lookup const& lookup) {
+  merge_by_heap(s, lookup, [](std::int32_t, std::int32_t, merge_result) {});
 }
 
 }  // namespace detail

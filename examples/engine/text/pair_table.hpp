@@ -25,7 +25,7 @@ class pair_table {
 
   [[nodiscard]] merge_result operator()(std::int32_t left, std::int32_t right) const {
     slot const& s = slots_[place(key_of(left, right))];
-    return {static_cast<double>(s.rank), s.id};
+    return {s.rank, s.id};
   }
 
  private:

@@ -177,10 +177,8 @@ void piece_merger::merge_and_take_apart(std::vector<symbol>& symbols) const {
   auto const                                                              is_unused = [&](std::int32_t id) {
     return id >= 0 && static_cast<std::size_t>(id) < pieces_ && unused_[static_cast<std::size_t>(id)];
   };
-  detail::merge_by_heap(symbols, [&](std::int32_t left, std::int32_t right) {
-    merge_result const m = merges_(left, right);
+  detail::merge_by_heap(symbols, merges_, [&](std::int32_t left, std::int32_t right, merge_result m) {
     if (is_unused(m.id)) parts[m.id] = {left, right};
-    return m;
   });
   std::vector<symbol> result, work;
   for (symbol const& whole : symbols) {

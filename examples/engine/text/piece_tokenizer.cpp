@@ -89,9 +89,10 @@ encoding piece_tokenizer::encode_text(std::string_view text, encode_options opti
 void piece_tokenizer::encode_part(std::string_view text, encode_options options, sink& to) const {
   to.origin = nullptr;
   if (d_.normalizer.keeps(text)) return encode_normalized(text, options, to);
-  normalized_text const n    = d_.normalizer.apply(text);
-  std::size_t const     mark = to.mark();
-  to.origin                  = &n.origin;
+  bool const            first = d_.lead.at == piece_definition::lead_space::first && !d_.lead.always;
+  normalized_text const n     = d_.normalizer.apply(text, to.spans || first);
+  std::size_t const     mark  = to.mark();
+  if (first) to.origin = &n.origin;
   // Moved bytes: it is not known any more which are foreign, so none of the part's are trusted.
   if (touches(options.foreign, {to.part, to.part + text.size()})) options.control_in_text = false;
   if (n.text.empty() && d_.lead.alone && to.part == 0)

@@ -15,25 +15,29 @@ using steps = text_normalizer;
 /// A text that is being made of another one, and where its bytes come from.
 class rewriting {
  public:
-  explicit rewriting(std::string_view from) : from_(from) { out_.text.reserve(from.size() + 16); }
+  rewriting(std::string_view from, bool origins) : from_(from), origins_(origins) {
+    out_.text.reserve(from.size() + 16);
+    if (origins) out_.origin.reserve(from.size() + 16);
+  }
 
   /// Bytes [begin, end) of the source as they are.
   void keep(std::size_t begin, std::size_t end) {
     out_.text += from_.substr(begin, end - begin);
-    for (std::size_t i = begin; i < end; ++i) out_.origin.push_back({i, i + 1});
+    for (std::size_t i = begin; origins_ && i < end; ++i) out_.origin.push_back({i, i + 1});
   }
   void put(std::string_view text, token_span origin) {
     out_.text += text;
-    out_.origin.resize(out_.text.size(), origin);
+    if (origins_) out_.origin.resize(out_.text.size(), origin);
   }
   void put(char32_t code, token_span origin) {
     append_utf8(out_.text, code);
-    out_.origin.resize(out_.text.size(), origin);
+    if (origins_) out_.origin.resize(out_.text.size(), origin);
   }
   [[nodiscard]] normalized_text take() { return std::move(out_); }
 
  private:
   std::string_view from_;
+  bool             origins_;
   normalized_text  out_;
 };
 
@@ -53,8 +57,8 @@ void each_part(std::string_view text, F const& f, G const& g) {
 
 /// f(code, begin, end) for each character; other bytes are kept.
 template <class F>
-normalized_text each_character(std::string_view text, F const& f) {
-  rewriting r(text);
+normalized_text each_character(std::string_view text, bool origins, F const& f) {
+  rewriting r(text, origins);
   for (std::size_t at = 0; at < text.size();) {
     auto const step = next_utf8(text.substr(at));
     if (step.kind == utf8_kind::character) f(r, step.code, token_span{at, at + step.length});
@@ -90,8 +94,8 @@ bool ends_with_white_space(std::string_view text, std::size_t& length) {
 
 bool keeps(steps::form const& s, std::string_view text) { return is_utf8(text) && has_form(text, s.value); }
 
-normalized_text apply(steps::form const& s, std::string_view text) {
-  rewriting r(text);
+normalized_text apply(steps::form const& s, std::string_view text, bool origins) {
+  rewriting r(text, origins);
   each_part(
       text,
       [&](std::size_t begin, std::size_t end) {
@@ -110,8 +114,8 @@ bool keeps(steps::lowercase const&, std::string_view text) {
                      [](char c) { return static_cast<unsigned char>(c) < 0x80 && (c < 'A' || c > 'Z'); });
 }
 
-normalized_text apply(steps::lowercase const&, std::string_view text) {
-  return each_character(text, [](rewriting& r, char32_t code, token_span at) {
+normalized_text apply(steps::lowercase const&, std::string_view text, bool origins) {
+  return each_character(text, origins, [](rewriting& r, char32_t code, token_span at) {
     if (code == 0x130) r.put(U'i', at), r.put(char32_t{0x307}, at);  // a capital I with a dot: two codes
     else r.put(small_letter(code), at);
   });
@@ -119,8 +123,8 @@ normalized_text apply(steps::lowercase const&, std::string_view text) {
 
 bool keeps(steps::strip_accents const&, std::string_view text) { return is_ascii(text); }
 
-normalized_text apply(steps::strip_accents const&, std::string_view text) {
-  return each_character(text, [](rewriting& r, char32_t code, token_span at) {
+normalized_text apply(steps::strip_accents const&, std::string_view text, bool origins) {
+  return each_character(text, origins, [](rewriting& r, char32_t code, token_span at) {
     if ((unicode_class_of(code) & is_mark) == 0) r.put(code, at);
   });
 }
@@ -130,19 +134,19 @@ bool keeps(steps::strip const& s, std::string_view text) {
   return !(s.left && white_space_at(text) > 0) && !(s.right && ends_with_white_space(text, length));
 }
 
-normalized_text apply(steps::strip const& s, std::string_view text) {
+normalized_text apply(steps::strip const& s, std::string_view text, bool origins) {
   std::size_t const first = s.left ? white_space_at(text) : 0;
   std::size_t       last = text.size(), length = 0;
   while (s.right && last > first && ends_with_white_space(text.substr(first, last - first), length)) last -= length;
-  rewriting r(text);
+  rewriting r(text, origins);
   r.keep(first, last);
   return r.take();
 }
 
 bool keeps(steps::prepend const& s, std::string_view text) { return text.empty() || s.text.empty(); }
 
-normalized_text apply(steps::prepend const& s, std::string_view text) {
-  rewriting r(text);
+normalized_text apply(steps::prepend const& s, std::string_view text, bool origins) {
+  rewriting r(text, origins);
   if (!text.empty()) r.put(s.text, {0, 0});
   r.keep(0, text.size());
   return r.take();
@@ -152,8 +156,8 @@ bool keeps(steps::replace const& s, std::string_view text) {
   return !s.expression && text.find(s.literal) == text.npos;
 }
 
-normalized_text apply(steps::replace const& s, std::string_view text) {
-  rewriting   r(text);
+normalized_text apply(steps::replace const& s, std::string_view text, bool origins) {
+  rewriting   r(text, origins);
   std::size_t done = 0;
   if (!s.expression) {
     for (std::size_t at = 0; (at = text.find(s.literal, done)) != text.npos; done = at + s.literal.size()) {
@@ -179,13 +183,22 @@ normalized_text apply(steps::replace const& s, std::string_view text) {
 }
 
 bool keeps(steps::map const& s, std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [&](char c) { return s.rules.untouched(c); }) &&
-         (s.by_clusters || is_utf8(text));
+  for (std::size_t at = 0; (at += s.rules.plain(text.substr(at))) < text.size();) {
+    if (s.rules.shortest(text.substr(at)).length > 0) return false;
+    auto const step = next_utf8(text.substr(at));
+    if (step.kind != utf8_kind::character && !s.by_clusters && !s.keeps_bytes) return false;
+    at += step.length;
+  }
+  return true;
 }
 
 /// As SentencePiece does: the longest rule at each place, else the character; another byte becomes U+FFFD.
 void map_by_longest(steps::map const& s, std::string_view text, std::size_t origin, rewriting& r) {
   for (std::size_t at = 0; at < text.size();) {
+    if (std::size_t const n = s.rules.plain(text.substr(at)); n > 0) {
+      r.keep(origin + at, origin + at + n), at += n;
+      continue;
+    }
     auto const rule = s.rules.longest(text.substr(at));
     if (rule.length > 0) {
       r.put(rule.result, {origin + at, origin + at + rule.length});
@@ -221,8 +234,8 @@ void map_by_clusters(steps::map const& s, std::string_view text, std::size_t ori
   }
 }
 
-normalized_text apply(steps::map const& s, std::string_view text) {
-  rewriting r(text);
+normalized_text apply(steps::map const& s, std::string_view text, bool origins) {
+  rewriting r(text, origins);
   if (s.by_clusters) {
     each_part(
         text,
@@ -245,24 +258,27 @@ bool keeps(steps::squeeze const& s, std::string_view text) {
          text.find("  ") == text.npos;
 }
 
-normalized_text apply(steps::squeeze const& s, std::string_view text) {
+normalized_text apply(steps::squeeze const& s, std::string_view text, bool origins) {
   std::size_t last = text.size();
   for (bool more = true; more;) {
     more = false;
     if (last > 0 && text[last - 1] == ' ') --last, more = true;
     else if (s.escaped && text.substr(0, last).ends_with("\xE2\x96\x81")) last -= 3, more = true;
   }
-  rewriting r(text);
-  bool      space = true;  // in front
-  for (std::size_t i = 0; i < last; ++i) {
-    if (text[i] != ' ' || !space) r.keep(i, i + 1);
-    space = text[i] == ' ';
+  rewriting r(text, origins);
+  for (std::size_t at = 0; at < last;) {
+    while (at < last && text[at] == ' ') ++at;
+    std::size_t const end = std::min(text.find("  ", at), last);
+    if (end > at) r.keep(at, end);
+    at = std::min(text.find_first_not_of(' ', end), last);
+    if (at < last && end < at) r.keep(at - 1, at);
   }
   return r.take();
 }
 
 /// `made` of what `before` has made.
 normalized_text after(normalized_text const& before, normalized_text made) {
+  if (made.origin.empty()) return made;
   std::size_t const size = before.text.size();
   std::size_t const end  = size > 0 ? before.origin.back().end : 0;
   for (token_span& o : made.origin) {
@@ -287,17 +303,21 @@ bool text_normalizer::keeps(std::string_view text) const {
   });
 }
 
-normalized_text text_normalizer::apply(std::string_view text) const {
-  rewriting r(text);
-  r.keep(0, text.size());
-  normalized_text result = r.take();
+normalized_text text_normalizer::apply(std::string_view text, bool origins) const {
+  normalized_text result;
+  bool            made = false;
   for (step const& s : steps_)
     std::visit(
         [&](auto const& one) {
-          if (!engine::keeps(one, result.text)) result = after(result, engine::apply(one, result.text));
+          if (!made && engine::keeps(one, text)) return;
+          if (!made) result = engine::apply(one, text, origins), made = true;
+          else if (!engine::keeps(one, result.text)) result = after(result, engine::apply(one, result.text, origins));
         },
         s);
-  return result;
+  if (made) return result;
+  rewriting r(text, origins);
+  r.keep(0, text.size());
+  return r.take();
 }
 
 }  // namespace tenon::engine

@@ -53,8 +53,9 @@ class text_normalizer {
 
   [[nodiscard]] bool empty() const { return steps_.empty(); }
   /// True: `apply` would return `text` as it is. False: it may not.
-  [[nodiscard]] bool            keeps(std::string_view text) const;
-  [[nodiscard]] normalized_text apply(std::string_view text) const;
+  [[nodiscard]] bool keeps(std::string_view text) const;
+  /// Without `origins` there are none: that is faster.
+  [[nodiscard]] normalized_text apply(std::string_view text, bool origins = true) const;
 
  private:
   std::vector<step> steps_;

@@ -101,7 +101,7 @@ TEST(byte_pairs, ranks_of_results) {  // tiktoken: any two tokens merge whose by
     for (std::size_t i = 0; i < v.tokens.size(); ++i) ids[v.tokens[i]] = static_cast<std::int32_t>(i);
     auto const lookup = [&](std::int32_t left, std::int32_t right) {
       auto const at = ids.find(v.tokens[static_cast<std::size_t>(left)] + v.tokens[static_cast<std::size_t>(right)]);
-      return at == ids.end() ? merge_result{0, -1} : merge_result{static_cast<double>(at->second), at->second};
+      return at == ids.end() ? merge_result{0, -1} : merge_result{static_cast<std::uint32_t>(at->second), at->second};
     };
     byte_pairs const b = byte_pairs::by_rank(v.views());
     ASSERT_TRUE(b.usable());
