@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -23,7 +24,7 @@ class char_seams {
         while (rest < i && (t[i - rest - 1] & 0xC0) == 0x80) ++rest;
         bool const part = rest == i;  // the token begins inside of a character
         if (rest == 0 || (!part && (rest != 2 || !is_lead(t[i - 3])))) continue;
-        if (part || i + 3 > t.size()) ends_[place(t[i - 1])] |= beginning(t[i]);
+        if (part || i + 3 > t.size()) ends_[end_of(t[i - 1])] |= beginning(t[i]);
         else pairs_[place_of(t.data() + i - 3) / 64] |= bit_of(t.data() + i - 3);
       }
   }
@@ -32,19 +33,20 @@ class char_seams {
 
   /// Whether a token may hold bytes of both the characters at p and p + 3.
   [[nodiscard]] bool joined(char const* p) const {
-    return (pairs_[place_of(p) / 64] & bit_of(p)) != 0 || (ends_[place(p[2])] & beginning(p[3])) != 0;
+    std::size_t const place = place_of(p);
+    return ((pairs_[place / 64] >> (place % 64) & 1) | (ends_[end_of(p[2])] & beginning(p[3]))) != 0;
   }
 
  private:
   static constexpr int bits = 20;
 
   static std::size_t place_of(char const* p) {
-    std::uint64_t v = 0;
-    for (std::size_t i = 0; i < 6; ++i) v |= std::uint64_t{static_cast<unsigned char>(p[i])} << (8 * i);
-    return v * 0x9e3779b97f4a7c15u >> (64 - bits);
+    std::uint32_t left = 0, right = 0;  // they share two bytes
+    std::memcpy(&left, p, 4), std::memcpy(&right, p + 2, 4);
+    return (std::uint64_t{right} << 32 | left) * 0x9e3779b97f4a7c15u >> (64 - bits);
   }
   static std::uint64_t bit_of(char const* p) { return std::uint64_t{1} << (place_of(p) % 64); }
-  static std::size_t   place(char last) { return static_cast<std::size_t>(last) & 63; }
+  static std::size_t   end_of(char last) { return static_cast<std::size_t>(last) & 63; }
   static std::uint16_t beginning(char first) { return static_cast<std::uint16_t>(1 << (first & 15)); }
 
   std::vector<std::uint64_t> pairs_ = std::vector<std::uint64_t>((std::size_t{1} << bits) / 64);

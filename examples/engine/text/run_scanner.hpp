@@ -70,6 +70,7 @@ class run_scanner {
     if (code >= 0xF0) n = 4, code = (code & 7) << 18 | (b(1) & 63u) << 12 | (b(2) & 63u) << 6 | (b(3) & 63u);
     else if (code >= 0xE0) n = 3, code = (code & 15) << 12 | (b(1) & 63u) << 6 | (b(2) & 63u);
     else code = (code & 31) << 6 | (b(1) & 63u);
+    if (code - 0x4E00 < 0x5200) return {is_letter | is_upper_side | is_lower_side, n, code};  // CJK, without its table
     return {unicode_class_of(code), n, code};
   }
 

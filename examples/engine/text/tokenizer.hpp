@@ -45,6 +45,10 @@ class tokenizer {
   [[nodiscard]] std::vector<std::int32_t> encode(std::string_view text, bool add_special) const {
     return encode(text, encode_options{add_special, add_special});
   }
+  /// The ids of each text, as `encode` has them, by so many threads (0: one per processor).
+  [[nodiscard]] std::vector<std::vector<std::int32_t>> encode_batch(std::span<std::string_view const> texts,
+                                                                    encode_options                    options = {},
+                                                                    unsigned threads = 0) const;
 
   /// The bytes of a vocabulary entry as it stands alone. Throws `error` for an id outside the vocabulary.
   [[nodiscard]] virtual std::string token_bytes(std::int32_t id) const = 0;

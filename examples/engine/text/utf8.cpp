@@ -1,5 +1,7 @@
 #include "engine/text/utf8.hpp"
 
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -46,12 +48,14 @@ std::size_t utf8_length(std::string_view text) {
         at += 32;
         continue;
       }
-      // Most scripts have three bytes, of which but two leads have a narrower range.
+      // Three bytes, as most scripts have; two leads have a narrower range.
+      constexpr auto    mask   = std::bit_cast<std::uint32_t>(std::array<unsigned char, 4>{0xF0, 0xC0, 0xC0, 0});
+      constexpr auto    bits   = std::bit_cast<std::uint32_t>(std::array<unsigned char, 4>{0xE0, 0x80, 0x80, 0});
       std::size_t const before = at;
-      for (; text.size() - at >= 4; at += 3) {
-        std::uint32_t three = 0;
-        for (std::size_t i = 0; i < 3; ++i) three = three << 8 | static_cast<unsigned char>(text[at + i]);
-        if ((three & 0xF0C0C0u) != 0xE08080u || three < 0xE0A000u || (three & 0xFFE000u) == 0xEDA000u) break;
+      for (std::uint32_t v = 0; text.size() - at >= 4; at += 3) {
+        std::memcpy(&v, text.data() + at, 4);
+        auto const lead = static_cast<unsigned char>(text[at]);
+        if ((v & mask) != bits || lead == 0xE0 || lead == 0xED) break;
       }
       if (at > before) continue;
     }

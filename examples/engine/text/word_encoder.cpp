@@ -84,9 +84,13 @@ class word_batch {
         break;
       }
       std::size_t const begin = p;
-      for (std::size_t i = p; i + 6 <= end; i += char_seams::is_lead(text_[i]) ? 3 : 1)
-        if (char_seams::is_lead(text_[i]) && char_seams::is_lead(text_[i + 3]) && !seams.joined(text_.data() + i))
-          add(p, i + 3, true, text_.size() - p >= 16), p = i + 3;
+      for (std::size_t i = p; i + 6 <= end;) {
+        bool const        lead = char_seams::is_lead(text_[i]);
+        std::size_t const next = i + (lead ? 3 : 1);
+        if (lead && char_seams::is_lead(text_[next]) && !seams.joined(text_.data() + i))
+          add(p, next, true, text_.size() - p >= 16), p = next;
+        i = next;
+      }
       add(p, end, p > begin, text_.size() - p >= 16), p = end;
     }
     words_[size_].begin = 2 * p;

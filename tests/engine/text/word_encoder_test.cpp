@@ -91,6 +91,25 @@ TEST(word_encoder, words_of_every_length_at_the_end_of_a_text) {
     }
 }
 
+/// Words of a script without spaces are encoded in parts, and a token that only whole words are is none of a part.
+TEST(word_encoder, words_that_are_cut_at_seams) {
+  std::string const              a = "\xE4\xB8\xAD", b = "\xE6\x96\x87", c = "\xE5\xAD\x97";
+  std::vector<std::string> const merged = {a.substr(0, 2), a, b.substr(0, 2), b, a + b.substr(0, 1),
+                                           "\x87\xE5",     c, b + c};
+  std::mt19937                   random(3);
+  for (bool const whole : {false, true}) {
+    word_encoder const e = encoder_of(merged, whole);
+    for (int round = 0; round < 300; ++round) {
+      std::string text = round % 3 == 0 ? " " : "";
+      for (std::size_t n = 1 + random() % (round % 50 == 0 ? 900 : 9); n > 0; --n) {
+        std::string const* const some[] = {&a, &b, &c};
+        text += random() % 9 == 0 ? "," : *some[random() % 3];
+      }
+      ASSERT_EQ(encoded(e, word_pattern::llama3, text), word_by_word(e, word_pattern::llama3, text)) << text;
+    }
+  }
+}
+
 TEST(word_encoder, two_of_them_on_one_thread) {
   word_encoder const a = encoder_of({"ab"}, false), b = encoder_of({"xx", "ab", "abc"}, false);
   std::string const  text = "ab abc ab";
