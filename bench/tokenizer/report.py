@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""report.py RESULTS.json FOLDER: tokenizer.md and tokenizer.svg of what bench/tokenizer/compare left."""
+"""report.py RESULTS.json FOLDER: tokenizer.md and tokenizer.svg of what bench/tokenizer/compare left.
+
+report.py --keep RESULTS.json: the same to where the project keeps them, and the tables of docs/tokenizer.md.
+"""
 import json
 import pathlib
 import sys
@@ -126,17 +129,35 @@ def write(results, folder):
     (folder / "tokenizer.svg").write_text(plot(results))
 
 
+BEGIN, END = "<!-- bench/tokenizer/compare --keep writes from here -->\n", "<!-- to here -->"
+
+
+def summary(results):
+    """What docs/tokenizer.md shows."""
+    f = results["facts"]
+    return "\n".join([f"{f['device']}, {f['date']}, commit {f['commit']}, load average {f['load_average']:.1f} at the start; `{f['command'].strip()}`, medians of {f['rounds']} rounds;"
+                      f" [all of it](../bench/results/{f['date']}-tokenizer.md).\n", f"{TITLES['cold']}:\n", rate_table(results, "cold"),
+                      "![A row per vocabulary and text, a point per tokenizer](images/tokenizer.svg)\n", f"{TITLES['first']}:\n", rate_table(results, "first"),
+                      "Milliseconds:\n", time_table(results), "Instructions per byte (first pass / later ones) and threads:\n", other_table(results)])
+
+
 def keep(results, root):
-    """Where the project keeps results: bench/results/DATE-tokenizer.md and .json, docs/images/tokenizer.svg."""
+    """bench/results/DATE-tokenizer.md and .json, docs/images/tokenizer.svg and the tables between the marks of docs/tokenizer.md."""
     write(results, root / "bench/results")
     for suffix in ("json", "md"):
         (root / f"bench/results/tokenizer.{suffix}").replace(root / f"bench/results/{results['facts']['date']}-tokenizer.{suffix}")
     (root / "bench/results/tokenizer.svg").replace(root / "docs/images/tokenizer.svg")
+    page_path = root / "docs/tokenizer.md"
+    before, rest = page_path.read_text().split(BEGIN)
+    page_path.write_text(before + BEGIN + summary(results) + END + rest.split(END, 1)[1])
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    folder = pathlib.Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
-    write(json.loads(pathlib.Path(sys.argv[1]).read_text()), folder)
+    if sys.argv[1] == "--keep":
+        keep(json.loads(pathlib.Path(sys.argv[2]).read_text()), pathlib.Path(__file__).resolve().parents[2])
+    else:
+        folder = pathlib.Path(sys.argv[2])
+        folder.mkdir(parents=True, exist_ok=True)
+        write(json.loads(pathlib.Path(sys.argv[1]).read_text()), folder)

@@ -113,12 +113,13 @@ def peers_of(v, data, folder):
         yield "tiktoken", "stable", "tiktoken", "-", True
     if v.sentencepiece:
         yield "sentencepiece", "stable", "sentencepiece", "-", True
-    if file:
+    if file and not v.gguf:  # it refuses those families: bytes that are not there, steps behind ByteLevel, their expressions
         yield "tokenizers candidate", "candidate", "tokenizers", file, True
+    if file:
         yield "tokenizers", "stable", "tokenizers", file, False
 
 
-FORMS = {"tiktoken": ["ranks"], "sentencepiece": ["SentencePiece"], "tokenizers": ["tokenizer.json", "vocab.json"]}
+FORMS = {"tiktoken": ["ranks"], "sentencepiece": ["SentencePiece"], "tokenizers": ["tokenizer.json", "vocab.json", "GGUF"]}
 
 
 def main():

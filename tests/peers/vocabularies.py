@@ -11,6 +11,8 @@ import pathlib
 import sys
 import typing
 
+import gguf
+
 GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
           r"|\s+(?!\S)|\s+")
@@ -38,7 +40,27 @@ class Vocabulary:
     merges: typing.Optional[str] = None  # its merges.txt; added_tokens.json may lie beside it
     nfc: bool = False
     sentencepiece: typing.Optional[str] = None  # a SentencePiece .model
+    gguf: typing.Optional[str] = None  # a vocabulary in GGUF, with
+    steps: tuple = ()  # the pre_tokenizer of the family's own tokenizer.json
     awaits: str = ""  # the reader that may not be there yet: where the file does not load the test says so and is skipped
+
+
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+BYTES_ALONE = {**BYTE_LEVEL, "use_regex": False}
+
+
+def split(pattern):
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
+def digits(each):
+    return {"type": "Digits", "individual_digits": each}
+
+
+# As they stand in the tokenizer.json of tiiuae/falcon-7b, bigcode/starcoder and deepseek-ai/deepseek-coder.
+FALCON = ({"type": "Punctuation", "behavior": "Contiguous"}, BYTE_LEVEL, digits(False), split("[0-9][0-9][0-9]"))
+STARCODER = (digits(True), BYTE_LEVEL)
+DEEPSEEK_CODER = (split("[\r\n]"), split("\\s?\\p{L}+"), split("\\s?\\p{P}+"), split("[一-龥ࠀ-一가-퟿]+"), digits(True), BYTES_ALONE)
 
 
 def llama3_controls():
@@ -62,6 +84,10 @@ VOCABULARIES = [
                awaits="vocab.json with merges.txt"),
     Vocabulary("gpt_neox", json="gpt-neox-20b/tokenizer.json"),
     Vocabulary("minimind", json="minimind/tokenizer.json"),
+    Vocabulary("starcoder", gguf="ggml-vocab/ggml-vocab-starcoder.gguf", steps=STARCODER, awaits="GGUF"),
+    Vocabulary("refact", gguf="ggml-vocab/ggml-vocab-refact.gguf", steps=STARCODER, awaits="GGUF"),
+    Vocabulary("falcon", gguf="ggml-vocab/ggml-vocab-falcon.gguf", steps=FALCON, awaits="GGUF"),
+    Vocabulary("deepseek_coder", gguf="ggml-vocab/ggml-vocab-deepseek-coder.gguf", steps=DEEPSEEK_CODER, awaits="GGUF"),
     Vocabulary("mistral_v3_json", json="mistral/hf-v0.3/tokenizer.json", awaits="byte fallback in tokenizer.json"),
     Vocabulary("mistral_v1", sentencepiece="mistral/tokenizer.model.v1", awaits="SentencePiece .model"),
     Vocabulary("mistral_v3", sentencepiece="mistral/mistral_instruct_tokenizer_240323.model.v3", awaits="SentencePiece .model"),
@@ -115,12 +141,12 @@ def template(before, added_tokens):
 
 
 def byte_level_json(vocab, merges, pattern, added_tokens, whole_words, normalizer=None, before=()):
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": pattern == "ByteLevel"}
-    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
-    words = byte_level if pattern == "ByteLevel" else {"type": "Sequence", "pretokenizers": [split, byte_level]}
+    """`pattern`: an expression, "ByteLevel" or the steps of a sequence."""
+    steps = list(pattern) if isinstance(pattern, tuple) else [BYTE_LEVEL] if pattern == "ByteLevel" else [split(pattern), BYTES_ALONE]
+    words = steps[0] if len(steps) == 1 else {"type": "Sequence", "pretokenizers": steps}
     return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added_tokens, "normalizer": normalizer,
             "pre_tokenizer": words, "post_processor": template(before, added_tokens) if before else None,
-            "decoder": {**byte_level, "use_regex": True},
+            "decoder": BYTE_LEVEL,
             "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
                       "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": whole_words,
                       "vocab": vocab, "merges": merges}}
@@ -137,6 +163,13 @@ def make_json(v, data):
             vocab.update(v.controls)
         return byte_level_json(vocab, [[spelled[a], spelled[b]] for a, b in merges_of(ranks)], v.json_pattern or v.pattern,
                                [added(id, content) for content, id in v.controls], v.whole_words, before=v.before)
+    if v.gguf:
+        of = gguf.metadata((data / "tokenizers" / v.gguf).read_bytes())
+        tokens, kinds = of["tokenizer.ggml.tokens"], of["tokenizer.ggml.token_type"]
+        before = (of["tokenizer.ggml.bos_token_id"],) if of.get("tokenizer.ggml.add_bos_token") else ()
+        return byte_level_json({t: i for i, t in enumerate(tokens)}, [m.split(" ") for m in of["tokenizer.ggml.merges"]], v.steps,
+                               [added(i, t, kinds[i] == gguf.CONTROL) for i, t in enumerate(tokens) if kinds[i] in (gguf.CONTROL, gguf.USER)],
+                               False, before=before)
     path = data / "tokenizers" / v.vocab
     merges = [line.split(" ") for line in (data / "tokenizers" / v.merges).read_text("utf-8").split("\n")
               if line and not line.startswith("#version")]
@@ -151,7 +184,7 @@ def json_file(v, data, folder):
     """Its path; made in `folder` where the vocabulary comes as something else. None: there is no such form."""
     if v.json:
         return data / "tokenizers" / v.json
-    if not v.ranks and not v.vocab:
+    if not v.ranks and not v.vocab and not v.gguf:
         return None
     path = pathlib.Path(folder) / f"{v.name}.json"
     if not path.exists() or path.stat().st_mtime < pathlib.Path(__file__).stat().st_mtime:
@@ -171,6 +204,8 @@ def our_files(v, data, folder):
         files.append(("tokenizer.json", path))
     if v.vocab:
         files.append(("vocab.json", data / "tokenizers" / v.vocab))
+    if v.gguf:
+        files.append(("GGUF", data / "tokenizers" / v.gguf))
     return files
 
 
