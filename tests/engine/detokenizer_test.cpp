@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 namespace {
@@ -130,6 +131,85 @@ TEST(stop_matcher, equals_a_search_however_the_text_is_cut) {
     EXPECT_EQ(out, text.substr(0, begin)) << text;
     EXPECT_EQ(matcher.stopped(), end != std::string::npos) << text;
   }
+}
+
+/// Where a naive search stops: the stop text that is complete first, of several the longest.
+struct found_stop {
+  std::size_t begin, end = std::string::npos;
+  std::string text;
+};
+found_stop naive_search(std::string const& text, std::vector<std::string> const& stops) {
+  for (std::size_t end = 1; end <= text.size(); ++end) {
+    found_stop found{text.size(), std::string::npos, {}};
+    for (auto const& s : stops)
+      if (!s.empty() && s.size() <= end && text.compare(end - s.size(), s.size(), s) == 0 &&
+          s.size() > found.text.size())
+        found = {end - s.size(), end, s};
+    if (found.end != std::string::npos) return found;
+  }
+  return {text.size(), std::string::npos, {}};
+}
+
+// Random stop texts within, over and behind each other. What is out at any time is certain: no longer text can take it back, and
+// whatever is held back could still be taken.
+TEST(stop_matcher, equals_a_naive_search_for_random_stop_texts) {
+  std::mt19937 random(11);
+  auto const   draw = [&](std::size_t most, unsigned letters) {
+    std::string text;
+    for (std::size_t n = random() % (most + 1); n > 0; --n) text += static_cast<char>('a' + random() % letters);
+    return text;
+  };
+  for (int i = 0; i < 20000; ++i) {
+    auto const               letters = static_cast<unsigned>(1 + random() % 3);
+    std::vector<std::string> stops;
+    for (int n = static_cast<int>(random() % 5); n > 0; --n) stops.push_back(draw(6, letters));
+    std::string const text  = draw(24, letters);
+    auto const        found = naive_search(text, stops);
+    stop_matcher      matcher(stops);
+    std::string       out;
+    for (std::size_t at = 0; at < text.size();) {
+      std::size_t const n = random() % 4;
+      out += matcher.feed(text.substr(at, n));
+      at = std::min(at + n, text.size());
+      if (matcher.stopped()) break;
+      std::string_view const held = std::string_view(text).substr(out.size(), at - out.size());
+      ASSERT_TRUE(held.empty() ||
+                  std::any_of(stops.begin(), stops.end(),
+                              [&](auto const& s) { return s.size() > held.size() && s.starts_with(held); }))
+          << text;
+      for (std::size_t longer = held.size() + 1; longer <= at; ++longer) {  // and no more is
+        std::string_view const end = std::string_view(text).substr(at - longer, longer);
+        ASSERT_TRUE(std::none_of(stops.begin(), stops.end(), [&](auto const& s) {
+          return s.size() > end.size() && s.starts_with(end);
+        })) << text;
+      }
+    }
+    out += matcher.finish();
+    ASSERT_EQ(out, text.substr(0, found.begin)) << text;
+    ASSERT_EQ(matcher.stopped(), found.end != std::string::npos) << text;
+    ASSERT_EQ(matcher.stop_text(), found.text) << text;
+  }
+}
+
+// Linear: a search for each piece, or moving what is held back, would take 10^12 steps here.
+TEST(stop_matcher, long_stop_texts_against_long_texts) {
+  std::size_t const n = 1 << 20;
+  stop_matcher      never({std::string(n, 'a') + "b", std::string(n / 2, 'a') + "c"});
+  std::size_t       out = 0;
+  for (std::size_t i = 0; i < 2 * n; ++i) out += never.feed("a").size();
+  EXPECT_EQ(out, n);
+  EXPECT_EQ(never.feed("x").size(), n + 1);
+  for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(never.feed("a"), "");
+  EXPECT_EQ(never.feed("b"), "");
+  EXPECT_TRUE(never.stopped());
+  EXPECT_EQ(never.stop_text().size(), n + 1);
+
+  std::vector<std::string> many;  // beginnings of each other
+  for (std::size_t i = 1; i < 1000; ++i) many.push_back(std::string(i, 'a') + "b");
+  stop_matcher of_many(many);
+  EXPECT_EQ(of_many.feed(std::string(n, 'a')).size(), n - 999);
+  EXPECT_EQ(of_many.feed("b"), "");
+  EXPECT_EQ(of_many.stop_text().size(), 1000u);
 }
 
 TEST(detokenizer, completion) {

@@ -20,7 +20,9 @@ class utf8_stream {
   std::string held_;  // the beginning of one character, at most 3 bytes
 };
 
-/// Cuts a text at the stop text that is complete first, holding back whatever could be the beginning of one.
+/// Cuts a text at the stop text that is complete first, of several the longest, holding back whatever could be the beginning of
+/// one. Time is linear in the text, however it comes and however long the stop texts are: an automaton over all of them (Aho and
+/// Corasick, "Efficient string matching: an aid to bibliographic search", 1975).
 class stop_matcher {
  public:
   explicit stop_matcher(std::vector<std::string> stops = {});
@@ -31,8 +33,30 @@ class stop_matcher {
   [[nodiscard]] std::string const& stop_text() const { return stop_text_; }  ///< the one that was found
 
  private:
+  /// What has come ends with the first `depth` bytes of a stop text, and no longer beginning of any.
+  struct node {
+    std::int32_t  child = -1, sibling = -1;  // first of those that are one byte longer; the next of this one's parent
+    std::int32_t  shorter = 0;               // the longest other end of it that begins a stop text
+    std::int32_t  stop;                      // one of those that it begins
+    std::int32_t  whole = -1;                // the longest stop text that it ends with
+    std::uint32_t depth;
+    char          byte;  // its last
+  };
+  [[nodiscard]] std::int32_t     child_of(std::int32_t parent, char byte) const;
+  void                           add(std::int32_t stop);
+  void                           link();
+  [[nodiscard]] std::string_view held() const {
+    return beginning(at_);
+  }  ///< it need not be kept: it begins a stop text
+  [[nodiscard]] std::string_view beginning(std::int32_t of) const {
+    node const& n = nodes_[static_cast<std::size_t>(of)];
+    return std::string_view(stops_[static_cast<std::size_t>(n.stop)]).substr(0, n.depth);
+  }
+
   std::vector<std::string> stops_;
-  std::string              held_, stop_text_;
+  std::vector<node>        nodes_;  // [0]: nothing; empty without stop texts
+  std::int32_t             at_ = 0;
+  std::string              stop_text_;
   bool                     stopped_ = false;
 };
 
