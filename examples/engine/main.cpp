@@ -25,6 +25,7 @@ int run(int argc, char** argv) {
       return 0;
     }
     case command::generate: return run_generate(from);
+    case command::chat: return run_chat(from);
     case command::run: return run_requests(from);
     case command::bench: return run_bench(from);
     case command::simulate: return run_simulate(from);

@@ -14,7 +14,8 @@ namespace test {
 
 class started_program {
  public:
-  explicit started_program(std::vector<std::string> arguments) {
+  /// `input` is a file for its standard input; empty: that of the test.
+  explicit started_program(std::vector<std::string> arguments, std::string const& input = {}) {
     arguments.insert(arguments.begin(), TENON_PROGRAM);
     std::vector<char*> argv;
     for (std::string& a : arguments) argv.push_back(a.data());
@@ -26,6 +27,7 @@ class started_program {
       std::signal(SIGINT, SIG_DFL);  // whatever the test was started with
       ::dup2(ends[1], STDOUT_FILENO);
       ::close(ends[0]), ::close(ends[1]);
+      if (!input.empty() && std::freopen(input.c_str(), "rb", stdin) == nullptr) ::_exit(127);
       if (std::freopen(err.c_str(), "wb", stderr) != nullptr) ::execv(argv[0], argv.data());
       ::_exit(127);
     }
@@ -44,6 +46,12 @@ class started_program {
     std::string line;
     for (char c = 0; c != '\n' && ::read(from_, &c, 1) == 1;) line += c;
     return line;
+  }
+  /// The next bytes of stdout, fewer at its end.
+  std::string read(std::size_t count) {
+    std::string bytes;
+    for (char c = 0; bytes.size() < count && ::read(from_, &c, 1) == 1;) bytes += c;
+    return bytes;
   }
   std::string rest() {
     std::string all;

@@ -7,6 +7,7 @@ namespace tenon::engine {
 class interruption {
  public:
   interruption() {
+    wanted_ = 0;
     sigaction(SIGINT, nullptr, &before_);
     if (before_.sa_handler == SIG_IGN) return;  // as whoever started the program wants it
     struct sigaction once {};

@@ -66,6 +66,7 @@ void make_room_to_compress(run_limits& limits, options const& from, model_config
 
 // One per subcommand; each returns the exit status and throws `error` otherwise.
 int run_generate(options const& from);
+int run_chat(options const& from);
 int run_requests(options const& from);
 int run_bench(options const& from);
 int run_simulate(options const& from);

@@ -221,6 +221,7 @@ void check(option_set const& set, options& o) {
         set.refuse({"--max-num-seqs"}, "--kv-keep, which runs one request at a time", "no --kv-keep");
       one_of_two("--prompt", !o.prompts.empty(), "--prompts", !o.prompts_file.empty());
       break;
+    case command::chat: check_chat(set, o); break;
     case command::run: check_model(o), check_run(set, o); break;
     case command::bench: check_model(o); break;
     case command::simulate: check_simulate(set, o); break;
@@ -262,6 +263,7 @@ struct description {
 constexpr description descriptions[] = {
     {command::generate, "generate", "complete prompts",
      "tenon generate --model DIR --prompt \"Once upon a time\" --max-tokens 64 --seed 1"},
+    {command::chat, "chat", "talk with a model", "tenon chat --model DIR --system \"Be brief.\""},
     {command::run, "run", "serve a file of requests as they arrive, and time it",
      "tenon run --model DIR --requests requests.jsonl --output json"},
     {command::bench, "bench", "measure prefill and decode", "tenon bench --model DIR -p 512 -n 128 -b 1,8,32"},
@@ -319,14 +321,15 @@ options parse(int argc, char const* const* argv) {
   auto const set_of = [&](command what) -> option_set& {
     return std::find_if(subcommands.begin(), subcommands.end(), [&](auto const& s) { return s.what == what; })->set;
   };
-  for (command const c :
-       {command::generate, command::run, command::bench, command::perplexity, command::align, command::info}) {
+  for (command const c : {command::generate, command::chat, command::run, command::bench, command::perplexity,
+                          command::align, command::info}) {
     add_common(set_of(c), o);
-    if (c != command::bench)  // whose batches say it
+    if (c != command::bench && c != command::chat)  // whose batches say it, and one at a time
       set_of(c).integer("--max-num-seqs", "requests that run together at most", o.max_num_seqs, 1, 1 << 20);
   }
   add_prompts(set_of(command::generate), o);
-  for (command const c : {command::generate, command::run}) add_sampling(set_of(c), o);
+  for (command const c : {command::generate, command::chat, command::run}) add_sampling(set_of(c), o);
+  add_chat(set_of(command::chat), o);
   add_run(set_of(command::run), o), add_schedule(set_of(command::run), o.schedule);
   add_bench(set_of(command::bench), o);
   add_simulate(set_of(command::simulate), o);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/program/bench_options.hpp"
+#include "engine/program/chat_options.hpp"
 #include "engine/program/kv_flags.hpp"
 #include "engine/program/quantize_options.hpp"
 #include "engine/program/run_options.hpp"
@@ -18,6 +19,7 @@ namespace tenon::engine {
 enum class command {
   help,
   generate,
+  chat,
   run,
   bench,
   simulate,
@@ -116,6 +118,7 @@ struct options {
   schedule_flags   schedule;  // run, simulate
   run_options      run;
   bench_options    bench;
+  chat_options     chat;
   simulate_options simulate;
   align_options    align;
   compress_options compress;

@@ -302,8 +302,7 @@ class evaluator {
     mapping_value m;
     for (std::size_t i = 0; i + 1 < e.parts.size(); i += 2) {
       value key = eval(e.parts[i], s);
-      if (list_in(key) || mapping_in(key) || is<undefined_value>(key))
-        x_.fail("this cannot be a key", describe(key), "a string or a number");
+      if (!is_key(key)) x_.fail("this cannot be a key", describe(key), "a string or a number");
       m.set(std::move(key), eval(e.parts[i + 1], s));
     }
     x_.at = e.at;
@@ -393,20 +392,20 @@ class evaluator {
       else rest.push_back(a.values[i]);
     }
     if (!rest.empty() && !st.takes_rest)
-      x_.fail("too many arguments", std::to_string(a.values.size()) + " for " + name,
+      x_.fail("too many arguments", std::to_string(a.values.size()) + " for " + in_quotes(name),
               "at most " + std::to_string(count));
     for (auto const& [word, v] : a.named) {
       auto const at =
           static_cast<std::size_t>(std::find(st.parameters.begin(), st.parameters.end(), word) - st.parameters.begin());
       if (at < count) {
-        if (given[at]) x_.fail("an argument is there twice", in_quotes(word) + " for " + name, "it once");
+        if (given[at]) x_.fail("an argument is there twice", in_quotes(word) + " for " + in_quotes(name), "it once");
         inner.variables[st.parameters[at]] = v, given[at] = true;
       } else if (word == "caller") {
         caller = v;
       } else if (st.takes_named) {
         named.set(x_.own_text(word), v);
       } else {
-        x_.fail("unknown argument", in_quotes(word) + " for " + name, "one that it has");
+        x_.fail("unknown argument", in_quotes(word) + " for " + in_quotes(name), "one that it has");
       }
     }
     x_.make((a.values.size() + a.named.size()) * 4 * sizeof(value));
@@ -416,10 +415,10 @@ class evaluator {
     std::size_t const first_default = count - st.defaults.size();
     for (std::size_t i = 0; i < count; ++i)
       if (!given[i])
-        inner.variables[st.parameters[i]] =
-            i < first_default
-                ? undefined("the argument " + in_quotes(st.parameters[i]) + " of " + name + ", which was not given")
-                : eval(st.defaults[i - first_default], inner);
+        inner.variables[st.parameters[i]] = i < first_default
+                                                ? undefined("the argument " + in_quotes(st.parameters[i]) + " of " +
+                                                            in_quotes(name) + ", which was not given")
+                                                : eval(st.defaults[i - first_default], inner);
     marked_text out;
     body(st.body, inner, out);
     x_.at = here;
@@ -446,7 +445,7 @@ class evaluator {
       }
       for (value const& pair : items_of(x_, v)) {
         auto const items = items_of(x_, pair);
-        if (items.size() != 2 || list_in(items[0]) || mapping_in(items[0]))
+        if (items.size() != 2 || !is_key(items[0]))
           x_.fail("no entry of a mapping", describe(pair), "a key and a value");
         m.set(items[0], items[1]);
       }

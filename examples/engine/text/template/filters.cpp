@@ -342,7 +342,7 @@ value f_unique(execution& x, value const& v, arguments a) {
   std::vector<value> kept;
   for (value const& item : items_of(x, v)) {
     value const key = key_of(x, item, attribute, flag_of(cased, false));
-    if (list_in(key) || mapping_in(key)) x.fail("this cannot be a key", describe(key), "a string or a number");
+    if (!is_key(key)) x.fail("this cannot be a key", describe(key), "a string or a number");
     x.make(4 * sizeof(value));
     if (seen.find(key)) continue;
     seen.set(key, none_value{});

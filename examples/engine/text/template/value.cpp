@@ -11,6 +11,7 @@ namespace tenon::engine::jinja {
 
 std::size_t mapping_value::place_of(value const& key) const {
   double number = 0;
+  if (!is_key(key)) return size();
   if (auto const* t = text_in(key)) {
     auto const at = texts_.find(t->bytes());
     return at == texts_.end() ? size() : at->second;
@@ -85,6 +86,11 @@ bool number_in(value const& v, double& to) {
   if (integer_in(v, i)) return to = static_cast<double>(i), true;
   if (auto const* d = std::get_if<double>(&v)) return to = *d, true;
   return false;
+}
+
+bool is_key(value const& v) {
+  double d = 0;
+  return text_in(v) || is<none_value>(v) || (number_in(v, d) && d == d);
 }
 
 namespace {

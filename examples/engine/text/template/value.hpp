@@ -110,6 +110,8 @@ template <class T>
 [[nodiscard]] std::string describe(value const& v);  ///< for messages: "a string, \"abc\""
 /// An integer or boolean.
 [[nodiscard]] bool integer_in(value const& v, std::int64_t& to);
+/// A string, none or a number that equals itself: what mappings have as keys.
+[[nodiscard]] bool is_key(value const& v);
 /// Any number.
 [[nodiscard]] bool number_in(value const& v, double& to);
 
