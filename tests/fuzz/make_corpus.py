@@ -212,3 +212,11 @@ for kind in range(13):
 for i, name in enumerate(("spaces", "runs", "controls", "capitals")):
     for kind in (i, 5 + i, 10 + i % 3):
         seed("encode", f"{name}_{kind}", bytes([kind, 3 * i]) + texts[name])
+templates = HERE.parent.parent / "engine" / "text" / "chat_templates"
+for path in sorted(templates.glob("*.jinja")):
+    seed("chat_template", path.stem, path.read_bytes())
+programs = (templates / "programs.txt").read_text()[:-1].split("\n=====\n")
+outcomes = json.loads((templates / "expected.json").read_text())["programs"]
+whole = [p for p, outcome in zip(programs, outcomes) if outcome is not None]
+for i in range(0, len(whole), 4):  # several in one: fewer files
+    seed("chat_template", f"programs_{i // 4}", "\n".join(whole[i:i + 4]).encode())
