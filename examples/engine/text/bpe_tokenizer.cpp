@@ -1,5 +1,6 @@
 #include "engine/text/bpe_tokenizer.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <utility>
 
@@ -25,13 +26,16 @@ bpe_tokenizer::bpe_tokenizer(bpe_definition d)
   std::vector<std::string_view> tokens(d.entries.size());
   for (std::size_t id = 0; id < tokens.size(); ++id)
     if (d.entries[id].merged) tokens[id] = d.entries[id].bytes;
+  first_stand_in_ = static_cast<std::int32_t>(tokens.size());
+  if (!d.merges_by_id) add_stand_ins(tokens);
   encoder_ = word_encoder(d.merges_by_id ? byte_pairs::by_rank(tokens) : byte_pairs::by_merges(tokens, d.merges),
                           whole_words_, apart);
   if (!encoder_.pairs().usable()) {
     if (d.merges_by_id)
       throw wrong(file_, "lacks tokens", "not all of the 256 bytes, or tokens of more than 1,024", "a byte-level BPE");
-    read_merges(d, tokens, apart);
   }
+  if (!encoder_.pairs().usable() || tokens.size() > d.entries.size())
+    read_merges(d, std::span(tokens).first(d.entries.size()), apart);
   entries_.reserve(d.entries.size());
   for (bpe_definition::entry& e : d.entries)
     entries_.push_back({std::move(e.bytes), e.present ? entry_kind::text : entry_kind::absent});
@@ -44,8 +48,27 @@ bpe_tokenizer::bpe_tokenizer(bpe_definition d)
   for (entry const& e : entries_) pieces_.add(e.kind == entry_kind::control ? std::string_view() : e.bytes);
 }
 
+/// Tokens behind all others for the bytes that the vocabulary lacks (Falcon, StarCoder and GPT-NeoX lack those that their training
+/// text had none of). A word that comes to one of them is merged pair by pair instead.
+void bpe_tokenizer::add_stand_ins(std::vector<std::string_view>& tokens) {
+  static constexpr auto bytes = [] {
+    std::array<char, 256> all{};
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<char>(static_cast<unsigned char>(i));
+    return all;
+  }();
+  std::array<bool, 256> there{};
+  for (std::string_view const t : tokens)
+    if (t.size() == 1) there[static_cast<unsigned char>(t[0])] = true;
+  for (std::size_t i = 0; i < there.size(); ++i)
+    if (!there[i]) tokens.push_back({&bytes[i], 1});
+}
+
+bool bpe_tokenizer::has_stand_in(std::span<std::int32_t const> ids) const {
+  return std::any_of(ids.begin(), ids.end(), [this](std::int32_t id) { return id >= first_stand_in_; });
+}
+
 /// For merging pair by pair.
-void bpe_tokenizer::read_merges(bpe_definition const& d, std::vector<std::string_view> const& tokens,
+void bpe_tokenizer::read_merges(bpe_definition const& d, std::span<std::string_view const> tokens,
                                 std::vector<std::int32_t> const& apart) {
   merges_            = pair_table(d.merges.size());
   std::uint32_t rank = 0;
@@ -108,13 +131,15 @@ void bpe_tokenizer::encode_words(std::string_view text, std::size_t origin, sink
   if (auto const known = words_.known(); known && encoder_.pairs().usable()) {
     std::size_t const first = to.out.ids.size();
     encoder_.encode(*known, text, to.out.ids);
-    if (!to.spans) return;
-    for (std::size_t i = first; i < to.out.ids.size(); ++i) {
-      std::size_t const end = origin + encoder_.pairs().bytes_of(to.out.ids[i]).size();
-      to.out.spans.push_back({origin, end});
-      origin = end;
+    if (!has_stand_in(std::span(to.out.ids).subspan(first))) {
+      for (std::size_t i = first; to.spans && i < to.out.ids.size(); ++i) {
+        std::size_t const end = origin + encoder_.pairs().bytes_of(to.out.ids[i]).size();
+        to.out.spans.push_back({origin, end});
+        origin = end;
+      }
+      return;
     }
-    return;
+    to.out.ids.resize(first);
   }
   std::deque<std::string> prefixed;
   std::vector<symbol>     scratch;
@@ -132,16 +157,20 @@ void bpe_tokenizer::encode_piece(text_piece const& word, std::vector<symbol>& sy
   if (encoder_.pairs().usable()) {
     std::vector<std::int32_t> ids(word.text.size());
     ids.resize(encoder_.encode_word(word.text, ids.data()));
-    for (std::int32_t const id : ids) emit(id, encoder_.pairs().bytes_of(id).size());
-    return;
+    if (!has_stand_in(ids)) {
+      for (std::int32_t const id : ids) emit(id, encoder_.pairs().bytes_of(id).size());
+      return;
+    }
   }
   if (whole_words_)
     if (auto const whole = ids_.find(std::string(word.text)); whole != ids_.end())
       return emit(whole->second, word.text.size());
   symbols.clear();
   for (char const c : word.text) {
-    auto const id = byte_ids_[static_cast<unsigned char>(c)];
-    symbols.push_back({id >= 0 ? id : unknown_, 1});
+    auto const byte = byte_ids_[static_cast<unsigned char>(c)], id = byte >= 0 ? byte : unknown_;
+    if (id >= 0) symbols.push_back({id, 1});
+    else if (!symbols.empty()) ++symbols.back().length;  // left out, and what is around it may merge
+    else if (!std::exchange(lead, false)) ++at;
   }
   merge_symbols(symbols, merges_);
   for (auto const& s : symbols) emit(s.id, s.length);

@@ -6,6 +6,7 @@
 //  through PCRE2 and a heap of merges.
 #include <array>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -44,8 +45,10 @@ class bpe_tokenizer final : public tokenizer {
     std::string bytes;
     entry_kind  kind = entry_kind::absent;
   };
-  void read_merges(bpe_definition const& d, std::vector<std::string_view> const& tokens,
-                   std::vector<std::int32_t> const& apart);
+  void               read_merges(bpe_definition const& d, std::span<std::string_view const> tokens,
+                                 std::vector<std::int32_t> const& apart);
+  static void        add_stand_ins(std::vector<std::string_view>& tokens);
+  [[nodiscard]] bool has_stand_in(std::span<std::int32_t const> ids) const;
 
   /// Where encoded text goes.
   struct sink {
@@ -62,10 +65,11 @@ class bpe_tokenizer final : public tokenizer {
   void encode_piece(text_piece const& word, std::vector<symbol>& scratch, sink& to) const;
 
   std::string                                   file_, description_;
-  std::vector<entry>                            entries_;  // by id
-  piece_table                                   pieces_;   // what each adds to a text
-  word_encoder                                  encoder_;  // where its pairs are usable
-  std::unordered_map<std::string, std::int32_t> ids_;      // elsewhere: of what text becomes, by its bytes
+  std::vector<entry>                            entries_;             // by id
+  piece_table                                   pieces_;              // what each adds to a text
+  word_encoder                                  encoder_;             // where its pairs are usable
+  std::int32_t                                  first_stand_in_ = 0;  // of its tokens that are none of the vocabulary's
+  std::unordered_map<std::string, std::int32_t> ids_;                 // elsewhere: of what text becomes, by its bytes
   pair_table                                    merges_;
   std::array<std::int32_t, 256>                 byte_ids_{};  // -1: the vocabulary lacks the byte
   std::int32_t                                  unknown_     = -1;

@@ -150,12 +150,20 @@ TEST(vocab_merges, a_missing_partner_is_named) {
   EXPECT_NE(message_of([&] { (void)find_tokenizer(at.path()); }).find("holds no tokenizer"), std::string::npos);
 }
 
-TEST(vocab_merges, without_all_bytes) {  // goes another way through bpe_tokenizer
-  std::string const vocab = R"({"a": 0, "b": 1, "ab": 2})";
-  folder const      at("bytes");
-  at.write("vocab.json", vocab);
+// Bytes that the vocabulary lacks are left out, and what is around them merges, as in huggingface/tokenizers.
+TEST(vocab_merges, without_all_bytes) {
+  folder const at("bytes");
+  at.write("vocab.json", R"({"a": 0, "b": 1, "ab": 2})");
   at.write("merges.txt", "a b\n");
-  EXPECT_EQ(load_tokenizer(at.path("vocab.json"), "gpt2")->encode("abacb"), (ids{2, 0, 1}));
+  auto const t = load_tokenizer(at.path("vocab.json"), "gpt2");
+  EXPECT_EQ(t->encode("abacb"), (ids{2, 2}));
+  EXPECT_EQ(t->encode("abab aab\xFF."), (ids{2, 2, 0, 2}));
+  EXPECT_TRUE(t->encode("c").empty());
+  encoding const e = t->encode_with_spans("cacbc ab", {});
+  EXPECT_EQ(e.ids, (ids{2, 2}));
+  EXPECT_EQ(e.spans, (std::vector<token_span>{{1, 5}, {6, 8}}));
+  EXPECT_EQ(load_tokenizer(at.path("vocab.json"), "[a-z]+")->encode("abacb ab"), (ids{2, 2, 2}));
+  EXPECT_EQ(t->vocabulary(), 3);
 }
 
 }  // namespace
