@@ -43,8 +43,7 @@ constexpr std::uint64_t default_alignment = 32, alignment_limit = std::uint64_t{
 /// Walks over the bytes; `left` never wraps around.
 class gguf_file::reader {
  public:
-  reader(std::string_view bytes, std::string const& name, gguf_limits const& limits)
-      : bytes_(bytes), name_(name), limits_(limits) {}
+  reader(std::string_view bytes, gguf_limits const& limits) : bytes_(bytes), limits_(limits) {}
 
   [[nodiscard]] std::size_t at() const { return at_; }
   [[nodiscard]] std::size_t left() const { return bytes_.size() - at_; }
@@ -112,7 +111,6 @@ class gguf_file::reader {
   }
 
   std::string_view   bytes_;
-  std::string const& name_;
   gguf_limits const& limits_;
   std::size_t        at_ = 0;
 };
@@ -123,7 +121,7 @@ gguf_file::gguf_file(std::string_view bytes, std::string name, gguf_limits const
     : bytes_(bytes), name_(std::move(name)) {
   if (!looks_like_gguf(bytes))
     throw wrong(name_, "is no GGUF file", in_quotes(bytes.substr(0, 4)), "\"GGUF\" at the beginning");
-  reader            in(bytes, name_, limits);
+  reader            in(bytes, limits);
   std::string const header = name_ + ": header";
   (void)in.number<std::uint32_t>(header);
   auto const version = in.number<std::uint32_t>(header);
