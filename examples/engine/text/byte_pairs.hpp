@@ -88,7 +88,7 @@ class byte_pairs {
   [[nodiscard]] merge_result any_merge(std::int32_t left, std::int32_t right, std::string_view both) const {
     if (every_merge_) return (*every_merge_)(left, right);
     std::int32_t const id = exact(both);
-    return {static_cast<double>(id), id};
+    return {static_cast<std::uint32_t>(id), id};
   }
   /// All merges of a text in their order; `last` becomes what the last one joined.
   void merge_one_by_one(std::string_view text, std::vector<symbol>& symbols, parts* last = nullptr) const;
