@@ -439,6 +439,7 @@ class evaluator {
     }
     mapping_value m;  // namespace, dict
     for (value const& v : a.values) {
+      if (is<undefined_value>(v)) x_.fail_undefined(v);
       if (auto const* other = mapping_in(v)) {
         for (auto const& [key, entry] : other->entries()) m.set(key, entry);
         continue;

@@ -196,7 +196,8 @@ value f_round(execution& x, value const& v, arguments a) {
   if (!number_in(v, d)) x.fail("this cannot be rounded", describe(v), "a number");
   if (method == "ceil" || method == "floor") {
     double const scale = std::pow(10.0, static_cast<double>(precision));
-    return (method == "ceil" ? std::ceil(d * scale) : std::floor(d * scale)) / scale;
+    return (method == "ceil" ? std::ceil(d * scale) : std::floor(d * scale)) / scale +
+           0.0;  // no -0.0: Python rounds to an integer
   }
   if (method != "common") x.fail("unknown method of rounding", in_quotes(method), "common, ceil or floor");
   if (integer_in(v, i) && precision >= 0) return i;
@@ -332,9 +333,11 @@ value f_dictsort(execution& x, value const& v, arguments a) {
 value f_reverse(execution& x, value const& v, arguments a) {
   no_arguments(x, "reverse", a);
   if (text_in(v)) return slice_of(x, v, std::nullopt, std::nullopt, value(std::int64_t{-1}));
-  auto items = items_of(x, v);
+  // What cannot be gone through backwards becomes a list first.
+  bool const listed = list_in(v) && list_in(v)->kind == sequence_kind::iterator;
+  auto       items  = items_of(x, v);
   std::reverse(items.begin(), items.end());
-  return x.list(std::move(items), sequence_kind::iterator);
+  return x.list(std::move(items), listed ? sequence_kind::list : sequence_kind::iterator);
 }
 value f_unique(execution& x, value const& v, arguments a) {
   auto const [cased, attribute] = bound(x, "unique", a, {"case_sensitive", "attribute"});

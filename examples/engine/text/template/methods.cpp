@@ -64,11 +64,16 @@ value call_text(execution& x, marked_text const& t, std::string const& name, cal
     return x.text(replaced(x, t, text_argument(x, "argument", *old).bytes(), text_argument(x, "argument", *by),
                            integer_argument(x, "count", count, -1)));
   }
-  if (name == "find" || name == "rfind" || name == "count") {
+  if (name == "find" || name == "index" || name == "rfind" || name == "count") {
     auto const [part]      = bound(x, name, a, {"sub"}, 1);
     std::string const what = text_argument(x, "argument", *part).bytes();
     x.read(s.size());
-    if (name == "find") return index_of(s, find_bytes(x, s, what, 0));
+    if (name == "find" || name == "index") {
+      std::size_t const at = find_bytes(x, s, what, 0);
+      if (name == "index" && at == std::string::npos)
+        x.fail("this is not in the string", in_quotes(what), "a part of it");
+      return index_of(s, at);
+    }
     if (name == "rfind") return index_of(s, rfind_bytes(x, s, what));
     if (what.empty()) return static_cast<std::int64_t>(characters_in(s)) + 1;
     std::int64_t n = 0;

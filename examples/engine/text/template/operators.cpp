@@ -159,10 +159,10 @@ bool is_one(std::array<std::string_view, N> const& names, std::string_view name)
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-constexpr std::array<std::string_view, 20> text_methods = {
+constexpr std::array<std::string_view, 21> text_methods = {
     "strip",    "lstrip", "rstrip", "split",        "rsplit",       "splitlines", "startswith",
     "endswith", "upper",  "lower",  "title",        "capitalize",   "replace",    "join",
-    "find",     "rfind",  "count",  "removeprefix", "removesuffix", "isdigit"};
+    "find",     "rfind",  "count",  "removeprefix", "removesuffix", "isdigit",    "index"};
 constexpr std::array<std::string_view, 4> mapping_methods = {"get", "items", "keys", "values"};
 constexpr std::array<std::string_view, 2> list_methods    = {"index", "count"};
 /// What changes a list or a mapping, which templates may not.
