@@ -44,6 +44,15 @@ TEST(command_line, defaults) {
   EXPECT_FALSE(o.quiet || o.batch_invariant || o.threads || o.sampling.seed || o.sampling.ignore_eos);
 }
 
+TEST(command_line, chat) {
+  auto const o = parse_all(words("chat --model m --system S --chat-template t --seed 5"));
+  EXPECT_EQ(o.what, command::chat);
+  EXPECT_EQ(o.chat.system, "S");
+  EXPECT_EQ(o.chat.template_file, "t");
+  EXPECT_GT(o.sampling.max_tokens, 1'000'000);  // as long as the model allows
+  EXPECT_EQ(parse_all(words("chat --model m --max-tokens 7")).sampling.max_tokens, 7);
+}
+
 TEST(command_line, every_option) {
   arguments given = words(
       "--tokenizer t --device host --dtype bf16 --allow-tf32 --quantize w4a16 --kv-cache-dtype fp8 --page-size 64 "
@@ -157,12 +166,13 @@ TEST(command_line, wrong_usage) {
   };
   for (auto const& [args, message] : std::vector<misuse>{
            {{},
-            "SUBCOMMAND: missing: found none, expected one of generate, run, bench, simulate, perplexity, align, "
+            "SUBCOMMAND: missing: found none, expected one of generate, chat, run, bench, simulate, perplexity, align, "
             "compress, tour, info, "
             "tokenize, detokenize (see "
             "tenon --help)"},
            {{"nosuch"},
-            "nosuch: unknown subcommand: found \"nosuch\", expected one of generate, run, bench, simulate, perplexity, "
+            "nosuch: unknown subcommand: found \"nosuch\", expected one of generate, chat, run, bench, simulate, "
+            "perplexity, "
             "align, compress, tour, info, tokenize, detokenize"},
            {{"run", "--model", "m", "--requests", "a", "--trace", "b"},
             "--requests: excludes --trace: found both, expected one of them"},
