@@ -168,6 +168,38 @@ TEST(chat_template, control_tokens_of_normalised_text) {
   }
 }
 
+/// Takes every text for one control token, wherever it is from.
+class careless_tokenizer final : public tokenizer {
+ public:
+  std::string                   token_bytes(std::int32_t) const override { return "x"; }
+  std::string                   text_after(std::int32_t, std::int32_t) const override { return {}; }
+  std::int32_t                  vocabulary() const override { return 1; }
+  bool                          is_special(std::int32_t) const override { return true; }
+  std::optional<std::int32_t>   bos_id() const override { return {}; }
+  std::vector<std::int32_t>     eos_ids() const override { return {}; }
+  std::span<std::int32_t const> added_before() const override { return {}; }
+  std::span<std::int32_t const> added_after() const override { return {}; }
+  std::string                   description() const override { return {}; }
+
+ private:
+  encoding encode_text(std::string_view text, encode_options, bool) const override { return {{0}, {{0, text.size()}}}; }
+};
+
+TEST(chat_template, a_tokenizer_that_does_not_tell_them_apart_is_refused) {
+  careless_tokenizer const t;
+  EXPECT_EQ(encode_prompt(t, marked_text("<s>", text_origin::own)), std::vector<std::int32_t>{0});
+  marked_text prompt("<s", text_origin::own);
+  prompt.append(">", text_origin::foreign);
+  try {
+    static_cast<void>(encode_prompt(t, prompt));
+    FAIL();
+  } catch (tenon::engine::error const& e) {
+    EXPECT_STREQ(e.what(),
+                 "the prompt: a control token would come from a message: found \"<s>\", expected a tokenizer that "
+                 "tells them apart");
+  }
+}
+
 TEST(find_chat_template, reads_what_models_come_with) {
   test::scratch_folder const folder;
   auto const                 model = folder.path().string();
