@@ -119,10 +119,10 @@ void byte_pairs::merge_one_by_one(std::string_view text, std::vector<symbol>& sy
     for (std::size_t i = 0; i + 1 < symbols.size(); begin += symbols[i++].length) {
       std::string_view const both = text.substr(begin, symbols[i].length + symbols[i + 1].length);
       merge_result const     m    = any_merge(symbols[i].id, symbols[i + 1].id, both);
-      if (m.id >= 0 && (best.id < 0 || m.priority < best.priority)) best = m, at = i;
+      if (m.id >= 0 && (best.id < 0 || m.rank < best.rank)) best = m, at = i;
     }
     if (best.id < 0) return;
-    if (last) *last = {symbols[at].id, symbols[at + 1].id, static_cast<std::int32_t>(best.priority), 0, true};
+    if (last) *last = {symbols[at].id, symbols[at + 1].id, static_cast<std::int32_t>(best.rank), 0, true};
     symbols[at] = {best.id, symbols[at].length + symbols[at + 1].length};
     symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(at) + 1);
   }
