@@ -45,6 +45,7 @@ bpe_tokenizer::bpe_tokenizer(bpe_definition d)
     if (t.normalized && !normalizer_.keeps(t.content)) t.content = normalizer_.apply(t.content).text;
     if (!t.content.empty()) (t.normalized ? normalized_added_ : raw_added_).add(t);
   }
+  pieces_.reserve(entries_.size());
   for (entry const& e : entries_) pieces_.add(e.kind == entry_kind::control ? std::string_view() : e.bytes);
 }
 

@@ -14,6 +14,7 @@ namespace tenon::engine {
 
 class piece_table {
  public:
+  void reserve(std::size_t ids) { slots_.reserve(ids); }
   /// The piece of the next id.
   void add(std::string_view bytes) {
     slot s;
