@@ -19,7 +19,7 @@ class piece_table {
   void add(std::string_view bytes) {
     slot s;
     if (bytes.size() < sizeof s.bytes) {
-      std::memcpy(s.bytes, bytes.data(), bytes.size());
+      if (!bytes.empty()) std::memcpy(s.bytes, bytes.data(), bytes.size());
       s.bytes[15] = static_cast<char>(bytes.size());
     } else {
       auto const index = static_cast<std::uint32_t>(long_.size());

@@ -31,23 +31,49 @@ namespace {
 
 using word_set = word_encoder::word_set;
 
+/// A word that is long or many tokens.
+struct long_word {
+  static constexpr std::size_t most_bytes = 48, most_ids = 16;
+
+  char         bytes[most_bytes];
+  std::uint8_t size = 0, count = 0;  // size 0: no word
+  std::int32_t ids[most_ids];
+};
+
 class word_cache {
  public:
   /// This thread's, emptied where it was another encoder's.
   static word_cache& of(std::uint64_t encoder) {
     thread_local word_cache own;
-    if (own.encoder_ != encoder) own.encoder_ = encoder, own.sets_.assign(std::size_t{1} << sets_bits, {});
+    if (own.encoder_ != encoder) own.reset(encoder);
     return own;
   }
 
   [[nodiscard]] word_set* sets() { return sets_.data(); }
   static std::size_t      place_of(std::uint64_t hash) { return hash >> (64 - sets_bits); }
+  /// Where a word of at most `long_word::most_bytes` would be.
+  [[nodiscard]] long_word& place_of_long(std::string_view word) {
+    std::uint64_t h = word.size();
+    for (; !word.empty(); word.remove_prefix(std::min<std::size_t>(8, word.size()))) {
+      std::uint64_t eight = 0;
+      std::memcpy(&eight, word.data(), std::min<std::size_t>(8, word.size()));
+      h = (h ^ eight) * 0xff51afd7ed558ccdu, h ^= h >> 32;
+    }
+    return long_[(h * 0x9e3779b97f4a7c15u) >> (64 - long_bits)];
+  }
 
  private:
-  static constexpr int sets_bits = 15;
+  static constexpr int sets_bits = 15, long_bits = 10;
 
-  std::uint64_t         encoder_ = 0;
-  std::vector<word_set> sets_;
+  void reset(std::uint64_t encoder) {
+    encoder_ = encoder;
+    sets_.assign(std::size_t{1} << sets_bits, {});
+    long_.assign(std::size_t{1} << long_bits, {});
+  }
+
+  std::uint64_t          encoder_ = 0;
+  std::vector<word_set>  sets_;
+  std::vector<long_word> long_;
 };
 
 /// Some words of a text, or parts of words, whose places in the cache are on their way from far memory; and room for their ids.
@@ -150,6 +176,22 @@ std::size_t word_encoder::encode_word(std::string_view word, std::int32_t* ids) 
   return pairs_.encode(word, ids);
 }
 
+/// A word of more than 15 bytes, or one of fewer that is no token.
+std::size_t word_encoder::encode_long(std::string_view word, std::int32_t* to) const {
+  if (word.size() > long_word::most_bytes) return encode_word(word, to);
+  long_word& known = word_cache::of(number_).place_of_long(word);
+  if (known.size == word.size() && std::memcmp(known.bytes, word.data(), word.size()) == 0) {
+    std::memcpy(to, known.ids, known.count * sizeof *to);
+    return known.count;
+  }
+  std::size_t const count = encode_word(word, to);
+  if (count <= long_word::most_ids && (count > word_set::most_ids || word.size() > word_key::longest)) {
+    known.size = static_cast<std::uint8_t>(word.size()), known.count = static_cast<std::uint8_t>(count);
+    std::memcpy(known.bytes, word.data(), word.size()), std::memcpy(known.ids, to, count * sizeof *to);
+  }
+  return count;
+}
+
 /// A word that the cache lacks.
 std::size_t word_encoder::encode_new(std::string_view word, bool part, word_set& set, std::int32_t* to) const {
   word_key const     key   = word_key::of(word);
@@ -157,7 +199,7 @@ std::size_t word_encoder::encode_new(std::string_view word, bool part, word_set&
   std::int32_t const id    = pairs_.exact(key, key.hash());
   bool const         made  = id >= 0 && pairs_.made(id);
   if (made || (is_whole(id) && !part)) *to = id;
-  else count = pairs_.encode(word, to);
+  else count = part ? pairs_.encode(word, to) : encode_long(word, to);
   // What is a token only as a whole word is another thing as a part.
   if (count <= word_set::most_ids && (made || !is_whole(id))) set.insert(key, to, count);
   return count;
@@ -183,7 +225,7 @@ void word_encoder::encode_words(std::string_view text, std::vector<std::int32_t>
       std::uint64_t const     low = word.low, high = word.high;
       word_set&               set = *word.set;
       if (high == 0) {
-        to += batch.is_part(i) ? pairs_.encode(batch.bytes(i), to) : encode_word(batch.bytes(i), to);
+        to += batch.is_part(i) ? pairs_.encode(batch.bytes(i), to) : encode_long(batch.bytes(i), to);
         continue;
       }
       // 0: it is this one

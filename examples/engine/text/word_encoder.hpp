@@ -31,6 +31,7 @@ class word_encoder {
   struct word_set;
 
  private:
+  std::size_t encode_long(std::string_view word, std::int32_t* to) const;
   std::size_t encode_new(std::string_view word, bool part, word_set& set, std::int32_t* to) const;
   template <word_pattern P>
   void encode_words(std::string_view text, std::vector<std::int32_t>& ids) const;

@@ -34,7 +34,7 @@ struct word_key {
   }
   static word_key of(std::string_view word) {
     char padded[16] = {};
-    std::memcpy(padded, word.data(), word.size());
+    if (!word.empty()) std::memcpy(padded, word.data(), word.size());
     return of(padded, word.size());
   }
 };

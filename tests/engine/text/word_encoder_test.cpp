@@ -83,7 +83,7 @@ TEST(word_encoder, keeps_whole_words_where_it_is_told_to) {
 
 TEST(word_encoder, words_of_every_length_at_the_end_of_a_text) {
   word_encoder const e = encoder_of({"aa", "aaa"}, false);
-  for (std::size_t n = 1; n < 40; ++n)
+  for (std::size_t n = 1; n < 70; ++n)
     for (std::size_t before : {0u, 1u, 30u}) {
       std::string const text = std::string(before, '.') + std::string(n, 'a');
       for (int again = 0; again < 2; ++again)
