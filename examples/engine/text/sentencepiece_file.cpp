@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <unordered_set>
 #include <utility>
 
@@ -182,6 +183,12 @@ class model_reader {
         t.id = id, t.content = e.bytes, t.special = true;
         d_.added.push_back(std::move(t));
       }
+      if (e.kind == piece_kind::user) {
+        if (!kept_) kept_ = std::make_shared<added_token_matcher>();
+        added_token t;
+        t.id = id, t.content = e.bytes;
+        kept_->add(t);
+      }
       if (!e.matched || !normalizer_.escape) continue;
       if (e.bytes.find(' ') != std::string::npos) e.matched = false;  // no text has a space then
       else e.bytes = with_spaces(e.bytes);
@@ -189,17 +196,9 @@ class model_reader {
   }
 
   void define_normalizer() {
-    std::shared_ptr<added_token_matcher> kept;
-    for (std::size_t i = 0; i < d_.entries.size(); ++i)
-      if (auto const& e = d_.entries[i]; e.kind == piece_kind::user && e.matched) {
-        if (!kept) kept = std::make_shared<added_token_matcher>();
-        added_token t;
-        t.id = static_cast<std::int32_t>(i), t.content = e.bytes;
-        kept->add(t);
-      }
     character_map rules(normalizer_.map, d_.file + ": normalizer_spec.precompiled_charsmap");
     if (!rules.empty() || !trainer_.bytes)
-      d_.normalizer.add(text_normalizer::map{std::move(rules), false, trainer_.bytes, kept});
+      d_.normalizer.add(text_normalizer::map{std::move(rules), false, trainer_.bytes, kept_});
     if (normalizer_.squeeze) d_.normalizer.add(text_normalizer::squeeze{normalizer_.escape});
   }
 
@@ -207,6 +206,9 @@ class model_reader {
   trainer_spec     trainer_;
   normalizer_spec  normalizer_;
   std::int32_t     bos_ = -1, eos_ = -1;
+
+  std::shared_ptr<added_token_matcher>
+      kept_;  // the user's pieces, as they stand in a text: the normaliser lets them be
 };
 
 }  // namespace

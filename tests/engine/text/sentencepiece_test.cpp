@@ -13,6 +13,8 @@
 #include <filesystem>
 #include <random>
 
+#include "engine/scratch_folder.hpp"
+
 namespace {
 
 using namespace tenon::engine;
@@ -125,6 +127,19 @@ TEST(sentencepiece, options_of_a_hand_made_model) {
   EXPECT_EQ(make("").decode(ids{1, 5, 0, 5}), "a \xE2\x81\x87  a");
   EXPECT_TRUE(make("").is_special(1));
   EXPECT_FALSE(make("").is_special(0));
+}
+
+TEST(sentencepiece, its_folder_says_what_is_added) {
+  test::scratch_folder const place;
+  std::filesystem::copy_file(folder / "bpe.model", place / "tokenizer.model");
+  auto const load = [&] { return load_tokenizer((place / "tokenizer.model").string()); };
+  EXPECT_EQ(load()->added_before().size(), 1u);
+  EXPECT_EQ(load()->added_after().size(), 0u);
+  test::write_text(place / "tokenizer_config.json", R"({"add_bos_token": false, "add_eos_token": true})");
+  EXPECT_EQ(load()->added_before().size(), 0u);
+  EXPECT_EQ(load()->added_after().size(), 1u);
+  EXPECT_EQ(load()->description(), "BPE (SentencePiece)");
+  EXPECT_EQ(find_tokenizer((place / "").string()), (place / "tokenizer.model").string());
 }
 
 TEST(sentencepiece, refusals_say_what_is_wrong) {
