@@ -1,5 +1,5 @@
-//  Any bytes as tokenizer.json, as tiktoken's ranks, as SentencePiece's model or as a llama2.c vocabulary; what loads must encode
-//  and decode any text.
+//  Any bytes as tokenizer.json, as tiktoken's ranks, as SentencePiece's model or as a llama2.c vocabulary; what loads
+//  must encode and decode any text.
 #include <engine/files/json.hpp>
 #include <engine/text/bpe_tokenizer.hpp>
 #include <engine/text/llama2c_file.hpp>

@@ -1,9 +1,9 @@
 #pragma once
 //  Protocol buffers on the wire, field by field, from files that nobody vouches for.
 //
-//  A field is a varint of its number and kind, then a varint, 4 or 8 bytes, or a length and as many bytes. Every length is checked
-//  against what is left before anything is read; what is unknown is stepped over. Nothing recurses: a message is bytes to a
-//  reader of its own. (protobuf.dev/programming-guides/encoding)
+//  A field is a varint of its number and kind, then a varint, 4 or 8 bytes, or a length and as many bytes. Every length
+//  is checked against what is left before anything is read; what is unknown is stepped over. Nothing recurses: a
+//  message is bytes to a reader of its own. (protobuf.dev/programming-guides/encoding)
 #include <bit>
 #include <cstddef>
 #include <cstdint>

@@ -1,8 +1,10 @@
 #pragma once
-//  SentencePiece's precompiled_charsmap: rules from short texts to texts (nmt_nfkc and its kin), found by the longest match.
+//  SentencePiece's precompiled_charsmap: rules from short texts to texts (nmt_nfkc and its kin), found by the longest
+//  match.
 //
-//  The blob is a length, a double array of the Darts-clone library (google/sentencepiece, third_party/darts_clone) and the
-//  results, each ended by a zero byte. Nothing in it is believed: every step of a search is checked against the array's end.
+//  The blob is a length, a double array of the Darts-clone library (google/sentencepiece, third_party/darts_clone) and
+//  the results, each ended by a zero byte. Nothing in it is believed: every step of a search is checked against the
+//  array's end.
 #include <array>
 #include <cstddef>
 #include <cstdint>

@@ -1,10 +1,11 @@
 #pragma once
-//  Which two characters stand side by side in some piece of a vocabulary: where they do not, no merge leads across, and the text
-//  may be cut there.
+//  Which two characters stand side by side in some piece of a vocabulary: where they do not, no merge leads across, and
+//  the text may be cut there.
 //
-//  So a text falls into short words by what its vocabulary is, whatever cut the text it was trained on: in front of spaces where no
-//  piece has a space behind a letter, between most Chinese characters. Pairs of ASCII are looked up, others by two bits of a
-//  hash, which may say yes wrongly: then a word is longer than it need be. Test: tests/engine/text/pieces_test.cpp
+//  So a text falls into short words by what its vocabulary is, whatever cut the text it was trained on: in front of
+//  spaces where no piece has a space behind a letter, between most Chinese characters. Pairs of ASCII are looked up,
+//  others by two bits of a hash, which may say yes wrongly: then a word is longer than it need be. Test:
+//  tests/engine/text/pieces_test.cpp
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

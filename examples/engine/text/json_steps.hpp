@@ -1,8 +1,9 @@
 #pragma once
-//  What tokenizer.json does to a text in front of its model, and around the ids behind it: the parts that its kinds share.
+//  What tokenizer.json does to a text in front of its model, and around the ids behind it: the parts that its kinds
+//  share.
 //
-//  Each follows huggingface/tokenizers (normalizers, pre_tokenizers, processors, added_vocabulary); what is not implemented is
-//  refused by name.
+//  Each follows huggingface/tokenizers (normalizers, pre_tokenizers, processors, added_vocabulary); what is not
+//  implemented is refused by name.
 #include <cstdint>
 #include <functional>
 #include <optional>

@@ -38,8 +38,8 @@ void merge_by_scans(std::vector<symbol>& s, Lookup const& lookup) {
   }
 }
 
-/// The heap holds numbers only, the rank above the place; what a pair is when it comes up decides whether it still counts.
-/// `considered(left_id, right_id, merge)` is told of each pair when it comes into being. At most 2^32 symbols.
+/// The heap holds numbers only, the rank above the place; what a pair is when it comes up decides whether it still
+/// counts. `considered(left_id, right_id, merge)` is told of each pair when it comes into being. At most 2^32 symbols.
 template <class Lookup, class Considered>
 void merge_by_heap(std::vector<symbol>& s, Lookup const& lookup, Considered const& considered) {
   constexpr std::uint32_t    none = 0xFFFFFFFFu;

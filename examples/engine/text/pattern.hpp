@@ -12,8 +12,8 @@ struct pcre2_real_code_8;
 
 namespace tenon::engine {
 
-/// What \w is in Unicode (UTS #18) and in Rust, but not in PCRE2, for use in a class: letters, marks, digits, connecting punctuation,
-/// joiners and circled letters.
+/// What \w is in Unicode (UTS #18) and in Rust, but not in PCRE2, for use in a class: letters, marks, digits,
+/// connecting punctuation, joiners and circled letters.
 inline constexpr std::string_view word_class =
     R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
 

@@ -1,9 +1,10 @@
 #pragma once
-//  A tokenizer of pieces as some file defines it: characters that merge by score (SentencePiece BPE, llama2.c) or by rank
-//  (tokenizer.json), or the likeliest division of the text (Unigram). What readers make and piece_tokenizer runs.
+//  A tokenizer of pieces as some file defines it: characters that merge by score (SentencePiece BPE, llama2.c) or by
+//  rank (tokenizer.json), or the likeliest division of the text (Unigram). What readers make and piece_tokenizer runs.
 //
-//  These vocabularies spell the space as U+2581. Here it is a space again, in pieces and in texts alike: an entry's bytes are
-//  what it adds to a text, and most texts need no rewriting. `escaped` says that U+2581 in a text is a space, too.
+//  These vocabularies spell the space as U+2581. Here it is a space again, in pieces and in texts alike: an entry's
+//  bytes are what it adds to a text, and most texts need no rewriting. `escaped` says that U+2581 in a text is a space,
+//  too.
 #include <cstdint>
 #include <string>
 #include <utility>

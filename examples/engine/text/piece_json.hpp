@@ -1,6 +1,6 @@
 #pragma once
-//  tokenizer.json (huggingface/tokenizers) whose model has pieces of characters: BPE with or without byte_fallback (Llama 2,
-//  Mistral, Gemma, Phi-3) and Unigram (T5, XLM-R).
+//  tokenizer.json (huggingface/tokenizers) whose model has pieces of characters: BPE with or without byte_fallback
+//  (Llama 2, Mistral, Gemma, Phi-3) and Unigram (T5, XLM-R).
 #include <string>
 
 #include "engine/files/json.hpp"

@@ -1,9 +1,10 @@
 #pragma once
-//  Text to pieces by the likeliest division: the one whose scores have the greatest sum (Unigram, Kudo 2018, arXiv:1804.10959).
+//  Text to pieces by the likeliest division: the one whose scores have the greatest sum (Unigram, Kudo 2018,
+//  arXiv:1804.10959).
 //
-//  best(end) = max over pieces p that end there of best(end - |p|) + score(p), from left to right; a character that is no piece
-//  has the least score of all less 10. Sums, their rounding and ties are SentencePiece's (unigram_model.cc, EncodeOptimized) or,
-//  in double, those of huggingface/tokenizers. Time is linear in the text times its longest piece.
+//  best(end) = max over pieces p that end there of best(end - |p|) + score(p), from left to right; a character that is
+//  no piece has the least score of all less 10. Sums, their rounding and ties are SentencePiece's (unigram_model.cc,
+//  EncodeOptimized) or, in double, those of huggingface/tokenizers. Time is linear in the text times its longest piece.
 //  Test: tests/engine/text/pieces_test.cpp
 #include <string_view>
 #include <vector>

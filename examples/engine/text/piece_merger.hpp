@@ -1,9 +1,10 @@
 #pragma once
 //  Text to pieces by merging neighbours (piece_definition.hpp: `scores`, `ranks`), each word of the text for itself.
 //
-//  A text is cut where no piece has the two characters at the cut side by side (character_pairs.hpp), so that merging the words one
-//  by one is merging the text. Each is merged once and then comes from a cache, one for each thread; words that are long go
-//  through a heap in O(n log n). Test: tests/engine/text/pieces_test.cpp, against merging a whole text pair by pair.
+//  A text is cut where no piece has the two characters at the cut side by side (character_pairs.hpp), so that merging
+//  the words one by one is merging the text. Each is merged once and then comes from a cache, one for each thread;
+//  words that are long go through a heap in O(n log n). Test: tests/engine/text/pieces_test.cpp, against merging a
+//  whole text pair by pair.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -23,8 +24,9 @@ class piece_merger {
   piece_merger() = default;
   explicit piece_merger(piece_definition const& d);
 
-  /// Appends the pieces of `text` from `at` on, at least one where there is text, and returns where they end: at the end of the
-  /// text, or earlier where there are many. An id below 0 is a character that is no piece, or a byte of none.
+  /// Appends the pieces of `text` from `at` on, at least one where there is text, and returns where they end: at the
+  /// end of the text, or earlier where there are many. An id below 0 is a character that is no piece, or a byte of
+  /// none.
   std::size_t divide(std::string_view text, std::size_t at, std::vector<symbol>& out) const;
 
   /// Whether a character is a piece.

@@ -1,8 +1,9 @@
 #pragma once
 //  A tokenizer of pieces, as SentencePiece, llama2.c and many a tokenizer.json have it (piece_definition.hpp).
 //
-//  control and added tokens -> normaliser -> words -> a space in front -> merges or the likeliest division -> bytes of unknown
-//  characters -> template. Bytes that are not UTF-8 become byte tokens, where there are any: every text comes back as it was.
+//  control and added tokens -> normaliser -> words -> a space in front -> merges or the likeliest division -> bytes of
+//  unknown characters -> template. Bytes that are not UTF-8 become byte tokens, where there are any: every text comes
+//  back as it was.
 #include <array>
 #include <optional>
 #include <string>

@@ -1,9 +1,9 @@
 #pragma once
 //  SentencePiece's `.model` (google/sentencepiece, sentencepiece_model.proto): BPE, Unigram and character models.
 //
-//  What it says of the text is followed: the dummy space in front, extra spaces, the precompiled map of characters. Bytes that are
-//  not UTF-8 become byte tokens where there are any, else U+FFFD as in SentencePiece. One thing differs: where extra spaces go, those
-//  inside of a piece of the user's go, too.
+//  What it says of the text is followed: the dummy space in front, extra spaces, the precompiled map of characters.
+//  Bytes that are not UTF-8 become byte tokens where there are any, else U+FFFD as in SentencePiece. One thing differs:
+//  where extra spaces go, those inside of a piece of the user's go, too.
 #include <optional>
 #include <string>
 #include <string_view>

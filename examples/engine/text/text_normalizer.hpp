@@ -2,7 +2,7 @@
 //  What is done to a text before it is tokenized, step by step, with the way back to the input's bytes.
 //
 //  The steps are those of tokenizer.json's normalizers (huggingface/tokenizers) and of SentencePiece's normalizer_spec.
-//  Bytes that are not UTF-8 pass through. Test: tests/engine/text/text_normalizer_test.cpp
+//  Bytes that are not UTF-8 pass through. Test: tests/engine/text/unicode_forms_test.cpp
 #include <memory>
 #include <string>
 #include <string_view>

@@ -1,6 +1,6 @@
 #pragma once
-//  tokenizer.json (huggingface/tokenizers): byte-level BPE (GPT-2, GPT-NeoX, Llama 3, Qwen2 and their kin) here, BPE of characters
-//  and Unigram (Llama 2, Mistral, Gemma, T5, XLM-R) in piece_json.hpp.
+//  tokenizer.json (huggingface/tokenizers): byte-level BPE (GPT-2, GPT-NeoX, Llama 3, Qwen2 and their kin) here, BPE of
+//  characters and Unigram (Llama 2, Mistral, Gemma, T5, XLM-R) in piece_json.hpp.
 #include <memory>
 #include <string>
 
