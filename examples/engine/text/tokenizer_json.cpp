@@ -9,9 +9,11 @@
 #include "engine/error.hpp"
 #include "engine/text/bpe_tokenizer.hpp"
 #include "engine/text/byte_alphabet.hpp"
+#include "engine/text/falcon_json.hpp"
 #include "engine/text/json_steps.hpp"
 #include "engine/text/piece_json.hpp"
 #include "engine/text/piece_tokenizer.hpp"
+#include "engine/text/word_families.hpp"
 
 namespace tenon::engine {
 namespace {
@@ -29,13 +31,19 @@ class json_reader {
     d_.whole_words = model.flag_or("ignore_merges", false);
 
     for (auto& step : read_normalizer(root)) d_.normalizer.add(std::move(step));
-    json_pre_tokenizer words = read_pre_tokenizer(root);
-    if (!words.byte_level)
-      throw root.wrong("pre_tokenizer", "unsupported tokenizer", "no ByteLevel step", "a byte-level BPE");
-    d_.words = std::move(words.words);
+    bool const falcon = has_falcon_words(tree);
+    if (falcon) {
+      (void)add_words(d_.words, "falcon", d_.file + ": pre_tokenizer");
+    } else {
+      json_pre_tokenizer words = read_pre_tokenizer(root);
+      if (!words.byte_level)
+        throw root.wrong("pre_tokenizer", "unsupported tokenizer", "no ByteLevel step", "a byte-level BPE");
+      d_.words = std::move(words.words);
+    }
     if (root.has("decoder")) read_decoder(root.fields("decoder"), 0);
     read_vocabulary(model);
     read_merges(model);
+    if (falcon) check_falcon_merges(d_);
     // A fallback to bytes has nothing to do where every byte is a token.
     if (model.flag_or("byte_fallback", false) && !has_all_bytes())
       throw model.wrong("byte_fallback", "unsupported", "true, in a byte-level BPE without all bytes", "false");
