@@ -589,17 +589,18 @@ TEST(load_tokenizer, by_name_and_content) {
   test::write_text(folder / "tokenizer.json", small_tree().dump());
   test::write_text(folder / "t.bin", llama2c_file(llama2c_tokens(true)));
   test::write_text(folder / "t.model", "x");
-  test::write_text(folder / "vocab.json", "{\"a\": 0}");
+  test::write_text(folder / "other.json", "{\"a\": 0}");
   test::write_text(folder / "empty.bin", "");
   auto const path = [&](char const* name) { return (folder / name).string(); };
   EXPECT_EQ(load_tokenizer(path("tokenizer.json"))->encode("abc", false), (ids{257}));
   EXPECT_EQ(load_tokenizer(path("t.bin"))->encode("a"), (ids{1, 263}));
   EXPECT_EQ(find_tokenizer(path("")), path("tokenizer.json"));
   constexpr char const* known =
-      ", expected a tokenizer.json, SentencePiece's .model, tiktoken's ranks or a llama2.c .bin vocabulary";
+      ", expected a tokenizer.json, vocab.json with merges.txt, SentencePiece's .model, GGUF, tiktoken's ranks or a "
+      "llama2.c .bin vocabulary";
   for (auto const& [name, message] :
        {std::pair<char const*, std::string>{"t.model", "unsupported tokenizer file: found \".model\""},
-        {"vocab.json", "unsupported tokenizer file: found JSON without \"model\""},
+        {"other.json", "unsupported tokenizer file: found JSON without \"model\""},
         {"empty.bin", "is empty: found 0 bytes"}})
     try {
       (void)load_tokenizer(path(name));
