@@ -154,6 +154,8 @@ def main():
     for name, environment, peer, file, quick in peers_of(v, data, folder):
         texts = read + made if quick else some_of(read, SLOW_BYTES / 2) + some_of(made, SLOW_BYTES / 2)
         texts = fit_for(peer, texts)
+        if environment == "candidate":
+            texts = [t for t in texts if not any(alone.encode() in t[1] for alone in v.candidate_alone)]
         python = environments.python_of(folder, environment)
         theirs = once(lambda stdin: start([python, HERE / "ask_peer.py", peer, v.name, data, file], stdin))
         for form in FORMS[peer]:
