@@ -128,7 +128,7 @@ void byte_pairs::merge_one_by_one(std::string_view text, std::vector<symbol>& sy
   }
 }
 
-byte_pairs::byte_pairs(std::span<std::string_view const> tokens) : parts_(tokens.size()), made_(tokens.size()) {
+byte_pairs::byte_pairs(std::span<std::string_view const> tokens) : made_(tokens.size()), parts_(tokens.size()) {
   std::size_t size = 0;
   for (std::string_view const t : tokens) size += t.size();
   bytes_.reserve(size + 16);

@@ -223,11 +223,11 @@ void word_encoder::encode_words(std::string_view text, std::vector<std::int32_t>
     for (std::size_t i = 0, count = batch.size(); i < count; ++i) {
       word_batch::word const& word = batch.at(i);
       std::uint64_t const     low = word.low, high = word.high;
-      word_set&               set = *word.set;
       if (high == 0) {
         to += batch.is_part(i) ? pairs_.encode(batch.bytes(i), to) : encode_long(batch.bytes(i), to);
         continue;
       }
+      word_set& set = *word.set;
       // 0: it is this one
       std::uint64_t const first  = (set.keys[0].low ^ low) | (set.keys[0].high ^ high) << (64 - word_set::id_count);
       std::uint64_t const second = (set.keys[1].low ^ low) | (set.keys[1].high ^ high) << (64 - word_set::id_count);
