@@ -43,7 +43,6 @@ class Vocabulary:
     gguf: typing.Optional[str] = None  # a vocabulary in GGUF, with
     steps: tuple = ()  # the pre_tokenizer of the family's own tokenizer.json
     candidate_alone: tuple = ()  # texts with these are not for the candidate: it differs there from all others
-    awaits: str = ""  # the reader that may not be there yet: where the file does not load the test says so and is skipped
 
 
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
@@ -81,18 +80,17 @@ VOCABULARIES = [
                controls=(("<|endoftext|>", 199999), ("<|endofprompt|>", 200018))),
     Vocabulary("llama3", ranks="llama3/tokenizer.model", pattern=LLAMA3, controls=llama3_controls(), before=(128000,)),
     Vocabulary("gpt2_merges", vocab="gpt2/encoder.json", merges="gpt2/vocab.bpe", pattern="ByteLevel", whole_words=False,
-               controls=(("<|endoftext|>", 50256),), awaits="vocab.json with merges.txt"),
-    Vocabulary("qwen2", vocab="qwen2/vocab.json", merges="qwen2/merges.txt", pattern=QWEN2, whole_words=False, nfc=True,
-               awaits="vocab.json with merges.txt"),
+               controls=(("<|endoftext|>", 50256),)),
+    Vocabulary("qwen2", vocab="qwen2/vocab.json", merges="qwen2/merges.txt", pattern=QWEN2, whole_words=False, nfc=True),
     Vocabulary("gpt_neox", json="gpt-neox-20b/tokenizer.json"),
     Vocabulary("minimind", json="minimind/tokenizer.json"),
-    Vocabulary("starcoder", gguf="ggml-vocab/ggml-vocab-starcoder.gguf", steps=STARCODER, awaits="GGUF"),
-    Vocabulary("refact", gguf="ggml-vocab/ggml-vocab-refact.gguf", steps=STARCODER, awaits="GGUF"),
-    Vocabulary("falcon", gguf="ggml-vocab/ggml-vocab-falcon.gguf", steps=FALCON, awaits="GGUF"),
-    Vocabulary("deepseek_coder", gguf="ggml-vocab/ggml-vocab-deepseek-coder.gguf", steps=DEEPSEEK_CODER, awaits="GGUF"),
-    Vocabulary("mistral_v3_json", json="mistral/hf-v0.3/tokenizer.json", awaits="byte fallback in tokenizer.json"),
-    Vocabulary("mistral_v1", sentencepiece="mistral/tokenizer.model.v1", awaits="SentencePiece .model"),
-    Vocabulary("mistral_v3", sentencepiece="mistral/mistral_instruct_tokenizer_240323.model.v3", awaits="SentencePiece .model"),
+    Vocabulary("starcoder", gguf="ggml-vocab/ggml-vocab-starcoder.gguf", steps=STARCODER),
+    Vocabulary("refact", gguf="ggml-vocab/ggml-vocab-refact.gguf", steps=STARCODER),
+    Vocabulary("falcon", gguf="ggml-vocab/ggml-vocab-falcon.gguf", steps=FALCON),
+    Vocabulary("deepseek_coder", gguf="ggml-vocab/ggml-vocab-deepseek-coder.gguf", steps=DEEPSEEK_CODER),
+    Vocabulary("mistral_v3_json", json="mistral/hf-v0.3/tokenizer.json"),
+    Vocabulary("mistral_v1", sentencepiece="mistral/tokenizer.model.v1"),
+    Vocabulary("mistral_v3", sentencepiece="mistral/mistral_instruct_tokenizer_240323.model.v3"),
 ]
 
 
