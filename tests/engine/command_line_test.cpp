@@ -167,13 +167,10 @@ TEST(command_line, wrong_usage) {
   for (auto const& [args, message] : std::vector<misuse>{
            {{},
             "SUBCOMMAND: missing: found none, expected one of generate, chat, run, bench, simulate, perplexity, align, "
-            "compress, tour, info, "
-            "tokenize, detokenize (see "
-            "tenon --help)"},
+            "compress, tour, info, tokenize, detokenize, train-tokenizer (see tenon --help)"},
            {{"nosuch"},
             "nosuch: unknown subcommand: found \"nosuch\", expected one of generate, chat, run, bench, simulate, "
-            "perplexity, "
-            "align, compress, tour, info, tokenize, detokenize"},
+            "perplexity, align, compress, tour, info, tokenize, detokenize, train-tokenizer"},
            {{"run", "--model", "m", "--requests", "a", "--trace", "b"},
             "--requests: excludes --trace: found both, expected one of them"},
            {{"run", "--model", "m", "--requests", "a", "--itl-target-ms", "5"},
