@@ -125,8 +125,8 @@ class conversation {
 std::string closing_line(std::size_t turns, generation_counts const& c, schedule_counts const& s) {
   char line[200];
   std::snprintf(line, sizeof line,
-                "%zu answers: %lld tokens in %.2f s (%.1f tokens/s); prompts %lld tokens, %lld of them cached", turns,
-                static_cast<long long>(c.tokens), c.seconds,
+                "%zu %s: %lld tokens in %.2f s (%.1f tokens/s); prompts %lld tokens, %lld of them cached", turns,
+                turns == 1 ? "answer" : "answers", static_cast<long long>(c.tokens), c.seconds,
                 c.seconds > 0 ? static_cast<double>(c.decoded) / c.seconds : 0.0,
                 static_cast<long long>(s.queried_tokens), static_cast<long long>(s.cached_tokens));
   return line;

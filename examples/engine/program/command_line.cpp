@@ -35,8 +35,8 @@ constexpr choice<bool>            switches[]      = {{"on", true}, {"off", false
 
 void add_tokenizer(option_set& set, options& o) {
   set.text("--model,-m", "DIR", "model directory: config.json, *.safetensors, tokenizer files", o.model);
-  set.text("--tokenizer", "FILE", "tokenizer.json, tiktoken's ranks or llama2.c .bin, in place of the model's own",
-           o.tokenizer);
+  set.text("--tokenizer", "FILE",
+           "tokenizer.json, vocab.json, .model, .tiktoken, .gguf or .bin, in place of the model's own", o.tokenizer);
   set.text("--pattern", "NAME",
            "cuts words where a file of ranks is of no known family: gpt2, llama3, qwen2, cl100k, "
            "o200k or a regular expression",

@@ -241,6 +241,18 @@ json_pre_tokenizer read_pre_tokenizer(json_fields const& root, bool splits_at_sp
   return std::move(r.result);
 }
 
+added_token read_added_token(json_fields const& f, std::int64_t id) {
+  added_token t;
+  t.id          = static_cast<std::int32_t>(id);
+  t.content     = f.text("content");
+  t.special     = f.flag_or("special", false);
+  t.single_word = f.flag_or("single_word", false);
+  t.strip_left  = f.flag_or("lstrip", false);
+  t.strip_right = f.flag_or("rstrip", false);
+  t.normalized  = f.flag_or("normalized", !t.special);
+  return t;
+}
+
 std::vector<added_token> read_added_tokens(json_fields const& root, std::int64_t id_limit,
                                            std::function<std::vector<std::string>(std::int64_t id)> const& names) {
   std::vector<added_token> added;
@@ -249,15 +261,8 @@ std::vector<added_token> read_added_tokens(json_fields const& root, std::int64_t
   std::size_t                                   index = 0;
   for (auto const& value : array_at(root, "added_tokens")) {
     json_fields const f(value, root.file(), "added_tokens[" + std::to_string(index++) + "]");
-    added_token       t;
     auto const        id = f.integer("id", 0, id_limit - 1);
-    t.id                 = static_cast<std::int32_t>(id);
-    t.content            = f.text("content");
-    t.special            = f.flag_or("special", false);
-    t.single_word        = f.flag_or("single_word", false);
-    t.strip_left         = f.flag_or("lstrip", false);
-    t.strip_right        = f.flag_or("rstrip", false);
-    t.normalized         = f.flag_or("normalized", !t.special);
+    added_token       t  = read_added_token(f, id);
     if (t.content.empty()) continue;
     auto const [other, first] = places.emplace(t.id, added.size());
     auto const spellings      = first ? names(id) : std::vector<std::string>{added[other->second].content};

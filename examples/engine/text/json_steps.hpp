@@ -43,6 +43,8 @@ struct json_pre_tokenizer {
 /// `splits_at_spaces` false: a Split at each space is left out, as there are none.
 [[nodiscard]] json_pre_tokenizer read_pre_tokenizer(json_fields const& root, bool splits_at_spaces = true);
 
+/// What tokenizer.json and tokenizer_config.json say of an added token.
+[[nodiscard]] added_token read_added_token(json_fields const& f, std::int64_t id);
 /// "added_tokens". `names(id)` are the spellings of a vocabulary entry, none where there is no such entry.
 [[nodiscard]] std::vector<added_token> read_added_tokens(
     json_fields const& root, std::int64_t id_limit,

@@ -120,13 +120,13 @@ std::size_t piece_merger::divide(std::string_view text, std::size_t at, std::vec
   std::size_t const   first = out.size();
   while (at < text.size() && out.size() - first < many) {
     std::size_t const end = pairs_.word_end(text, at), n = end - at;
-    if (n > piece_cache::longest_word) {
+    if (n > word_key::longest) {
       merge_word(text.substr(at, n), symbols);
       out.insert(out.end(), symbols.begin(), symbols.end());
       at = end;
       continue;
     }
-    auto const key = piece_cache::key_of(text.data() + at, n, text.size() - at);
+    word_key const key = word_key::of(text.substr(at), n);
     if (auto const* const known = cache.find(key)) {
       for (std::uint32_t i = 0; i < known->count; ++i)
         out.push_back({known->ids[i], lengths_[static_cast<std::size_t>(known->ids[i])]});

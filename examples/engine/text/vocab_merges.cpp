@@ -10,6 +10,7 @@
 #include "engine/files/json.hpp"
 #include "engine/files/mapped_file.hpp"
 #include "engine/text/byte_level_vocabulary.hpp"
+#include "engine/text/json_steps.hpp"
 #include "engine/text/word_families.hpp"
 
 namespace tenon::engine {
@@ -127,15 +128,7 @@ class vocab_merges_reader {
       json_value const  number = key.empty() || key.size() > 9 || key.find_first_not_of("0123456789") != key.npos
                                      ? json_value(key)
                                      : json_value(std::stol(key));
-      added_token       t;
-      t.id          = static_cast<std::int32_t>(to_integer(number, subject, 0, bpe_definition::id_limit - 1));
-      t.content     = f.text("content");
-      t.special     = f.flag_or("special", false);
-      t.single_word = f.flag_or("single_word", false);
-      t.strip_left  = f.flag_or("lstrip", false);
-      t.strip_right = f.flag_or("rstrip", false);
-      t.normalized  = f.flag_or("normalized", !t.special);
-      add(std::move(t), subject);
+      add(read_added_token(f, to_integer(number, subject, 0, bpe_definition::id_limit - 1)), subject);
     }
   }
 

@@ -32,6 +32,10 @@ struct word_key {
     std::memcpy(&k, p, sizeof k);
     return {k.low & masks[n].low, (k.high & masks[n].high) | std::uint64_t{n} << 56};
   }
+  /// Of the first n bytes of a text, however few follow.
+  static word_key of(std::string_view text, std::size_t n) {
+    return text.size() >= 16 ? of(text.data(), n) : of(text.substr(0, n));
+  }
   static word_key of(std::string_view word) {
     char padded[16] = {};
     if (!word.empty()) std::memcpy(padded, word.data(), word.size());
