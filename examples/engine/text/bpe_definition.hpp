@@ -7,6 +7,7 @@
 
 #include "engine/text/added_tokens.hpp"
 #include "engine/text/byte_pairs.hpp"
+#include "engine/text/large_vector.hpp"
 #include "engine/text/pre_tokenizer.hpp"
 #include "engine/text/text_normalizer.hpp"
 
@@ -23,7 +24,7 @@ struct bpe_definition {
   std::string file;         // for messages
   std::string description;  // for `info`
 
-  std::vector<entry>      entries;    // by id; added tokens need none
+  large_vector<entry>     entries;    // by id; added tokens need none
   std::vector<pair_merge> merges;     // in the order of their ranks
   bool         merges_by_id = false;  // instead: two tokens become the token that their bytes are; its id is the rank
   bool         whole_words  = false;  // a word that is a token stays whole

@@ -23,7 +23,7 @@ bpe_tokenizer::bpe_tokenizer(bpe_definition d)
   std::vector<std::int32_t> apart;  // control tokens: no text is one of them as a whole
   for (added_token const& t : d.added)
     if (t.special) apart.push_back(t.id);
-  std::vector<std::string_view> tokens(d.entries.size());
+  large_vector<std::string_view> tokens(d.entries.size());
   for (std::size_t id = 0; id < tokens.size(); ++id)
     if (d.entries[id].merged) tokens[id] = d.entries[id].bytes;
   first_stand_in_ = static_cast<std::int32_t>(tokens.size());
@@ -36,22 +36,24 @@ bpe_tokenizer::bpe_tokenizer(bpe_definition d)
   }
   if (!encoder_.pairs().usable() || tokens.size() > d.entries.size())
     read_merges(d, std::span(tokens).first(d.entries.size()), apart);
-  entries_.reserve(d.entries.size());
-  for (bpe_definition::entry& e : d.entries)
-    entries_.push_back({std::move(e.bytes), e.present ? entry_kind::text : entry_kind::absent});
+  entries_ = std::move(d.entries);
+  kinds_.reserve(entries_.size());
+  for (bpe_definition::entry const& e : entries_) kinds_.push_back(e.present ? entry_kind::text : entry_kind::absent);
   for (added_token& t : d.added) {
-    if (static_cast<std::size_t>(t.id) >= entries_.size()) entries_.resize(static_cast<std::size_t>(t.id) + 1);
-    entries_[static_cast<std::size_t>(t.id)] = {t.content, t.special ? entry_kind::control : entry_kind::user};
+    auto const id = static_cast<std::size_t>(t.id);
+    if (id >= entries_.size()) entries_.resize(id + 1), kinds_.resize(id + 1);
+    entries_[id].bytes = t.content, kinds_[id] = t.special ? entry_kind::control : entry_kind::user;
     if (t.normalized && !normalizer_.keeps(t.content)) t.content = normalizer_.apply(t.content).text;
     if (!t.content.empty()) (t.normalized ? normalized_added_ : raw_added_).add(t);
   }
   pieces_.reserve(entries_.size());
-  for (entry const& e : entries_) pieces_.add(e.kind == entry_kind::control ? std::string_view() : e.bytes);
+  for (std::size_t id = 0; id < entries_.size(); ++id)
+    pieces_.add(kinds_[id] == entry_kind::control ? std::string_view() : entries_[id].bytes);
 }
 
 /// Tokens behind all others for the bytes that the vocabulary lacks (Falcon, StarCoder and GPT-NeoX lack those that their training
 /// text had none of). A word that comes to one of them is merged pair by pair instead.
-void bpe_tokenizer::add_stand_ins(std::vector<std::string_view>& tokens) {
+void bpe_tokenizer::add_stand_ins(large_vector<std::string_view>& tokens) {
   static constexpr auto bytes = [] {
     std::array<char, 256> all{};
     for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<char>(static_cast<unsigned char>(i));
@@ -178,7 +180,7 @@ void bpe_tokenizer::encode_piece(text_piece const& word, std::vector<symbol>& sy
 }
 
 std::string bpe_tokenizer::token_bytes(std::int32_t id) const {
-  if (id < 0 || id >= vocabulary() || entries_[static_cast<std::size_t>(id)].kind == entry_kind::absent)
+  if (id < 0 || id >= vocabulary() || kinds_[static_cast<std::size_t>(id)] == entry_kind::absent)
     throw wrong(file_, "has no such token id", std::to_string(id), "an id below " + std::to_string(vocabulary()));
   return entries_[static_cast<std::size_t>(id)].bytes;
 }
@@ -192,7 +194,7 @@ void bpe_tokenizer::append_text(std::span<std::int32_t const> ids, std::int32_t,
 }
 
 bool bpe_tokenizer::is_special(std::int32_t id) const {
-  return id >= 0 && id < vocabulary() && entries_[static_cast<std::size_t>(id)].kind == entry_kind::control;
+  return id >= 0 && id < vocabulary() && kinds_[static_cast<std::size_t>(id)] == entry_kind::control;
 }
 
 std::optional<std::int32_t> bpe_tokenizer::bos_id() const {

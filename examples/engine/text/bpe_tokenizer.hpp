@@ -41,13 +41,9 @@ class bpe_tokenizer final : public tokenizer {
   [[nodiscard]] encoding encode_text(std::string_view text, encode_options options, bool spans) const override;
 
   enum class entry_kind : unsigned char { absent, text, user, control };
-  struct entry {
-    std::string bytes;
-    entry_kind  kind = entry_kind::absent;
-  };
   void               read_merges(bpe_definition const& d, std::span<std::string_view const> tokens,
                                  std::vector<std::int32_t> const& apart);
-  static void        add_stand_ins(std::vector<std::string_view>& tokens);
+  static void        add_stand_ins(large_vector<std::string_view>& tokens);
   [[nodiscard]] bool has_stand_in(std::span<std::int32_t const> ids) const;
 
   /// Where encoded text goes.
@@ -65,7 +61,8 @@ class bpe_tokenizer final : public tokenizer {
   void encode_piece(text_piece const& word, std::vector<symbol>& scratch, sink& to) const;
 
   std::string                                   file_, description_;
-  std::vector<entry>                            entries_;             // by id
+  large_vector<bpe_definition::entry>           entries_;             // by id: of what bytes
+  std::vector<entry_kind>                       kinds_;               // by id
   piece_table                                   pieces_;              // what each adds to a text
   word_encoder                                  encoder_;             // where its pairs are usable
   std::int32_t                                  first_stand_in_ = 0;  // of its tokens that are none of the vocabulary's

@@ -139,10 +139,7 @@ byte_pairs::byte_pairs(std::span<std::string_view const> tokens) : made_(tokens.
   if (tokens.size() >= std::size_t{1} << id_bits) return;  // then make_room says no
   short_ = short_tokens(tokens);
   seams_ = char_seams(tokens);
-  std::vector<std::string_view> others(tokens.begin(), tokens.end());
-  for (std::string_view& t : others)
-    if (t.size() <= word_key::longest) t = {};
-  long_ = prefix_trie(others);
+  long_  = prefix_trie(tokens, word_key::longest + 1);
 }
 
 bool byte_pairs::make_room(std::size_t merges) {

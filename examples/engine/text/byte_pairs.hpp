@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/text/char_seams.hpp"
+#include "engine/text/large_vector.hpp"
 #include "engine/text/merge.hpp"
 #include "engine/text/pair_table.hpp"
 #include "engine/text/prefix_trie.hpp"
@@ -97,17 +98,17 @@ class byte_pairs {
   /// What a token is merged of, by merges of smaller rank; false: they do not make it.
   [[nodiscard]] bool split(std::int32_t id, pair_merge& of) const;
 
-  bool                       usable_ = false;
-  std::string                bytes_;   // of all tokens, and 16 more that may be read
-  std::vector<std::uint32_t> begins_;  // (tokens + 1) in bytes_
-  short_tokens               short_;
-  char_seams                 seams_;
-  prefix_trie                long_;         // tokens of more than 15 bytes
-  std::vector<bool>          made_;         // by id
-  std::vector<parts>         parts_;        // by id
-  std::vector<std::uint64_t> pairs_;        // left (21 bits), right (21), rank + 1 (22): open addressing; 0: free
-  std::optional<pair_table>  every_merge_;  // of a file of merges with late tokens: for any_merge
-  std::vector<std::uint64_t> filter_;       // a bit for each pair that may have a merge
+  bool                        usable_ = false;
+  std::string                 bytes_;   // of all tokens, and 16 more that may be read
+  std::vector<std::uint32_t>  begins_;  // (tokens + 1) in bytes_
+  short_tokens                short_;
+  char_seams                  seams_;
+  prefix_trie                 long_;         // tokens of more than 15 bytes
+  std::vector<bool>           made_;         // by id
+  large_vector<parts>         parts_;        // by id
+  large_vector<std::uint64_t> pairs_;        // left (21 bits), right (21), rank + 1 (22): open addressing; 0: free
+  std::optional<pair_table>   every_merge_;  // of a file of merges with late tokens: for any_merge
+  std::vector<std::uint64_t>  filter_;       // a bit for each pair that may have a merge
 };
 
 }  // namespace tenon::engine

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/text/large_vector.hpp"
+
 namespace tenon::engine {
 
 class piece_table {
@@ -59,7 +61,7 @@ class piece_table {
   struct slot {
     char bytes[16] = {};
   };
-  std::vector<slot>        slots_;
+  large_vector<slot>       slots_;
   std::vector<std::string> long_;
 };
 

@@ -15,15 +15,16 @@ std::uint64_t key_of(std::string_view text) {
   return key;
 }
 
-/// Of those that are not empty.
-std::vector<std::uint32_t> in_order(std::span<std::string_view const> tokens) {
+/// Of those of at least `least` bytes, and not empty.
+std::vector<std::uint32_t> in_order(std::span<std::string_view const> tokens, std::size_t least) {
   struct keyed {
     std::uint64_t key;
     std::uint32_t index;
   };
   std::vector<keyed> list;
   for (std::size_t i = 0; i < tokens.size(); ++i)
-    if (!tokens[i].empty()) list.push_back({key_of(tokens[i]), static_cast<std::uint32_t>(i)});
+    if (tokens[i].size() >= std::max<std::size_t>(least, 1))
+      list.push_back({key_of(tokens[i]), static_cast<std::uint32_t>(i)});
   std::sort(list.begin(), list.end(), [&](keyed const& a, keyed const& b) {
     if (a.key != b.key) return a.key < b.key;
     int const c = tokens[a.index].compare(tokens[b.index]);
@@ -41,8 +42,8 @@ struct branch {
 
 }  // namespace
 
-prefix_trie::prefix_trie(std::span<std::string_view const> tokens) {
-  std::vector<std::uint32_t> const order = in_order(tokens);
+prefix_trie::prefix_trie(std::span<std::string_view const> tokens, std::size_t least) {
+  std::vector<std::uint32_t> const order = in_order(tokens, least);
   nodes_.assign(std::size_t{1} << 16, {});
   std::size_t                    search = 1;  // places in front of it are taken, nearly all
   std::vector<branch>            work{{0, static_cast<std::uint32_t>(order.size()), 0, 0}};

@@ -7,15 +7,16 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
-#include <vector>
+
+#include "engine/text/large_vector.hpp"
 
 namespace tenon::engine {
 
 class prefix_trie {
  public:
   prefix_trie() = default;
-  /// Of the tokens that are not empty; of equal ones the first.
-  explicit prefix_trie(std::span<std::string_view const> tokens);
+  /// Of the tokens of at least `least` bytes, and not empty; of equal ones the first.
+  explicit prefix_trie(std::span<std::string_view const> tokens, std::size_t least = 1);
 
   /// The longest token that `text` begins with, among those that are not hidden (and `may(id)` be taken); -1: none.
   [[nodiscard]] std::int32_t longest(std::string_view text) const {
@@ -71,7 +72,7 @@ class prefix_trie {
   static constexpr std::uint32_t no_parent = 0xFFFFFFFFu;
   static constexpr std::int32_t  hidden    = std::int32_t{1} << 30;
 
-  std::vector<node> nodes_ = std::vector<node>(257);
+  large_vector<node> nodes_ = large_vector<node>(257);
 };
 
 }  // namespace tenon::engine

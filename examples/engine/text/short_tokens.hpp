@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/text/large_vector.hpp"
 #include "engine/text/word_key.hpp"
 
 namespace tenon::engine {
@@ -74,11 +75,11 @@ class short_tokens {
     return ((b(0) | b(1) | b(2)) * 0x9e3779b1u) >> 16;
   }
 
-  std::vector<word_key>      keys_;  // by id
+  large_vector<word_key>     keys_;  // by id
   std::vector<std::uint16_t> lengths_ =
       std::vector<std::uint16_t>(std::size_t{1} << 16);  // that begin with three bytes
-  std::vector<std::uint32_t> slots_ = std::vector<std::uint32_t>(2, free);
-  int                        shift_ = 63;
+  large_vector<std::uint32_t> slots_ = large_vector<std::uint32_t>(2, free);
+  int                         shift_ = 63;
 };
 
 }  // namespace tenon::engine

@@ -118,7 +118,7 @@ bpe_definition read_tiktoken(std::string_view text, std::string file, std::strin
   auto const  lines = static_cast<std::int64_t>(std::count(text.begin(), text.end(), '\n'));
   auto const  limit = std::min(bpe_definition::id_limit, 2 * lines + 4096);
   std::string bytes;
-  d.entries.reserve(static_cast<std::size_t>(std::min(limit, lines + 1)));
+  d.entries.reserve(static_cast<std::size_t>(std::min(limit, lines + 1024)));  // some for control tokens
   for (std::string_view rest = text; !rest.empty();) {
     ++number;
     auto const       end  = std::min(rest.find('\n'), rest.size());

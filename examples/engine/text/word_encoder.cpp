@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/text/large_vector.hpp"
 #include "engine/text/word_starts.hpp"
 
 namespace tenon::engine {
@@ -72,7 +73,7 @@ class word_cache {
   }
 
   std::uint64_t          encoder_ = 0;
-  std::vector<word_set>  sets_;
+  large_vector<word_set> sets_;
   std::vector<long_word> long_;
 };
 
