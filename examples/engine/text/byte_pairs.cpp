@@ -218,8 +218,11 @@ byte_pairs byte_pairs::by_rank(std::span<std::string_view const> tokens) {
   byte_pairs b(tokens);
   if (!b.make_room(tokens.size())) return b;
   pair_merge m{};
-  for (std::size_t id = 0; id < tokens.size(); ++id)
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    if (id + short_tokens::ahead < tokens.size())
+      b.short_.prefetch_beginnings(b.bytes_of(static_cast<std::int32_t>(id + short_tokens::ahead)));
     if (b.split(static_cast<std::int32_t>(id), m)) b.define(m, m.id);
+  }
   b.define_late(tokens);
   b.finish();
   return b;

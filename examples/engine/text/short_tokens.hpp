@@ -20,17 +20,20 @@ namespace tenon::engine {
 class short_tokens {
  public:
   static constexpr std::size_t id_bits = 21;
+  static constexpr std::size_t ahead   = 16;  // words that `prefetch` is called before the one that is looked for
 
   short_tokens() = default;
   /// Of fewer than 2^21 tokens those that are not empty; of equal ones the first.
   explicit short_tokens(std::span<std::string_view const> tokens) : keys_(tokens.size()) {
     slots_.assign(std::bit_ceil(2 * tokens.size() + 2), free);
     shift_ = 64 - std::countr_zero(slots_.size());
+    for (std::size_t id = 0; id < tokens.size(); ++id)
+      if (tokens[id].size() <= word_key::longest) keys_[id] = word_key::of(tokens[id]);
     for (std::size_t id = 0; id < tokens.size(); ++id) {
-      if (tokens[id].empty() || tokens[id].size() > word_key::longest) continue;
-      word_key const      key  = word_key::of(tokens[id]);
+      if (id + ahead < tokens.size()) prefetch(keys_[id + ahead]);
+      word_key const      key  = keys_[id];
       std::uint64_t const hash = key.hash();
-      keys_[id]                = key;
+      if (key.length() == 0) continue;
       if (key.length() >= 3) lengths_[place_of(tokens[id].data())] |= static_cast<std::uint16_t>(1u << key.length());
       std::size_t at = hash >> shift_;
       for (; slots_[at] != free; at = (at + 1) & (slots_.size() - 1))
@@ -45,6 +48,16 @@ class short_tokens {
       if (slots_[at] >> id_bits == tag_of(hash) && keys_[slots_[at] & id_mask] == key)
         return static_cast<std::int32_t>(slots_[at] & id_mask);
     return -1;
+  }
+
+  /// For `find`, some time later.
+  void prefetch(word_key key) const { __builtin_prefetch(&slots_[key.hash() >> shift_]); }
+
+  /// All but the whole text; 16 bytes may be read.
+  void prefetch_beginnings(std::string_view text) const {
+    if (text.size() < 2) return;
+    for (unsigned lengths = lengths_of(text.data(), text.size() - 1); lengths != 0; lengths &= lengths - 1)
+      prefetch(word_key::of(text.data(), static_cast<std::size_t>(std::countr_zero(lengths))));
   }
 
   /// Bit n: there may be one of n bytes, but not more than `most`, that the text at p begins with.
