@@ -63,6 +63,8 @@ class run_scanner {
   }
 
  private:
+  static constexpr unsigned cjk = is_letter | is_upper_side | is_lower_side;  // the class of U+4E00 to U+9FFF
+
   [[nodiscard]] character longer(std::size_t p) const {
     auto const  b    = [&](std::size_t i) { return static_cast<unsigned char>(text_[p + i]); };
     char32_t    code = b(0);
@@ -70,7 +72,7 @@ class run_scanner {
     if (code >= 0xF0) n = 4, code = (code & 7) << 18 | (b(1) & 63u) << 12 | (b(2) & 63u) << 6 | (b(3) & 63u);
     else if (code >= 0xE0) n = 3, code = (code & 15) << 12 | (b(1) & 63u) << 6 | (b(2) & 63u);
     else code = (code & 31) << 6 | (b(1) & 63u);
-    if (code - 0x4E00 < 0x5200) return {is_letter | is_upper_side | is_lower_side, n, code};  // CJK, without its table
+    if (code - 0x4E00 < 0x5200) return {cjk, n, code};  // without its table
     return {unicode_class_of(code), n, code};
   }
 
@@ -87,6 +89,11 @@ class run_scanner {
       if (p >= text_.size()) break;
       if (static_cast<unsigned char>(text_[p]) < 0x80) return p;
       do {
+        if (auto const b = [&](std::size_t k) { return unsigned{static_cast<unsigned char>(text_[k])}; };
+            wide(cjk) && (b(p) << 8 | b(p + 1)) - 0xE4B8u <= 0xE9BFu - 0xE4B8u) {  // U+4E00 to U+9FFF
+          p += 3;
+          continue;
+        }
         character const c = at(p);
         if (!wide(c.bits)) return p;
         p += c.length;
