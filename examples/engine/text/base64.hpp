@@ -3,7 +3,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,22 +21,24 @@ inline constexpr std::array<std::int8_t, 256> base64_sextets = [] {
 
 }  // namespace detail
 
-/// The bytes that `text` spells, or nothing where it is not base64.
-[[nodiscard]] inline std::optional<std::string> bytes_of_base64(std::string_view text) {
-  if (text.size() % 4 != 0) return {};
+/// Fills `bytes` with what `text` spells. False: it is not base64.
+[[nodiscard]] inline bool from_base64(std::string_view text, std::string& bytes) {
+  if (text.size() % 4 != 0) return false;
   std::size_t const padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
-  std::string       bytes;
-  std::uint32_t     bits = 0;
-  bytes.reserve(text.size() / 4 * 3);
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    int const v = i < text.size() - padding ? detail::base64_sextets[static_cast<unsigned char>(text[i])] : 0;
-    if (v < 0) return {};
-    bits = bits << 6 | static_cast<std::uint32_t>(v);
-    if (i % 4 == 3)
-      for (int const shift : {16, 8, 0}) bytes += static_cast<char>(static_cast<unsigned char>(bits >> shift));
+  bytes.resize(text.size() / 4 * 3);
+  char*        to  = bytes.data();
+  std::int32_t bad = 0;  // negative: some digit was
+  for (std::size_t i = 0; i < text.size(); i += 4) {
+    std::uint32_t bits = 0;
+    for (std::size_t k = i; k < i + 4; ++k) {
+      std::int32_t const v =
+          k < text.size() - padding ? detail::base64_sextets[static_cast<unsigned char>(text[k])] : 0;
+      bad |= v, bits = bits << 6 | static_cast<std::uint32_t>(v);
+    }
+    for (int const shift : {16, 8, 0}) *to++ = static_cast<char>(static_cast<unsigned char>(bits >> shift));
   }
   bytes.resize(bytes.size() - padding);
-  return bytes;
+  return bad >= 0;
 }
 
 }  // namespace tenon::engine

@@ -89,10 +89,10 @@ class normalizer_reader {
 
   void read_map(json_fields const& f) {
     std::string const text = f.text_or("precompiled_charsmap", "");
-    auto const        blob = bytes_of_base64(text);
-    if (!blob) throw f.wrong("precompiled_charsmap", "is not base64", in_quotes(text), "base64");
+    std::string       blob;
+    if (!from_base64(text, blob)) throw f.wrong("precompiled_charsmap", "is not base64", in_quotes(text), "base64");
     text_normalizer::map m;
-    m.rules       = character_map(*blob, f.file() + ": normalizer.precompiled_charsmap");
+    m.rules       = character_map(blob, f.file() + ": normalizer.precompiled_charsmap");
     m.by_clusters = true;
     if (!m.rules.empty()) steps.push_back(std::move(m));
   }

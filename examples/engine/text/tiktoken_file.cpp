@@ -1,44 +1,16 @@
 #include "engine/text/tiktoken_file.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstdint>
 #include <utility>
 
 #include "engine/error.hpp"
+#include "engine/text/base64.hpp"
 #include "engine/text/word_families.hpp"
 
 namespace tenon::engine {
 namespace {
-
-constexpr std::array<std::int8_t, 256> sextets = [] {
-  std::array<std::int8_t, 256> s{};
-  s.fill(-1);
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (std::size_t i = 0; i < digits.size(); ++i)
-    s[static_cast<unsigned char>(digits[i])] = static_cast<std::int8_t>(i);
-  return s;
-}();
-
-/// RFC 4648, with its padding. False: it is not that.
-bool from_base64(std::string_view text, std::string& bytes) {
-  if (text.empty() || text.size() % 4 != 0) return false;
-  std::size_t const padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
-  bytes.resize(text.size() / 4 * 3);
-  char*        to  = bytes.data();
-  std::int32_t bad = 0;  // negative: some digit was
-  for (std::size_t i = 0; i < text.size(); i += 4) {
-    std::uint32_t bits = 0;
-    for (std::size_t k = i; k < i + 4; ++k) {
-      std::int32_t const v = k < text.size() - padding ? sextets[static_cast<unsigned char>(text[k])] : 0;
-      bad |= v, bits = bits << 6 | static_cast<std::uint32_t>(v);
-    }
-    for (int const shift : {16, 8, 0}) *to++ = static_cast<char>(static_cast<unsigned char>(bits >> shift));
-  }
-  bytes.resize(bytes.size() - padding);
-  return bad >= 0;
-}
 
 /// Of a whole file: FNV-1a, eight bytes at a time.
 std::uint64_t fingerprint_of(std::string_view text) {
@@ -105,7 +77,7 @@ bool looks_like_tiktoken(std::string_view text) {
   std::string_view const line  = text.substr(0, text.find('\n'));
   auto const             space = line.find(' ');
   std::string            bytes;
-  return space != line.npos && from_base64(line.substr(0, space), bytes) && space + 1 < line.size() &&
+  return space != line.npos && space > 0 && from_base64(line.substr(0, space), bytes) && space + 1 < line.size() &&
          line.find_first_not_of("0123456789\r", space + 1) == line.npos;
 }
 
@@ -128,7 +100,7 @@ bpe_definition read_tiktoken(std::string_view text, std::string file, std::strin
     if (line.empty()) continue;
     auto const subject = [&] { return d.file + ": line " + std::to_string(number); };
     auto const space   = line.find(' ');
-    if (!from_base64(line.substr(0, std::min(space, line.size())), bytes) || space == line.npos)
+    if (space == line.npos || space == 0 || !from_base64(line.substr(0, space), bytes))
       throw wrong(subject(), "is not a token", in_quotes(line.substr(0, 60)), "base64, a space and a rank");
     std::int32_t      rank  = -1;
     char const* const first = line.data() + space + 1;
