@@ -2,8 +2,8 @@
 """compare_ids.py VOCABULARY PROGRAM FOLDER: tenon's ids of a vocabulary against those of tiktoken, tokenizers and sentencepiece.
 
 PROGRAM is ids_of_texts, FOLDER holds the environments and what is made for them. Texts: all of the shared data's corpora and 20 MB
-that texts.py makes; tokenizers 0.23, which does 2 MB/s, gets a part. Exits with 77 where there is no data, no environment or, as
-the table says, no reader yet. A difference is printed with the shortest text that shows it.
+that texts.py makes; tokenizers 0.23, which does 2 MB/s, gets a part. Exits with 77 where there is no data or no environment. A
+difference is printed with the shortest text that shows it.
 
 Environment: TENON_PEERS_MEGABYTES limits the corpora, and the generated texts to a third of that (for a quick look).
 """
@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import time
+import unicodedata
 
 import environments
 import texts as T
@@ -81,6 +82,12 @@ def fit_for(peer, texts):
     return [(mode & 2, text) for mode, text in texts] if peer == "sentencepiece" else texts
 
 
+def of_old_characters(texts):
+    """Without the characters that Unicode 3.2 lacks."""
+    new = dict.fromkeys(c for c in range(0x110000) if unicodedata.ucd_3_2_0.category(chr(c)) == "Cn")
+    return [(mode, text.decode().translate(new).encode()) for mode, text in texts]
+
+
 def ids_in(answer):
     return list(struct.unpack(f"={len(answer) // 4}i", answer))
 
@@ -146,6 +153,8 @@ def main():
         texts = fit_for(peer, texts)
         if environment == "candidate":
             texts = [t for t in texts if not any(alone.encode() in t[1] for alone in v.candidate_alone)]
+        if environment == "stable" and v.stable_is_old:
+            texts = of_old_characters(texts)
         python = environments.python_of(folder, environment)
         theirs = once(lambda stdin: start([python, HERE / "ask_peer.py", peer, v.name, data, file], stdin))
         for form in FORMS[peer]:

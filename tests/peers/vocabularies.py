@@ -42,6 +42,7 @@ class Vocabulary:
     sentencepiece: typing.Optional[str] = None  # a SentencePiece .model
     gguf: typing.Optional[str] = None  # a vocabulary in GGUF, with
     steps: tuple = ()  # the pre_tokenizer of the family's own tokenizer.json
+    stable_is_old: bool = False  # its step has tables of an old Unicode in tokenizers 0.23, which gets old characters only
     candidate_alone: tuple = ()  # texts with these are not for the candidate: it differs there from all others
 
 
@@ -81,12 +82,12 @@ VOCABULARIES = [
     Vocabulary("llama3", ranks="llama3/tokenizer.model", pattern=LLAMA3, controls=llama3_controls(), before=(128000,)),
     Vocabulary("gpt2_merges", vocab="gpt2/encoder.json", merges="gpt2/vocab.bpe", pattern="ByteLevel", whole_words=False,
                controls=(("<|endoftext|>", 50256),)),
-    Vocabulary("qwen2", vocab="qwen2/vocab.json", merges="qwen2/merges.txt", pattern=QWEN2, whole_words=False, nfc=True),
-    Vocabulary("gpt_neox", json="gpt-neox-20b/tokenizer.json"),
+    Vocabulary("qwen2", vocab="qwen2/vocab.json", merges="qwen2/merges.txt", pattern=QWEN2, whole_words=False, nfc=True, stable_is_old=True),
+    Vocabulary("gpt_neox", json="gpt-neox-20b/tokenizer.json", stable_is_old=True),
     Vocabulary("minimind", json="minimind/tokenizer.json"),
     Vocabulary("starcoder", gguf="ggml-vocab/ggml-vocab-starcoder.gguf", steps=STARCODER),
     Vocabulary("refact", gguf="ggml-vocab/ggml-vocab-refact.gguf", steps=STARCODER),
-    Vocabulary("falcon", gguf="ggml-vocab/ggml-vocab-falcon.gguf", steps=FALCON),
+    Vocabulary("falcon", gguf="ggml-vocab/ggml-vocab-falcon.gguf", steps=FALCON, stable_is_old=True),
     Vocabulary("deepseek_coder", gguf="ggml-vocab/ggml-vocab-deepseek-coder.gguf", steps=DEEPSEEK_CODER),
     Vocabulary("mistral_v3_json", json="mistral/hf-v0.3/tokenizer.json"),
     Vocabulary("mistral_v1", sentencepiece="mistral/tokenizer.model.v1"),

@@ -1,12 +1,12 @@
 #include "engine/text/chat_template.hpp"
 
-#include <algorithm>
 #include <filesystem>
 #include <string_view>
 
 #include "engine/error.hpp"
 #include "engine/files/json.hpp"
 #include "engine/files/mapped_file.hpp"
+#include "engine/text/added_tokens.hpp"
 
 namespace tenon::engine {
 namespace {
@@ -80,15 +80,11 @@ marked_text chat_template::render(chat_input const& input) const {
 std::vector<std::int32_t> encode_prompt(tokenizer const& text, marked_text const& prompt) {
   encode_options options{.add_special = false, .control_in_text = true, .foreign = prompt.foreign()};
   encoding       e = text.encode_with_spans(prompt.bytes(), options);
-  for (std::size_t i = 0; i < e.ids.size(); ++i) {
-    if (!text.is_special(e.ids[i])) continue;
-    token_span const s = e.spans[i];
-    for (token_span const f : prompt.foreign())
-      if (f.begin < s.end && s.begin < f.end)
-        throw wrong("the prompt", "a control token would come from a message",
-                    in_quotes(std::string_view(prompt.bytes()).substr(s.begin, s.end - s.begin)),
-                    "a tokenizer that tells them apart");
-  }
+  for (std::size_t i = 0; i < e.ids.size(); ++i)
+    if (token_span const s = e.spans[i]; text.is_special(e.ids[i]) && touches(prompt.foreign(), s))
+      throw wrong("the prompt", "a control token would come from a message",
+                  in_quotes(std::string_view(prompt.bytes()).substr(s.begin, s.end - s.begin)),
+                  "a tokenizer that tells them apart");
   return std::move(e.ids);
 }
 
