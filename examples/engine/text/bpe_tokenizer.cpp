@@ -30,10 +30,8 @@ bpe_tokenizer::bpe_tokenizer(bpe_definition d)
   if (!d.merges_by_id) add_stand_ins(tokens);
   encoder_ = word_encoder(d.merges_by_id ? byte_pairs::by_rank(tokens) : byte_pairs::by_merges(tokens, d.merges),
                           whole_words_, apart);
-  if (!encoder_.pairs().usable()) {
-    if (d.merges_by_id)
-      throw wrong(file_, "lacks tokens", "not all of the 256 bytes, or tokens of more than 1,024", "a byte-level BPE");
-  }
+  if (!encoder_.pairs().usable() && d.merges_by_id)
+    throw wrong(file_, "lacks tokens", "not all of the 256 bytes, or tokens of more than 1,024", "a byte-level BPE");
   if (!encoder_.pairs().usable() || tokens.size() > d.entries.size())
     read_merges(d, std::span(tokens).first(d.entries.size()), apart);
   entries_ = std::move(d.entries);
