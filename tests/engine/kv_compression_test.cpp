@@ -104,6 +104,15 @@ std::vector<float> from(std::vector<float> const& all, std::size_t first) {
   return {all.begin() + static_cast<std::ptrdiff_t>(first * vocabulary), all.end()};
 }
 
+/// All tokens, with compression behind the prefix.
+std::vector<float> fed_and_compressed(compressed_cache& cache) {
+  auto have = fed(cache, 0, prefix);
+  cache.compress();
+  auto const more = fed(cache, prefix, tokens);
+  have.insert(have.end(), more.begin(), more.end());
+  return have;
+}
+
 TEST(kv_compression, keeping_everything_is_the_ordinary_run_bit_for_bit) {
   for (shape const& s : {grouped, one_window, normed})
     for (char const* const format : {"f32", "bf16", "fp8", "int8", "int4"})
@@ -112,11 +121,7 @@ TEST(kv_compression, keeping_everything_is_the_ordinary_run_bit_for_bit) {
         opened const m(s, format, page, batched);
         auto const   expected = m.ordinary();
         auto         cache    = m.cache({});
-        auto         have     = fed(cache, 0, prefix);
-        cache.compress();
-        auto const more = fed(cache, prefix, tokens);
-        have.insert(have.end(), more.begin(), more.end());
-        EXPECT_EQ(have, expected);
+        EXPECT_EQ(fed_and_compressed(cache), expected);
         EXPECT_EQ(cache.counts().freed_pages, 0);
         EXPECT_EQ(cache.counts().kept, cache.counts().tokens);
       }
@@ -127,11 +132,7 @@ TEST(kv_compression, an_fp8_cache_of_fixed_scales_is_the_ordinary_one_when_every
   auto const   expected = m.ordinary();
   EXPECT_NE(expected, own.ordinary()) << "the scales make no difference";
   auto cache = m.cache({});
-  auto have  = fed(cache, 0, prefix);
-  cache.compress();
-  auto const more = fed(cache, prefix, tokens);
-  have.insert(have.end(), more.begin(), more.end());
-  EXPECT_EQ(have, expected);
+  EXPECT_EQ(fed_and_compressed(cache), expected);
 
   auto again = m.cache(half(kv_score::snapkv, kv_budget::ada));
   fed(again, 0, prefix);
