@@ -45,6 +45,29 @@ TEST(utf8, strict) {
   }
 }
 
+/// Text that is long enough for 64 bytes at a time, with a byte that is wrong or none.
+TEST(utf8, length_is_that_of_single_characters) {
+  static constexpr char32_t codes[] = {'a',     0x7F,    0x80,    0x7FF,    0x800,   0xFFF,  0x1000,
+                                       0x4E2D,  0xCFFF,  0xD000,  0xD7FF,   0xE000,  0xFFFF, 0x10000,
+                                       0x3FFFF, 0x40000, 0xFFFFF, 0x100000, 0x10FFFF};
+  std::mt19937              random(5);
+  for (int round = 0; round < 20000; ++round) {
+    std::string       text;
+    std::size_t const kinds = 1 + random() % 5, first = random() % std::size(codes);
+    for (std::size_t n = random() % 120; n > 0; --n)
+      append_utf8(text, codes[(first + random() % kinds) % std::size(codes)]);
+    if (round % 4 != 0 && !text.empty())
+      text[random() % text.size()] = static_cast<char>(static_cast<unsigned char>(random()));
+    std::size_t length = 0;
+    while (length < text.size()) {
+      utf8_step const step = next_utf8(std::string_view(text).substr(length));
+      if (step.kind != utf8_kind::character) break;
+      length += step.length;
+    }
+    ASSERT_EQ(utf8_length(text), length) << ::testing::PrintToString(text);
+  }
+}
+
 // The Unicode Standard, table 3-8: one U+FFFD for each maximal part.
 TEST(utf8, replacement) {
   std::string const r(replacement_character);

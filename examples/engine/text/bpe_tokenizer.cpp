@@ -65,7 +65,8 @@ void bpe_tokenizer::add_stand_ins(large_vector<std::string_view>& tokens) {
 }
 
 bool bpe_tokenizer::has_stand_in(std::span<std::int32_t const> ids) const {
-  return std::any_of(ids.begin(), ids.end(), [this](std::int32_t id) { return id >= first_stand_in_; });
+  return static_cast<std::size_t>(first_stand_in_) < encoder_.pairs().tokens() &&
+         std::any_of(ids.begin(), ids.end(), [this](std::int32_t id) { return id >= first_stand_in_; });
 }
 
 /// For merging pair by pair.

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "engine/text/byte_ranges.hpp"
+
 namespace tenon::engine {
 
 utf8_step next_utf8(std::string_view text) {
@@ -38,26 +40,52 @@ utf8_step next_utf8(std::string_view text) {
   return {utf8_kind::character, rest + 1, code};
 }
 
+namespace {
+
+/// 64 bytes that begin with a character: how many of them are whole characters; 0: some are none (table 3-7 again).
+std::size_t whole_characters(char const* bytes) {
+  enum : std::size_t { ascii, rest, from_90, from_a0, two, three, four, e0, ed, f0, f4, count };
+  static constexpr std::array<byte_range, count> ranges = {{{0x00, 0x7F},
+                                                            {0x80, 0xBF},
+                                                            {0x90, 0xBF},
+                                                            {0xA0, 0xBF},
+                                                            {0xC2, 0xDF},
+                                                            {0xE0, 0xEF},
+                                                            {0xF0, 0xF4},
+                                                            {0xE0, 0xE0},
+                                                            {0xED, 0xED},
+                                                            {0xF0, 0xF0},
+                                                            {0xF4, 0xF4}}};
+
+  auto const          in     = in_ranges(bytes, ranges);
+  std::uint64_t const expect = (in[two] | in[three] | in[four]) << 1 | (in[three] | in[four]) << 2 | in[four] << 3;
+  std::uint64_t const cut    = (in[two] & ~std::uint64_t{0} << 63) | (in[three] & ~std::uint64_t{0} << 62) |
+                            (in[four] & ~std::uint64_t{0} << 61);
+  std::uint64_t const second_a0 = in[from_a0] >> 1, second_90 = in[from_90] >> 1;
+  std::uint64_t const narrow =
+      (in[e0] & ~second_a0) | (in[ed] & second_a0) | (in[f0] & ~second_90) | (in[f4] & second_90);
+  std::uint64_t const none = ~(in[ascii] | in[rest] | in[two] | in[three] | in[four]);
+  if (((in[rest] ^ expect) | none | (narrow & ~cut)) != 0) return 0;
+  return static_cast<std::size_t>(std::countr_zero(cut));
+}
+
+}  // namespace
+
 std::size_t utf8_length(std::string_view text) {
   std::size_t at = 0;
   while (at < text.size()) {
-    if (text.size() - at >= 32) {
-      std::uint64_t four[4];
-      std::memcpy(four, text.data() + at, 32);
-      if (((four[0] | four[1] | four[2] | four[3]) & 0x8080808080808080u) == 0) {
-        at += 32;
+    if (text.size() - at >= 64) {
+      std::uint64_t eight[8];
+      std::memcpy(eight, text.data() + at, sizeof eight);
+      if (((eight[0] | eight[1] | eight[2] | eight[3] | eight[4] | eight[5] | eight[6] | eight[7]) &
+           0x8080808080808080u) == 0) {
+        at += 64;
         continue;
       }
-      // Three bytes, as most scripts have; two leads have a narrower range.
-      constexpr auto    mask   = std::bit_cast<std::uint32_t>(std::array<unsigned char, 4>{0xF0, 0xC0, 0xC0, 0});
-      constexpr auto    bits   = std::bit_cast<std::uint32_t>(std::array<unsigned char, 4>{0xE0, 0x80, 0x80, 0});
-      std::size_t const before = at;
-      for (std::uint32_t v = 0; text.size() - at >= 4; at += 3) {
-        std::memcpy(&v, text.data() + at, 4);
-        auto const lead = static_cast<unsigned char>(text[at]);
-        if ((v & mask) != bits || lead == 0xE0 || lead == 0xED) break;
+      if (std::size_t const n = whole_characters(text.data() + at)) {
+        at += n;
+        continue;
       }
-      if (at > before) continue;
     }
     auto const step = next_utf8(text.substr(at));
     if (step.kind != utf8_kind::character) break;

@@ -1,8 +1,8 @@
 #pragma once
 //  Text to ids for byte-level BPE whose words a known pattern cuts: each word once through its merges, then from a cache.
 //
-//  Every thread has a cache of its own, of fixed size (two megabytes), with the words of one encoder at a time: no locks, and what a
-//  text can do to it is to empty it. Test: tests/engine/text/word_encoder_test.cpp
+//  Every thread has a cache of its own (word_cache.hpp), of 6.5 MiB, four of which are only touched as they are used.
+//  Test: tests/engine/text/word_encoder_test.cpp
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/text/byte_pairs.hpp"
+#include "engine/text/word_cache.hpp"
 #include "engine/text/word_patterns.hpp"
 
 namespace tenon::engine {
@@ -28,11 +29,9 @@ class word_encoder {
   /// The ids of one word, which is not empty; `ids` has room for one per byte. Returns how many.
   std::size_t encode_word(std::string_view word, std::int32_t* ids) const;
 
-  struct word_set;
-
  private:
-  std::size_t encode_long(std::string_view word, std::int32_t* to) const;
-  std::size_t encode_new(std::string_view word, bool part, word_set& set, std::int32_t* to) const;
+  std::size_t encode_many(std::string_view word, long_words& known, std::int32_t* to) const;
+  std::size_t encode_new(std::string_view word, bool part, word_cache& cache, word_set& set, std::int32_t* to) const;
   template <word_pattern P>
   void encode_words(std::string_view text, std::vector<std::int32_t>& ids) const;
 

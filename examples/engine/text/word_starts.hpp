@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "engine/text/ascii_masks.hpp"
+#include "engine/text/wide_masks.hpp"
 #include "engine/text/word_patterns.hpp"
 
 namespace tenon::engine::detail {
@@ -75,8 +76,9 @@ inline std::uint64_t starcoder_starts(ascii_masks const& m, char const* text) {
   return contractions_alone<false>(text, firsts & m.quote & (m.letter >> 1), firsts | runs(m.space) | last | m.digit);
 }
 
+/// `sign`: the bytes of those that are longer than one.
 template <int Digits, bool Capitals>
-std::uint64_t cl100k_starts(ascii_masks const& m, char const* text) {
+std::uint64_t cl100k_starts(ascii_masks const& m, std::uint64_t sign, char const* text) {
   std::uint64_t other = ~(m.letter | m.digit | m.space | m.high), taken = 0;
   if (std::uint64_t const lines = m.line & (other << 1); lines != 0) {
     taken = runs_from(lines, Capitals ? m.line | m.slash : m.line);
@@ -84,8 +86,9 @@ std::uint64_t cl100k_starts(ascii_masks const& m, char const* text) {
   }
   std::uint64_t const space = m.space & ~taken, line = m.line & ~taken;
   // A single character that is neither letter, digit nor line goes with the letters behind it.
-  std::uint64_t const others = other & ~(other << 1) & ~(m.blank << 1), joined = others | (space & ~line);
-  std::uint64_t       starts = (m.letter & ~(m.letter << 1) & ~(joined << 1)) | others | space_starts(space, line);
+  std::uint64_t const others = other & ~(other << 1) & ~(m.blank << 1);
+  std::uint64_t const joined = ((others & ~sign) | (space & ~line)) << 1 | (others & sign) << 3;
+  std::uint64_t       starts = (m.letter & ~(m.letter << 1) & ~joined) | others | space_starts(space, line);
   if constexpr (Digits == 1) {
     starts |= m.digit;
   } else {
@@ -106,11 +109,32 @@ std::uint64_t cl100k_starts(ascii_masks const& m, char const* text) {
 template <word_pattern P>
 inline constexpr bool has_word_starts = P <= word_pattern::starcoder;
 
-/// A window's words: they begin at the bits of `starts`, of which the lowest is 0, and each but the last ends where the next begins.
+/// Whether a window that begins with this byte may hold more than a word's beginning: ASCII, and what wide_masks.hpp knows.
+constexpr bool begins_window(char c) {
+  auto const byte = static_cast<unsigned char>(c);
+  return byte < 0x80 || (byte >= 0xE2 && byte <= 0xEF);
+}
+
+struct window_words {
+  std::uint64_t
+       starts;  // words begin at these bits, of which the lowest is 0; each but the last ends where the next begins
+  bool ascii;   // all of them
+};
+
+/// The words of 64 bytes, which begin with one.
 template <word_pattern P>
-std::uint64_t word_starts(char const* text) {
+window_words word_starts(char const* text) {
   ascii_masks m;
   classify_ascii(text, m);
+  std::uint64_t sign  = 0;
+  bool const    ascii = m.high == 0;
+  if (!ascii) {
+    wide_masks const wide  = classify_wide(text, m.high);
+    std::uint64_t    known = wide.letter | wide.sign;
+    // What has no case is on both sides of a change from capitals to small letters: left alone where it touches letters that have.
+    if (P == word_pattern::o200k) known &= ~(wide.letter & (m.letter << 1 | m.letter >> 1));
+    m.high &= ~known, m.letter |= wide.letter, sign = wide.sign;
+  }
   // Whether a word begins at a byte may depend on the next two; among spaces, on all of them.
   auto          high   = static_cast<unsigned>(std::countr_zero(m.high));
   unsigned      known  = high - std::min(high, 2u);
@@ -123,9 +147,9 @@ std::uint64_t word_starts(char const* text) {
     known = std::min(known, 65u - static_cast<unsigned>(std::countl_zero(~m.space & bits_below(known))));
     constexpr int  digits   = P == word_pattern::qwen2 ? 1 : 3;
     constexpr bool capitals = P == word_pattern::o200k;
-    starts                  = cl100k_starts<digits, capitals>(m, text);
+    starts                  = cl100k_starts<digits, capitals>(m, sign, text);
   }
-  return (starts & bits_below(known)) | 1;
+  return {(starts & bits_below(known)) | 1, ascii};
 }
 
 }  // namespace tenon::engine::detail

@@ -157,7 +157,7 @@ TEST(word_sequences, windows_agree_with_words) {  // word_starts: 64 bytes at on
     std::string text;
     while (text.size() < 130) text += list[pick(random)];
     run_scanner         s(text);
-    std::uint64_t const starts = detail::word_starts<word_pattern::starcoder>(text.data());
+    std::uint64_t const starts = detail::word_starts<word_pattern::starcoder>(text.data()).starts;
     std::size_t const   many   = static_cast<std::size_t>(std::popcount(starts));
     std::size_t         p      = 0;
     std::uint64_t       left   = starts;

@@ -1,4 +1,5 @@
 //  Words cut by windows of 64 bytes against words cut one by one, and masks of the processor's best against the table's.
+#include <engine/text/utf8.hpp>
 #include <engine/text/word_starts.hpp>
 
 #include <gtest/gtest.h>
@@ -24,13 +25,44 @@ TEST(ascii_masks, are_the_tables) {
   }
 }
 
+/// Every character of three bytes, at every place of a window.
+TEST(wide_masks, are_the_classes) {
+  std::size_t letters = 0, signs = 0;
+  for (char32_t code = 0x800; code < 0x10000; ++code) {
+    if (code >= 0xD800 && code < 0xE000) continue;
+    for (std::size_t const at : {std::size_t{code % 62}, std::size_t{62}}) {
+      std::string text(at, 'x');
+      append_utf8(text, code);
+      text.resize(64, 'x');
+      unsigned const      bits = unicode_class_of(code);
+      std::uint64_t const here = at < 62 ? std::uint64_t{7} << at : 0;
+      wide_masks const    wide = classify_wide(text.data(), std::uint64_t{7} << at);
+      if (wide.letter != 0) {
+        ASSERT_EQ(bits, unsigned{is_letter | is_upper_side | is_lower_side}) << static_cast<unsigned>(code);
+      }
+      if (wide.sign != 0) {
+        ASSERT_EQ(bits & (is_letter | is_number | is_space | is_upper_side | is_lower_side), 0u)
+            << static_cast<unsigned>(code);
+      }
+      ASSERT_TRUE(wide.letter == 0 || wide.letter == here) << static_cast<unsigned>(code);
+      ASSERT_TRUE(wide.sign == 0 || wide.sign == here) << static_cast<unsigned>(code);
+      letters += wide.letter != 0, signs += wide.sign != 0;
+      bool const frequent = (code >= 0x4E00 && code < 0xA000) || (code >= 0xAC00 && code < 0xD780) ||
+                            (code >= 0x3041 && code < 0x3097) || (code >= 0x30A1 && code < 0x30FB);
+      ASSERT_TRUE(!frequent || at == 62 || wide.letter != 0) << static_cast<unsigned>(code);
+    }
+  }
+  EXPECT_GT(letters, 35000u);  // with U+4000 to U+4DBF
+  EXPECT_GT(signs, 50u);
+}
+
 /// Windows one behind the other, from the last word that each begins; where one has no end of a word, that word is cut alone.
 template <word_pattern P>
 std::vector<std::size_t> begins_by_windows(std::string const& text) {
   std::vector<std::size_t> begins;
   run_scanner              runs(text);
   for (std::size_t p = 0; p < text.size();) {
-    std::uint64_t starts = text.size() - p >= 64 ? detail::word_starts<P>(text.data() + p) : 1;
+    std::uint64_t starts = text.size() - p >= 64 ? detail::word_starts<P>(text.data() + p).starts : 1;
     EXPECT_EQ(starts & 1, 1u);
     for (; (starts & (starts - 1)) != 0; starts &= starts - 1)
       begins.push_back(p + static_cast<std::size_t>(std::countr_zero(starts)));
@@ -83,8 +115,21 @@ std::string random_text(std::mt19937& random, bool ascii) {
                                            "\xE2\x80\x9D",
                                            "\xC5\xBF",
                                            "\xC2\xA0",
-                                           "\xF0\x9F\x98\x80"};
-  std::size_t const            count    = std::size(pieces) - (ascii ? 6 : 0);
+                                           "\xF0\x9F\x98\x80",
+                                           "\u7B2C\u4E00\u56DE",
+                                           "\u3002",
+                                           "\uFF0C",
+                                           "\u201C",
+                                           "\u2026\u2026",
+                                           "\u3000\u3000",
+                                           "\uFF11",
+                                           "\uFF21",
+                                           "\u3042\u30AB\u30FC",
+                                           "\u30FB",
+                                           "\uD55C\uAD6D",
+                                           "\u4DC0",
+                                           "\u3005"};
+  std::size_t const            count    = std::size(pieces) - (ascii ? 19 : 0);
   // Few kinds in one text, so that each meets each in long texts, too.
   std::vector<char const*> some;
   for (std::size_t i = 0, n = 2 + random() % 8; i < n; ++i) some.push_back(pieces[random() % count]);

@@ -1,0 +1,59 @@
+#include "engine/text/byte_ranges.hpp"
+
+#if defined(__x86_64__)
+#  include <immintrin.h>
+#endif
+
+namespace tenon::engine {
+
+namespace {
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void find_by_avx2(char const* bytes, byte_range const* ranges, std::size_t count,
+                                                  std::uint64_t* found) {
+  __m256i const a = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(bytes));
+  __m256i const b = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(bytes + 32));
+  for (std::size_t r = 0; r < count; ++r) {
+    // x - first <= last - first, without signs
+    __m256i const first = _mm256_set1_epi8(static_cast<char>(ranges[r].first));
+    __m256i const most  = _mm256_set1_epi8(static_cast<char>(ranges[r].last - ranges[r].first));
+    auto const    mask  = [&](__m256i x) __attribute__((target("avx2"))) {
+          __m256i const from = _mm256_sub_epi8(x, first);
+          return static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(from, most), from)));
+    };
+    found[r] = std::uint64_t{mask(b)} << 32 | mask(a);
+  }
+}
+
+__attribute__((target("avx512bw"))) void find_by_avx512(char const* bytes, byte_range const* ranges, std::size_t count,
+                                                        std::uint64_t* found) {
+  __m512i const v = _mm512_loadu_si512(bytes);
+  for (std::size_t r = 0; r < count; ++r)
+    found[r] = _mm512_cmple_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8(static_cast<char>(ranges[r].first))),
+                                      _mm512_set1_epi8(static_cast<char>(ranges[r].last - ranges[r].first)));
+}
+
+range_finder choose() {
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512bw")) return find_by_avx512;
+  return __builtin_cpu_supports("avx2") ? find_by_avx2 : find_ranges_one_by_one;
+}
+#else
+range_finder choose() { return find_ranges_one_by_one; }
+#endif
+
+}  // namespace
+
+void find_ranges_one_by_one(char const* bytes, byte_range const* ranges, std::size_t count, std::uint64_t* found) {
+  for (std::size_t r = 0; r < count; ++r) {
+    found[r] = 0;
+    for (std::size_t i = 0; i < 64; ++i) {
+      auto const b = static_cast<unsigned char>(bytes[i]);
+      found[r] |= std::uint64_t{b >= ranges[r].first && b <= ranges[r].last} << i;
+    }
+  }
+}
+
+range_finder const find_ranges = choose();
+
+}  // namespace tenon::engine
