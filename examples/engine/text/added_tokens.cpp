@@ -10,15 +10,6 @@ namespace {
 
 std::uint64_t edge(std::int32_t parent, unsigned char byte) { return (static_cast<std::uint64_t>(parent) << 8) | byte; }
 
-/// The last character of `text`, which is not empty.
-utf8_step last_utf8(std::string_view text) {
-  for (std::size_t n = 1; n <= std::min<std::size_t>(4, text.size()); ++n) {
-    auto const step = next_utf8(text.substr(text.size() - n));
-    if (step.kind == utf8_kind::character && step.length == n) return step;
-  }
-  return {utf8_kind::invalid, 1, 0};
-}
-
 bool is_word(utf8_step step) {
   if (step.kind != utf8_kind::character) return false;
   if (step.code < 0x80)

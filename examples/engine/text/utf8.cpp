@@ -1,5 +1,6 @@
 #include "engine/text/utf8.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -70,6 +71,14 @@ std::size_t whole_characters(char const* bytes) {
 }
 
 }  // namespace
+
+utf8_step last_utf8(std::string_view text) {
+  for (std::size_t n = 1; n <= std::min<std::size_t>(4, text.size()); ++n) {
+    auto const step = next_utf8(text.substr(text.size() - n));
+    if (step.kind == utf8_kind::character && step.length == n) return step;
+  }
+  return {utf8_kind::invalid, 1, 0};
+}
 
 std::size_t utf8_length(std::string_view text) {
   std::size_t at = 0;

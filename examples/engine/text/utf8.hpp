@@ -23,6 +23,9 @@ inline constexpr std::string_view replacement_character = "\xEF\xBF\xBD";  // U+
 /// What stands at the beginning of `text`, which is not empty.
 [[nodiscard]] utf8_step next_utf8(std::string_view text);
 
+/// The last character of `text`, which is not empty; its last byte alone, as invalid, where it ends with none.
+[[nodiscard]] utf8_step last_utf8(std::string_view text);
+
 /// Bytes in front of the first that are not UTF-8.
 [[nodiscard]] std::size_t utf8_length(std::string_view text);
 [[nodiscard]] inline bool is_utf8(std::string_view text) { return utf8_length(text) == text.size(); }

@@ -243,6 +243,62 @@ TEST(text_template, work_memory_and_output_are_bounded) {
       "False-11-1");
 }
 
+/// 20,000 times, with a text `b` of a megabyte and a mapping `m` that has it as a key.
+std::string looking_at_it_again_and_again(std::string const& expression) {
+  return "{% set b = 'x' * 1000000 %}{% set m = {b: 1} %}{% for i in range(200) %}{% for j in range(100) %}{% if " +
+         expression + " %}{% endif %}{% endfor %}{% endfor %}";
+}
+
+// However an argument or a key is looked at, a step is so many bytes.
+TEST(text_template, every_byte_that_is_looked_at_is_counted) {
+  using enum jinja::failure;
+  constexpr template_limits small{.steps = 5'000'000, .memory_bytes = 64 << 20};
+  EXPECT_EQ(failure_of("{% for i in range(200) %}{% for j in range(100) %}{{ i ~ j }}{% endfor %}{% endfor %}{{ x.y }}",
+                       small),
+            undefined);
+  for (char const* expression :
+       {"m[b]", "m.get(b)", "b in m", "m == {b: 2}", "'a'.removeprefix(b)", "'a'.startswith(b)", "'a'.strip(b)",
+        "'a'.split(b)", "'a'.replace(b, '')", "'a'|replace(b, '')", "'a'.find(b)", "1|tojson(indent=b)",
+        "1|tojson(separators=(b, b))", "'a'|indent(b)", "[]|join(b)", "[]|sort(attribute=b)", "'a'|trim(b)", "b|trim"})
+    EXPECT_EQ(failure_of(looking_at_it_again_and_again(expression), small), limit) << expression;
+}
+
+TEST(text_template, what_is_made_on_the_way_is_counted) {
+  using enum jinja::failure;
+  constexpr template_limits small{.memory_bytes = 16 << 20};
+  // Keys are not copied: 500 copies of a megabyte would be.
+  EXPECT_EQ(render("{% set b = 'x' * 1000000 %}{% set n = namespace(l=[]) %}{% for i in range(500) %}{% set n.l = n.l "
+                   "+ [{b: 1}] %}{% endfor %}{{ n.l|length }}",
+                   {}, small),
+            "500");
+  EXPECT_EQ(failure_of("{{ ('a ' * 1000000).split()|length }}", small), limit);
+  EXPECT_EQ(failure_of("{{ ('a ' * 1000000).rsplit()|length }}", small), limit);
+  EXPECT_EQ(failure_of("{{ 'a'|map(*(['map'] * 100000))|list }}", small), limit);
+  EXPECT_EQ(failure_of("{% set m = dict(range(20000)|batch(2)) %}{{ dict(*[m] * 2000)|length }}"), type);
+  EXPECT_EQ(failure_of("{% set n = namespace(t=()) %}{% for i in range(60) %}{% set n.t = (n.t, n.t) %}{% endfor %}{{ "
+                       "'a'.startswith(n.t) }}"),
+            type);
+  // Parameters that are not given cost, too.
+  std::string parameters = "p";
+  for (int i = 0; i < 10000; ++i) parameters += ", p" + std::to_string(i);
+  EXPECT_EQ(failure_of("{% macro f(" + parameters + ") %}{% endmacro %}{% for i in range(1000) %}{{ f() }}{% endfor %}",
+                       small),
+            limit);
+  EXPECT_EQ(render("{% set " + std::string(256, 'x') + " = 1 %}"), "");
+  EXPECT_EQ(error_of("{% set " + std::string(257, 'x') + " = 1 %}"),
+            "t: line 1, column 8: a name is too long: found 257 bytes, expected at most 256");
+}
+
+TEST(text_template, integers_beyond_2_to_the_53) {
+  EXPECT_EQ(render("{{ {9007199254740992: 'a', 9007199254740993: 'b'} }}"),
+            "{9007199254740992: 'a', 9007199254740993: 'b'}");
+  EXPECT_EQ(render("{{ 9007199254740993 == 9007199254740992.0 }}{{ 9007199254740993 > 9007199254740992.0 }}"),
+            "FalseTrue");
+  EXPECT_EQ(render("{{ 9223372036854775807 < 9223372036854775808.0 }}{{ 9223372036854775808.0 == 2.0 ** 63 }}"),
+            "TrueTrue");
+  EXPECT_EQ(render("{{ {1: 'a', 1.0: 'b', true: 'c', 1.5: 'd'} }}"), "{1: 'c', 1.5: 'd'}");
+}
+
 // What messages bring is told apart from what the template writes, whatever is done to it. The template is ASCII here and the
 // variables are not, so a byte is foreign just where it is not ASCII.
 TEST(text_template, every_byte_keeps_its_origin) {

@@ -2,7 +2,9 @@
 //  Arguments of filters, tests, methods and functions, by their names.
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,8 +14,8 @@
 namespace tenon::engine::jinja {
 
 struct call_arguments {
-  std::vector<value>                         values;
-  std::vector<std::pair<std::string, value>> named;
+  std::vector<value>                      values;
+  std::vector<std::pair<text_ptr, value>> named;
 };
 
 /// In the order of `names`; null where one is not given. An error where one of the first `needed` is missing, or one is not known.
@@ -26,9 +28,9 @@ template <std::size_t N>
   for (std::size_t i = 0; i < a.values.size(); ++i) found[i] = &a.values[i];
   for (auto const& [name, v] : a.named) {
     std::size_t i = 0;
-    while (i < N && name != names[i]) ++i;
-    if (i == N) x.fail("unknown argument", in_quotes(name) + " for " + what, "one that it has");
-    if (found[i]) x.fail("an argument is there twice", in_quotes(name) + " for " + what, "it once");
+    while (i < N && name->bytes() != names[i]) ++i;
+    if (i == N) x.fail("unknown argument", in_quotes(name->bytes()) + " for " + what, "one that it has");
+    if (found[i]) x.fail("an argument is there twice", in_quotes(name->bytes()) + " for " + what, "it once");
     found[i] = &v;
   }
   for (std::size_t i = 0; i < needed; ++i)
@@ -47,9 +49,17 @@ inline std::int64_t integer_argument(execution& x, char const* what, value const
   return i;
 }
 
-inline marked_text text_argument(execution& x, char const* what, value const& v) {
-  if (auto const* t = text_in(v)) return *t;
-  x.fail(std::string("wrong ") + what, describe(v), "a string");
+/// Whoever asks looks at all of it.
+inline marked_text const& text_argument(execution& x, char const* what, value const& v) {
+  auto const* t = text_in(v);
+  if (t == nullptr) x.fail(std::string("wrong ") + what, describe(v), "a string");
+  x.read(t->size());
+  return *t;
+}
+/// None where it is not given, or Python's None.
+inline std::optional<std::string_view> optional_text(execution& x, char const* what, value const* v) {
+  if (v == nullptr || is<none_value>(*v)) return std::nullopt;
+  return text_argument(x, what, *v).bytes();
 }
 
 }  // namespace tenon::engine::jinja

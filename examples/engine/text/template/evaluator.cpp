@@ -127,7 +127,7 @@ class evaluator {
       auto const* n     = std::get_if<namespace_ptr>(&space);
       if (!n) x_.fail("only a namespace has attributes to assign to", describe(space), "a namespace");
       x_.make(4 * sizeof(value));
-      (*n)->attributes.set(x_.own_text(target.name), std::move(v));
+      (*n)->attributes.set(x_, x_.own_text(target.name), std::move(v));
     } else {
       auto const items = items_of(x_, v);
       if (items.size() != target.parts.size())
@@ -176,7 +176,7 @@ class evaluator {
         std::make_shared<function_value const>(function_value{"caller", std::nullopt, nullptr, caller});
     value const callee = eval(st.a.parts[0], s);
     auto        a      = arguments(st.a, s);
-    a.named.emplace_back("caller", as_value);
+    a.named.emplace_back(own("caller"), as_value);
     x_.at = st.a.at;
     write(out, to_text(x_, call(callee, a)));
   }
@@ -303,7 +303,7 @@ class evaluator {
     for (std::size_t i = 0; i + 1 < e.parts.size(); i += 2) {
       value key = eval(e.parts[i], s);
       if (!is_key(key)) x_.fail("this cannot be a key", describe(key), "a string or a number");
-      m.set(std::move(key), eval(e.parts[i + 1], s));
+      m.set(x_, std::move(key), eval(e.parts[i + 1], s));
     }
     x_.at = e.at;
     return x_.mapping(std::move(m));
@@ -340,12 +340,15 @@ class evaluator {
     return apply_filter(x_, e.name, v, a);
   }
 
+  static text_ptr own(std::string name) {
+    return std::make_shared<marked_text const>(std::move(name), text_origin::own);
+  }
   call_arguments arguments(expression const& e, scope& s) {
     call_arguments    a;
     std::size_t const rest  = (e.rest_list ? 1 : 0) + (e.rest_mapping ? 1 : 0);
     std::size_t const named = e.parts.size() - rest - e.words.size();
     for (std::size_t i = 1; i < named; ++i) a.values.push_back(eval(e.parts[i], s));
-    for (std::size_t i = 0; i < e.words.size(); ++i) a.named.emplace_back(e.words[i], eval(e.parts[named + i], s));
+    for (std::size_t i = 0; i < e.words.size(); ++i) a.named.emplace_back(own(e.words[i]), eval(e.parts[named + i], s));
     std::size_t at = named + e.words.size();
     if (e.rest_list)
       for (value& v : items_of(x_, eval(e.parts[at++], s))) a.values.push_back(std::move(v));
@@ -354,8 +357,10 @@ class evaluator {
       auto const* m    = mapping_in(more);
       if (!m) x_.fail("wrong arguments behind **", describe(more), "a mapping");
       x_.make(m->size() * 2 * sizeof(value));
-      for (auto const& [key, v] : m->entries())
-        a.named.emplace_back(text_argument(x_, "name of an argument", key).bytes(), v);
+      for (auto const& [key, v] : m->entries()) {
+        if (!text_in(key)) x_.fail("wrong name of an argument", describe(key), "a string");
+        a.named.emplace_back(std::get<text_ptr>(key), v);
+      }
     }
     return a;
   }
@@ -383,10 +388,11 @@ class evaluator {
     place const            here = x_.at;
     scope                  inner{&around};
     std::size_t const      count = st.parameters.size();
-    std::vector<bool>      given(count);
-    std::vector<value>     rest;
-    mapping_value          named;
-    value                  caller = undefined("caller, outside of a call block");
+    x_.make((count + a.values.size() + a.named.size()) * 4 * sizeof(value));
+    std::vector<bool>  given(count);
+    std::vector<value> rest;
+    mapping_value      named;
+    value              caller = undefined("caller, outside of a call block");
     for (std::size_t i = 0; i < a.values.size(); ++i) {
       if (i < count) inner.variables[st.parameters[i]] = a.values[i], given[i] = true;
       else rest.push_back(a.values[i]);
@@ -394,8 +400,10 @@ class evaluator {
     if (!rest.empty() && !st.takes_rest)
       x_.fail("too many arguments", std::to_string(a.values.size()) + " for " + in_quotes(name),
               "at most " + std::to_string(count));
-    for (auto const& [word, v] : a.named) {
-      auto const at =
+    for (auto const& [key, v] : a.named) {
+      x_.read(key->size() + count * sizeof(std::string));
+      std::string const& word = key->bytes();
+      auto const         at =
           static_cast<std::size_t>(std::find(st.parameters.begin(), st.parameters.end(), word) - st.parameters.begin());
       if (at < count) {
         if (given[at]) x_.fail("an argument is there twice", in_quotes(word) + " for " + in_quotes(name), "it once");
@@ -403,12 +411,11 @@ class evaluator {
       } else if (word == "caller") {
         caller = v;
       } else if (st.takes_named) {
-        named.set(x_.own_text(word), v);
+        named.set(x_, key, v);
       } else {
         x_.fail("unknown argument", in_quotes(word) + " for " + in_quotes(name), "one that it has");
       }
     }
-    x_.make((a.values.size() + a.named.size()) * 4 * sizeof(value));
     if (st.takes_rest) inner.variables["varargs"] = x_.list(std::move(rest), sequence_kind::tuple);
     if (st.takes_named) inner.variables["kwargs"] = x_.mapping(std::move(named));
     if (!is<undefined_value>(caller)) inner.variables["caller"] = caller;
@@ -437,22 +444,28 @@ class evaluator {
       if (!seconds_) x_.fail("the time is not known here", "strftime_now", "no use of it");
       return x_.own_text(time_text(x_, text_argument(x_, "format", *format).bytes(), *seconds_));
     }
-    mapping_value m;  // namespace, dict
-    for (value const& v : a.values) {
-      if (is<undefined_value>(v)) x_.fail_undefined(v);
-      if (auto const* other = mapping_in(v)) {
-        for (auto const& [key, entry] : other->entries()) m.set(key, entry);
-        continue;
-      }
-      for (value const& pair : items_of(x_, v)) {
-        auto const items = items_of(x_, pair);
-        if (items.size() != 2 || !is_key(items[0]))
-          x_.fail("no entry of a mapping", describe(pair), "a key and a value");
-        m.set(items[0], items[1]);
-      }
-    }
-    for (auto const& [key, v] : a.named) m.set(x_.own_text(key), v);
+    mapping_value m = a.values.empty() ? mapping_value() : mapping_from(name, a);  // namespace, dict
+    for (auto const& [key, v] : a.named) m.set(x_, key, v);
     return name == "dict" ? x_.mapping(std::move(m)) : x_.space(std::move(m));
+  }
+
+  /// Of another mapping, or of pairs.
+  mapping_value mapping_from(std::string const& name, call_arguments const& a) {
+    if (a.values.size() > 1)
+      x_.fail("too many arguments", std::to_string(a.values.size()) + " for " + name, "a mapping, and names with =");
+    value const& from = a.values[0];
+    if (is<undefined_value>(from)) x_.fail_undefined(from);
+    mapping_value m;
+    if (auto const* other = mapping_in(from)) {
+      x_.make(other->size() * 4 * sizeof(value));
+      return *other;
+    }
+    for (value const& pair : items_of(x_, from)) {
+      auto const items = items_of(x_, pair);
+      if (items.size() != 2 || !is_key(items[0])) x_.fail("no entry of a mapping", describe(pair), "a key and a value");
+      m.set(x_, items[0], items[1]);
+    }
+    return m;
   }
 
   value range(call_arguments const& a) {

@@ -49,7 +49,7 @@ void execution::check_depth(int depth) const {
 }
 
 value execution::text(marked_text t) {
-  make(t.size() + sizeof(marked_text));
+  make(t.size() + t.foreign().size_bytes() + sizeof(marked_text));
   return std::make_shared<marked_text const>(std::move(t));
 }
 

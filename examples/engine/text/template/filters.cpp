@@ -89,7 +89,7 @@ value f_tojson(execution& x, value const& v, arguments a) {
   style.ascii     = flag_of(ascii, false);
   style.sort_keys = flag_of(sorted, false);
   if (indent && !is<none_value>(*indent)) {
-    if (auto const* t = text_in(*indent)) style.indent = *t;
+    if (text_in(*indent)) style.indent = text_argument(x, "indent", *indent);
     else
       style.indent = marked_text(std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(
                                                  integer_argument(x, "indent", indent, 0), 0, 1000)),
@@ -226,9 +226,7 @@ value f_case(execution& x, value const& v, arguments a) {
 }
 value f_trim(execution& x, value const& v, arguments a) {
   auto const [set] = bound(x, "trim", a, {"chars"});
-  std::optional<std::string> characters;
-  if (set && !is<none_value>(*set)) characters = text_argument(x, "characters", *set).bytes();
-  return x.text(stripped(x, to_text(x, v), characters ? std::optional<std::string_view>(*characters) : std::nullopt));
+  return x.text(stripped(x, to_text(x, v), optional_text(x, "characters", set)));
 }
 value f_replace(execution& x, value const& v, arguments a) {
   auto const [old, by, count] = bound(x, "replace", a, {"old", "new", "count"}, 2);
@@ -253,7 +251,7 @@ value f_join(execution& x, value const& v, arguments a) {
 value f_indent(execution& x, value const& v, arguments a) {
   auto const [width, first, blank] = bound(x, "indent", a, {"width", "first", "blank"});
   marked_text by;
-  if (auto const* t = width ? text_in(*width) : nullptr) by = *t;
+  if (width && text_in(*width)) by = text_argument(x, "width", *width);
   else
     by = {std::string(
               static_cast<std::size_t>(std::clamp<std::int64_t>(integer_argument(x, "width", width, 4), 0, 1000)), ' '),
@@ -278,7 +276,7 @@ value f_escape(execution& x, value const& v, arguments) {
 }
 value f_format(execution& x, value const& v, arguments a) {
   if (!a.named.empty())
-    x.fail(failure::unsupported, "names in formats are not supported", in_quotes(a.named[0].first),
+    x.fail(failure::unsupported, "names in formats are not supported", in_quotes(a.named[0].first->bytes()),
            "values in their order");
   return x.text(formatted(x, to_text(x, v), x.list(a.values, sequence_kind::tuple)));
 }
@@ -311,7 +309,8 @@ value f_sort(execution& x, value const& v, arguments a) {
   auto const   given     = bound(x, "sort", a, {"reverse", "case_sensitive", "attribute"});
   value const* attribute = given[2];
   bool const   cased     = flag_of(given[1], false);
-  if (attribute && text_in(*attribute) && text_in(*attribute)->bytes().find(',') != std::string::npos)
+  if (attribute && text_in(*attribute) &&
+      text_argument(x, "attribute", *attribute).bytes().find(',') != std::string::npos)
     x.fail(failure::unsupported, "sorting by several attributes is not supported", describe(*attribute), "one");
   auto items = items_of(x, v);
   sort_by(x, items, flag_of(given[0], false), [&](value const& item) { return key_of(x, item, attribute, cased); });
@@ -347,8 +346,8 @@ value f_unique(execution& x, value const& v, arguments a) {
     value const key = key_of(x, item, attribute, flag_of(cased, false));
     if (!is_key(key)) x.fail("this cannot be a key", describe(key), "a string or a number");
     x.make(4 * sizeof(value));
-    if (seen.find(key)) continue;
-    seen.set(key, none_value{});
+    if (seen.find(x, key)) continue;
+    seen.set(x, key, none_value{});
     kept.push_back(item);
   }
   return x.list(std::move(kept), sequence_kind::iterator);
@@ -395,7 +394,8 @@ std::vector<value> items_or_none(execution& x, value const& v) {
 }
 
 /// The arguments behind the first `n`.
-call_arguments behind(arguments a, std::size_t n) {
+call_arguments behind(execution& x, arguments a, std::size_t n) {
+  x.make((a.values.size() + 2 * a.named.size()) * sizeof(value));
   return {{a.values.begin() + static_cast<std::ptrdiff_t>(std::min(n, a.values.size())), a.values.end()}, a.named};
 }
 
@@ -409,8 +409,9 @@ value f_map(execution& x, value const& v, arguments a) {
       results.push_back(is<undefined_value>(r) && other && !is<none_value>(*other) ? *other : std::move(r));
     }
   } else {
-    std::string const name = text_argument(x, "filter", a.values[0]).bytes();
-    for (value const& item : items) results.push_back(apply_filter(x, name, item, behind(a, 1)));
+    std::string const&   name = text_argument(x, "filter", a.values[0]).bytes();
+    call_arguments const rest = behind(x, a, 1);
+    for (value const& item : items) results.push_back(apply_filter(x, name, item, rest));
   }
   return x.list(std::move(results), sequence_kind::iterator);
 }
@@ -419,12 +420,12 @@ template <bool Keep, bool ByAttribute>
 value f_select(execution& x, value const& v, arguments a) {
   constexpr std::size_t own = ByAttribute ? 1 : 0;  // arguments in front of the test
   if (a.values.size() < own) x.fail("an argument is missing", "none", "the name of an attribute");
-  std::vector<value> kept;
+  bool const           tests = a.values.size() > own;
+  call_arguments const rest  = behind(x, a, own + 1);
+  std::vector<value>   kept;
   for (value const& item : items_or_none(x, v)) {
     value const what = ByAttribute ? item_at_path(x, item, a.values[0]) : item;
-    bool const  yes  = a.values.size() > own
-                           ? apply_test(x, text_argument(x, "test", a.values[own]).bytes(), what, behind(a, own + 1))
-                           : truth(what);
+    bool const  yes  = tests ? apply_test(x, text_argument(x, "test", a.values[own]).bytes(), what, rest) : truth(what);
     if (yes == Keep) kept.push_back(item);
   }
   return x.list(std::move(kept), sequence_kind::iterator);

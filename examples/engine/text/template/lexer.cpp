@@ -23,16 +23,16 @@ std::size_t leading_space(std::string_view text) {
 std::size_t trailing_space(std::string_view text) {
   std::size_t end = text.size();
   while (end > 0) {
-    std::size_t begin = end - 1;  // of the last character
-    while (begin > 0 && end - begin < 4 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
-    auto const step = next_utf8(text.substr(begin, end - begin));
-    if (step.kind != utf8_kind::character || step.length != end - begin || !is_python_space(step.code)) break;
-    end = begin;
+    auto const step = last_utf8(text.substr(0, end));
+    if (step.kind != utf8_kind::character || !is_python_space(step.code)) break;
+    end -= step.length;
   }
   return text.size() - end;
 }
 
 namespace {
+
+constexpr std::size_t longest_name = 256;  // bytes; so that looking one up is a step
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_name_begin(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -192,6 +192,9 @@ class lexer {
     if (is_name_begin(c)) {
       std::size_t end = at + 1;
       while (end < source_.size() && is_name_part(source_[end])) ++end;
+      if (end - at > longest_name)
+        fail_at(name_, place_of(at), failure::limit, "a name is too long", std::to_string(end - at) + " bytes",
+                "at most " + std::to_string(longest_name));
       put(token_kind::name, at, source_.substr(at, end - at));
       return end;
     }

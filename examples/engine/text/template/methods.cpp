@@ -22,28 +22,24 @@ value index_of(std::string_view text, std::size_t at) {
 
 /// Whether `t` begins or ends with `part`, or with one of a tuple.
 bool has_end(execution& x, std::string const& t, value const& part, bool front) {
-  if (auto const* l = list_in(part); l && l->kind == sequence_kind::tuple)
-    return std::any_of(l->items.begin(), l->items.end(), [&](value const& v) { return has_end(x, t, v, front); });
-  std::string const end = text_argument(x, "argument", part).bytes();
-  x.read(end.size());
-  return front ? t.starts_with(end) : t.ends_with(end);
+  auto const has = [&](value const& one) {
+    std::string const& end = text_argument(x, "argument", one).bytes();
+    return front ? t.starts_with(end) : t.ends_with(end);
+  };
+  auto const* l = list_in(part);
+  return l && l->kind == sequence_kind::tuple ? std::any_of(l->items.begin(), l->items.end(), has) : has(part);
 }
 
 value call_text(execution& x, marked_text const& t, std::string const& name, call_arguments const& a) {
   std::string const& s = t.bytes();
   if (name == "strip" || name == "lstrip" || name == "rstrip") {
     auto const [set] = bound(x, name, a, {"chars"});
-    std::optional<std::string> characters;
-    if (set && !is<none_value>(*set)) characters = text_argument(x, "characters", *set).bytes();
-    return x.text(stripped(x, t, characters ? std::optional<std::string_view>(*characters) : std::nullopt,
-                           {name != "rstrip", name != "lstrip"}));
+    return x.text(stripped(x, t, optional_text(x, "characters", set), {name != "rstrip", name != "lstrip"}));
   }
   if (name == "split" || name == "rsplit") {
     auto const [sep, most] = bound(x, name, a, {"sep", "maxsplit"});
-    std::optional<std::string> separator;
-    if (sep && !is<none_value>(*sep)) separator = text_argument(x, "separator", *sep).bytes();
-    return list_of(x, split(x, t, separator ? std::optional<std::string_view>(*separator) : std::nullopt,
-                            integer_argument(x, "maxsplit", most, -1), name == "rsplit"));
+    return list_of(x, split(x, t, optional_text(x, "separator", sep), integer_argument(x, "maxsplit", most, -1),
+                            name == "rsplit"));
   }
   if (name == "splitlines") {
     auto const [keep] = bound(x, name, a, {"keepends"});
@@ -54,8 +50,8 @@ value call_text(execution& x, marked_text const& t, std::string const& name, cal
     return has_end(x, s, *part, name == "startswith");
   }
   if (name == "removeprefix" || name == "removesuffix") {
-    auto const [part]     = bound(x, name, a, {"prefix"}, 1);
-    std::string const end = text_argument(x, "argument", *part).bytes();
+    auto const [part]      = bound(x, name, a, {"prefix"}, 1);
+    std::string const& end = text_argument(x, "argument", *part).bytes();
     if (name == "removeprefix") return s.starts_with(end) ? x.text(t.part(end.size(), s.size())) : x.text(t);
     return s.ends_with(end) ? x.text(t.part(0, s.size() - end.size())) : x.text(t);
   }
@@ -65,8 +61,8 @@ value call_text(execution& x, marked_text const& t, std::string const& name, cal
                            integer_argument(x, "count", count, -1)));
   }
   if (name == "find" || name == "index" || name == "rfind" || name == "count") {
-    auto const [part]      = bound(x, name, a, {"sub"}, 1);
-    std::string const what = text_argument(x, "argument", *part).bytes();
+    auto const [part]       = bound(x, name, a, {"sub"}, 1);
+    std::string const& what = text_argument(x, "argument", *part).bytes();
     x.read(s.size());
     if (name == "find" || name == "index") {
       std::size_t const at = find_bytes(x, s, what, 0);
@@ -85,7 +81,7 @@ value call_text(execution& x, marked_text const& t, std::string const& name, cal
     marked_text all;
     bool        first = true;
     for (value const& item : items_of(x, *items)) {
-      marked_text const one = text_argument(x, "item to join", item);
+      marked_text const& one = text_argument(x, "item to join", item);
       x.make(t.size() + one.size());
       if (!first) all.append(t);
       first = false;
@@ -113,7 +109,7 @@ value call_mapping(execution& x, mapping_value const& m, std::string const& name
   if (name == "get") {
     auto const [key, other] = bound(x, name, a, {"key", "default"}, 1);
     if (list_in(*key) || mapping_in(*key)) x.fail("this cannot be a key", describe(*key), "a string or a number");
-    if (value const* v = m.find(*key)) return *v;
+    if (value const* v = m.find(x, *key)) return *v;
     return other ? *other : value(none_value{});
   }
   no_arguments(x, name, a);

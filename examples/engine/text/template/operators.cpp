@@ -194,7 +194,7 @@ value attribute_of_loop(execution& x, loop_value const& l, value const& self, st
 }  // namespace
 
 value attribute_of(execution& x, value const& obj, std::string_view name) {
-  x.step();
+  x.read(name.size());
   if (is<undefined_value>(obj)) x.fail_undefined(obj);
   if (name.starts_with('_')) return undefined("access to " + in_quotes(name) + ", which is refused");
   if (auto const* t = text_in(obj); t && is_one(text_methods, name)) return method(x, obj, name);
@@ -219,7 +219,7 @@ value item_of(execution& x, value const& obj, value const& key) {
   if (is<undefined_value>(obj)) x.fail_undefined(obj);
   std::int64_t i = 0;
   if (auto const* m = mapping_in(obj))
-    if (value const* v = m->find(key)) return *v;
+    if (value const* v = m->find(x, key)) return *v;
   if (integer_in(key, i)) {
     if (auto const* l = list_in(obj); l && l->kind != sequence_kind::iterator && l->kind != sequence_kind::view) {
       auto const size = static_cast<std::int64_t>(l->items.size());

@@ -1,5 +1,6 @@
 //  Tokens to a tree. The grammar is that of Jinja2's parser.py (Pallets, BSD), without what reads other templates.
 #include <algorithm>
+#include <set>
 
 #include "engine/text/template/lexer.hpp"
 #include "engine/text/template/syntax.hpp"
@@ -540,6 +541,7 @@ class parser {
   expression arguments(expression_kind k, place at, expression of, std::string name) {
     std::vector<expression>  parts = list_of(std::move(of));
     std::vector<std::string> words;
+    std::set<std::string>    seen;
     expression               rest_list, rest_mapping;
     bool                     first = true;
     expect("(");
@@ -566,7 +568,7 @@ class parser {
         rest_mapping = any();
       } else if (now().kind == token_kind::name && after().is("=")) {
         need(!named);
-        if (std::find(words.begin(), words.end(), now().text) != words.end())
+        if (!seen.insert(now().text).second)
           fail(here, failure::syntax, "an argument is there twice", in_quotes(now().text), "it once");
         words.push_back(now().text);
         advance(), advance();

@@ -145,7 +145,7 @@ void append_repr(execution& x, marked_text& to, value const& v) {
 }
 
 marked_text to_text(execution& x, value const& v) {
-  if (auto const* t = text_in(v)) return *t;
+  if (auto const* t = text_in(v)) return x.read(t->size()), *t;
   marked_text to;
   if (!is<undefined_value>(v)) append_repr(x, to, v);
   return to;

@@ -26,7 +26,7 @@ jinja::value value_of(jinja::execution& x, nlohmann::ordered_json const& j, text
     }
     case nlohmann::ordered_json::value_t::object: {
       jinja::mapping_value m;
-      for (auto const& [key, item] : j.items()) m.set(x.text({key, from}), value_of(x, item, from));
+      for (auto const& [key, item] : j.items()) m.set(x, x.text({key, from}), value_of(x, item, from));
       return x.mapping(std::move(m));
     }
     default: x.fail("no value for a template", j.type_name(), "JSON");
@@ -45,7 +45,7 @@ marked_text text_template::render(std::span<template_variable const> variables,
                                   std::optional<std::int64_t>        seconds) const {
   jinja::execution     x(name_, limits_);
   jinja::mapping_value given;
-  for (template_variable const& v : variables) given.set(x.own_text(v.name), value_of(x, v.content, v.from));
+  for (template_variable const& v : variables) given.set(x, x.own_text(v.name), value_of(x, v.content, v.from));
   return jinja::evaluate(x, tree_, std::move(given), seconds);
 }
 

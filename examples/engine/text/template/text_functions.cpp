@@ -50,57 +50,64 @@ marked_text stripped(execution& x, marked_text const& t, std::optional<std::stri
     if (sides.right) end -= trailing_space(s.substr(begin));
     return t.part(begin, end);
   }
-  x.read(set->size() * (1 + t.size() / 64));
   std::vector<std::string_view> characters;
+  x.make(set->size() * sizeof characters[0]);
   each_character(*set, [&](std::size_t b, std::size_t e, char32_t) { characters.push_back(set->substr(b, e - b)); });
   std::sort(characters.begin(), characters.end());
-  std::vector<std::pair<std::size_t, std::size_t>> all;
-  x.make(s.size() * sizeof all[0]);
-  each_character(s, [&](std::size_t b, std::size_t e, char32_t) { all.emplace_back(b, e); });
-  auto const has = [&](std::pair<std::size_t, std::size_t> c) {
-    return std::binary_search(characters.begin(), characters.end(), s.substr(c.first, c.second - c.first));
-  };
-  std::size_t first = 0, last = all.size();
-  while (sides.left && first < last && has(all[first])) ++first;
-  while (sides.right && last > first && has(all[last - 1])) --last;
-  return first == last ? marked_text() : t.part(all[first].first, all[last - 1].second);
+  auto const has = [&](std::string_view one) { return std::binary_search(characters.begin(), characters.end(), one); };
+  while (sides.left && begin < end) {
+    std::size_t const length = next_utf8(s.substr(begin)).length;
+    if (!has(s.substr(begin, length))) break;
+    begin += length;
+  }
+  while (sides.right && begin < end) {
+    std::size_t const length = last_utf8(s.substr(begin, end - begin)).length;
+    if (!has(s.substr(end - length, length))) break;
+    end -= length;
+  }
+  return t.part(begin, end);
 }
 
 namespace {
 
+void add(execution& x, std::vector<marked_text>& parts, marked_text part) {
+  x.make(sizeof(marked_text));
+  parts.push_back(std::move(part));
+}
+
 /// At white space, from the left.
-std::vector<marked_text> split_at_space(marked_text const& t, std::int64_t cuts) {
+std::vector<marked_text> split_at_space(execution& x, marked_text const& t, std::int64_t cuts) {
   std::vector<marked_text> parts;
   std::string_view const   s  = t.bytes();
   std::size_t              at = leading_space(s);
   while (at < s.size()) {
     if (cuts >= 0 && static_cast<std::int64_t>(parts.size()) == cuts) {
-      parts.push_back(t.part(at, s.size()));
+      add(x, parts, t.part(at, s.size()));
       break;
     }
     std::size_t end = at;
     while (end < s.size() && leading_space(s.substr(end, 4)) == 0) end += next_utf8(s.substr(end)).length;
-    parts.push_back(t.part(at, end));
+    add(x, parts, t.part(at, end));
     at = end + leading_space(s.substr(end));
   }
   return parts;
 }
 
 /// The same from the right; parts in the order of the text.
-std::vector<marked_text> split_at_space_from_right(marked_text const& t, std::int64_t cuts) {
+std::vector<marked_text> split_at_space_from_right(execution& x, marked_text const& t, std::int64_t cuts) {
   std::vector<marked_text> parts;
   std::string_view const   s   = t.bytes();
   std::size_t              end = s.size() - trailing_space(s);
   while (end > 0) {
     if (cuts >= 0 && static_cast<std::int64_t>(parts.size()) == cuts) {
-      parts.push_back(t.part(0, end));
+      add(x, parts, t.part(0, end));
       break;
     }
     std::size_t begin = end;
     while (begin > 0 &&
            trailing_space(s.substr(begin - std::min<std::size_t>(begin, 4), std::min<std::size_t>(begin, 4))) == 0)
       --begin;
-    parts.push_back(t.part(begin, end));
+    add(x, parts, t.part(begin, end));
     end = begin - trailing_space(s.substr(0, begin));
   }
   std::reverse(parts.begin(), parts.end());
@@ -112,23 +119,22 @@ std::vector<marked_text> split_at_space_from_right(marked_text const& t, std::in
 std::vector<marked_text> split(execution& x, marked_text const& t, std::optional<std::string_view> separator,
                                std::int64_t cuts, bool from_right) {
   x.make(t.size());
-  if (!separator) return from_right ? split_at_space_from_right(t, cuts) : split_at_space(t, cuts);
+  if (!separator) return from_right ? split_at_space_from_right(x, t, cuts) : split_at_space(x, t, cuts);
   if (separator->empty()) x.fail("an empty separator", "\"\"", "a text");
   std::vector<marked_text> parts;
   std::string const        text = from_right ? reversed(t.bytes()) : t.bytes(),
                     part        = from_right ? reversed(*separator) : std::string(*separator);
   std::size_t at                = 0;
-  auto const  add               = [&](std::size_t begin, std::size_t end) {
-    x.make(sizeof(marked_text));
-    parts.push_back(from_right ? t.part(t.size() - end, t.size() - begin) : t.part(begin, end));
+  auto const  add_part          = [&](std::size_t begin, std::size_t end) {
+    add(x, parts, from_right ? t.part(t.size() - end, t.size() - begin) : t.part(begin, end));
   };
   while (cuts < 0 || static_cast<std::int64_t>(parts.size()) < cuts) {
     std::size_t const found = find_bytes(x, text, part, at);
     if (found == std::string::npos) break;
-    add(at, found);
+    add_part(at, found);
     at = found + part.size();
   }
-  add(at, text.size());
+  add_part(at, text.size());
   if (from_right) std::reverse(parts.begin(), parts.end());
   return parts;
 }
@@ -141,11 +147,10 @@ std::vector<marked_text> split_lines(execution& x, marked_text const& t, bool ke
   each_character(s, [&](std::size_t begin, std::size_t end, char32_t code) {
     if (begin < from || !is_line_end(code)) return;
     if (code == '\r' && end < s.size() && s[end] == '\n') ++end;
-    x.make(sizeof(marked_text));
-    lines.push_back(t.part(from, keep_ends ? end : begin));
+    add(x, lines, t.part(from, keep_ends ? end : begin));
     from = end;
   });
-  if (from < s.size()) lines.push_back(t.part(from, s.size()));
+  if (from < s.size()) add(x, lines, t.part(from, s.size()));
   return lines;
 }
 

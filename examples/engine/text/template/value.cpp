@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "engine/text/template/execution.hpp"
 #include "engine/text/template/python_text.hpp"
@@ -9,17 +10,35 @@
 
 namespace tenon::engine::jinja {
 
+namespace {
+
+/// The integer that a number is, also where it is written as a float.
+std::optional<std::int64_t> whole(double v) {
+  bool const fits = v >= -0x1p63 && v < 0x1p63 && v == std::floor(v);
+  return fits ? std::optional(static_cast<std::int64_t>(v)) : std::nullopt;
+}
+std::optional<std::int64_t> whole(value const& v) {
+  std::int64_t i = 0;
+  if (integer_in(v, i)) return i;
+  auto const* d = std::get_if<double>(&v);
+  return d ? whole(*d) : std::nullopt;
+}
+
+void read_key(execution& x, value const& key) {
+  auto const* t = text_in(key);
+  x.read(t ? t->size() : 0);
+}
+
+}  // namespace
+
 std::size_t mapping_value::place_of(value const& key) const {
-  double number = 0;
-  if (!is_key(key)) return size();
-  if (auto const* t = text_in(key)) {
-    auto const at = texts_.find(t->bytes());
-    return at == texts_.end() ? size() : at->second;
-  }
-  if (number_in(key, number)) {
-    auto const at = numbers_.find(number);
-    return at == numbers_.end() ? size() : at->second;
-  }
+  auto const in = [&](auto const& places, auto const& one) {
+    auto const at = places.find(one);
+    return at == places.end() ? size() : at->second;
+  };
+  if (auto const* t = text_in(key)) return in(texts_, std::string_view(t->bytes()));
+  if (auto const i = whole(key)) return in(integers_, *i);
+  if (auto const* d = std::get_if<double>(&key); d && is_key(key)) return in(reals_, *d);
   return is<none_value>(key) && none_ != no_place ? none_ : size();
 }
 
@@ -28,20 +47,22 @@ value const* mapping_value::find(std::string_view key) const {
   return at == texts_.end() ? nullptr : &entries_[at->second].second;
 }
 
-value const* mapping_value::find(value const& key) const {
+value const* mapping_value::find(execution& x, value const& key) const {
+  read_key(x, key);
   std::size_t const at = place_of(key);
   return at == size() ? nullptr : &entries_[at].second;
 }
 
-void mapping_value::set(value key, value v) {
+void mapping_value::set(execution& x, value key, value v) {
+  read_key(x, key);
   std::size_t const at = place_of(key);
   if (at < size()) {
     entries_[at].second = std::move(v);
     return;
   }
-  double number = 0;
   if (auto const* t = text_in(key)) texts_.emplace(t->bytes(), at);
-  else if (number_in(key, number)) numbers_.emplace(number, at);
+  else if (auto const i = whole(key)) integers_.emplace(*i, at);
+  else if (auto const* d = std::get_if<double>(&key)) reals_.emplace(*d, at);
   else none_ = at;
   entries_.emplace_back(std::move(key), std::move(v));
 }
@@ -95,13 +116,14 @@ bool is_key(value const& v) {
 
 namespace {
 
-/// -1, 0 or 1; of numbers, exact also beyond 2^53.
+/// -1, 0 or 1; 2 where one is not a number. Exact also beyond 2^53.
 int order_of_numbers(value const& a, value const& b) {
-  std::int64_t i = 0, j = 0;
-  double       p = 0, q = 0;
-  if (integer_in(a, i) && integer_in(b, j)) return i < j ? -1 : i > j;
+  double p = 0, q = 0;
   if (!number_in(a, p) || !number_in(b, q)) return 2;
-  return p < q ? -1 : p > q ? 1 : p == q ? 0 : 2;  // 2: not a number
+  if (p != q || p != p) return p < q ? -1 : p > q ? 1 : 2;
+  auto const i = whole(a), j = whole(b);  // an integer may have been rounded to the other one
+  if (i && j) return *i < *j ? -1 : *i > *j;
+  return i ? -1 : j ? 1 : 0;  // or to 2^63, which is none of 64 bits
 }
 
 bool is_number(value const& v) {
@@ -138,7 +160,7 @@ bool equal(execution& x, value const& a, value const& b) {
     if (m == n) return true;
     if (m->size() != n->size()) return false;
     for (auto const& [key, v] : m->entries()) {
-      value const* other = n->find(key);
+      value const* other = n->find(x, key);
       if (other == nullptr || !equal(x, v, *other)) return false;
     }
     return true;
@@ -177,7 +199,7 @@ bool contains(execution& x, value const& within, value const& v) {
   }
   if (auto const* m = mapping_in(within)) {
     if (list_in(v) || mapping_in(v)) x.fail("this cannot be a key", describe(v), "a string or a number");
-    return m->find(v) != nullptr;
+    return m->find(x, v) != nullptr;
   }
   if (is<undefined_value>(within)) return false;
   if (auto* l = list_in(within)) {

@@ -52,20 +52,21 @@ class mapping_value {
   [[nodiscard]] std::size_t                                 size() const { return entries_.size(); }
 
   [[nodiscard]] value const* find(std::string_view key) const;
-  /// By any key; null also where it can be none.
-  [[nodiscard]] value const* find(value const& key) const;
-  void                       set(value key, value v);
+  /// By any key, which is looked at; null also where it can be none.
+  [[nodiscard]] value const* find(execution& x, value const& key) const;
+  void                       set(execution& x, value key, value v);
 
   int depth = 1;
 
  private:
   [[nodiscard]] std::size_t place_of(value const& key) const;  // size(): none
 
-  std::vector<std::pair<value, value>>            entries_;
-  std::map<std::string, std::size_t, std::less<>> texts_;    // keys that are strings
-  std::map<double, std::size_t>                   numbers_;  // integers and booleans are keys as numbers
-  std::size_t                                     none_    = no_place;
-  static constexpr std::size_t                    no_place = ~std::size_t{0};
+  std::vector<std::pair<value, value>>    entries_;
+  std::map<std::string_view, std::size_t> texts_;     // keys that are strings: views of them
+  std::map<std::int64_t, std::size_t>     integers_;  // and booleans, and floats that are equal to one
+  std::map<double, std::size_t>           reals_;     // the others
+  std::size_t                             none_    = no_place;
+  static constexpr std::size_t            no_place = ~std::size_t{0};
 };
 
 struct namespace_value {
