@@ -341,6 +341,15 @@ TEST(text_template, every_byte_keeps_its_origin) {
           << i << " of " << t.bytes();
     }
   }
+  // A format may be a message's, and so may the names of arguments.
+  for (char const* program : {"{{ strftime_now(f) }}", "{{ f % () }}", "{{ dict(**k) }}", "{{ namespace(**k) }}",
+                              "{% macro g() %}{{ kwargs }}{% endmacro %}{{ g(**k) }}"}) {
+    SCOPED_TRACE(program);
+    marked_text const t  = text_template(program, "t").render(variables_of({{"f", "<%%>"}, {"k", {{"<%>", 1}}}}), 0);
+    std::size_t const at = t.bytes().find("<%>");
+    ASSERT_NE(at, std::string::npos) << t.bytes();
+    for (std::size_t i = at; i < at + 3; ++i) EXPECT_EQ(t.origin(i), text_origin::foreign);
+  }
   // Escapes have the origin of what they stand for.
   marked_text const t = text_template("{{ s|tojson }}{{ [s] }}", "t").render(variables_of({{"s", "\n\"'\x01"}}));
   EXPECT_EQ(t.bytes(), "\"\\n\\\"'\\u0001\"['\\n\"\\'\\x01']");

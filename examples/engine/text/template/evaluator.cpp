@@ -442,7 +442,7 @@ class evaluator {
     if (name == "strftime_now") {
       auto const [format] = bound(x_, name, a, {"format"}, 1);
       if (!seconds_) x_.fail("the time is not known here", "strftime_now", "no use of it");
-      return x_.own_text(time_text(x_, text_argument(x_, "format", *format).bytes(), *seconds_));
+      return x_.text(time_text(x_, text_argument(x_, "format", *format), *seconds_));
     }
     mapping_value m = a.values.empty() ? mapping_value() : mapping_from(name, a);  // namespace, dict
     for (auto const& [key, v] : a.named) m.set(x_, key, v);

@@ -13,6 +13,6 @@ namespace tenon::engine::jinja {
                                    std::optional<std::int64_t> seconds);
 
 /// Days, months and hours in English; %Y %y %m %d %e %B %b %A %a %H %I %M %S %p %j %F %T %%.
-[[nodiscard]] std::string time_text(execution& x, std::string_view format, std::int64_t seconds);
+[[nodiscard]] marked_text time_text(execution& x, marked_text const& format, std::int64_t seconds);
 
 }  // namespace tenon::engine::jinja

@@ -323,7 +323,7 @@ marked_text formatted(execution& x, marked_text const& format, value const& argu
     at                 = percent + 1;
     conversion const c = conversion_at(x, f, at);
     if (c.what == '%') {
-      result.append("%");
+      result.append("%", format.origin(percent));
       continue;
     }
     if (std::string_view("srdiuxfFeg").find(c.what) == std::string_view::npos)

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -14,7 +15,7 @@ std::string padded(int n, int width, char fill = '0') {
 
 }  // namespace
 
-std::string time_text(execution& x, std::string_view format, std::int64_t seconds) {
+marked_text time_text(execution& x, marked_text const& format, std::int64_t seconds) {
   using namespace std::chrono;
   constexpr char const*  months[] = {"January", "February", "March",     "April",   "May",      "June",
                                      "July",    "August",   "September", "October", "November", "December"};
@@ -32,36 +33,42 @@ std::string time_text(execution& x, std::string_view format, std::int64_t second
   int const   second  = static_cast<int>(time.seconds().count());
   int const   of_week = static_cast<int>(weekday(today).c_encoding());
   int const   of_year = static_cast<int>((today - sys_days(date.year() / January / 1)).count()) + 1;
-  std::string text;
-  for (std::size_t i = 0; i < format.size(); ++i) {
-    if (format[i] != '%' || i + 1 == format.size()) {
-      text += format[i];
-      continue;
+  marked_text text;
+  for (std::size_t at = 0; at < format.size();) {
+    std::size_t const percent = std::min(format.bytes().find('%', at), format.size());
+    text.append(format, at, percent);
+    if (percent == format.size()) break;
+    if (percent + 1 == format.size()) {
+      text.append(format, percent, percent + 1);
+      break;
     }
-    switch (char const c = format[++i]) {
-      case 'Y': text += std::to_string(year); break;
-      case 'y': text += padded(year % 100, 2); break;
-      case 'm': text += padded(month, 2); break;
-      case 'd': text += padded(day, 2); break;
-      case 'e': text += padded(day, 2, ' '); break;
-      case 'B': text += months[month - 1]; break;
-      case 'b': text.append(months[month - 1], 3); break;
-      case 'A': text += days[of_week]; break;
-      case 'a': text.append(days[of_week], 3); break;
-      case 'H': text += padded(hour, 2); break;
-      case 'I': text += padded(hour % 12 == 0 ? 12 : hour % 12, 2); break;
-      case 'M': text += padded(minute, 2); break;
-      case 'S': text += padded(second, 2); break;
-      case 'p': text += hour < 12 ? "AM" : "PM"; break;
-      case 'j': text += padded(of_year, 3); break;
-      case 'F': text += std::to_string(year) + "-" + padded(month, 2) + "-" + padded(day, 2); break;
-      case 'T': text += padded(hour, 2) + ":" + padded(minute, 2) + ":" + padded(second, 2); break;
-      case '%': text += '%'; break;
+    std::string part;
+    switch (char const c = format.bytes()[percent + 1]) {
+      case 'Y': part = std::to_string(year); break;
+      case 'y': part = padded(year % 100, 2); break;
+      case 'm': part = padded(month, 2); break;
+      case 'd': part = padded(day, 2); break;
+      case 'e': part = padded(day, 2, ' '); break;
+      case 'B': part = months[month - 1]; break;
+      case 'b': part.assign(months[month - 1], 3); break;
+      case 'A': part = days[of_week]; break;
+      case 'a': part.assign(days[of_week], 3); break;
+      case 'H': part = padded(hour, 2); break;
+      case 'I': part = padded(hour % 12 == 0 ? 12 : hour % 12, 2); break;
+      case 'M': part = padded(minute, 2); break;
+      case 'S': part = padded(second, 2); break;
+      case 'p': part = hour < 12 ? "AM" : "PM"; break;
+      case 'j': part = padded(of_year, 3); break;
+      case 'F': part = std::to_string(year) + "-" + padded(month, 2) + "-" + padded(day, 2); break;
+      case 'T': part = padded(hour, 2) + ":" + padded(minute, 2) + ":" + padded(second, 2); break;
+      case '%': part = '%'; break;
       default:
         x.fail(failure::unsupported, "unknown part of a time", in_quotes(std::string("%") + c),
                "one of Y y m d e B b A a H I M S p j F T");
     }
-    x.make(16);
+    x.make(part.size());
+    text.append(part, format.origin(percent));
+    at = percent + 2;
   }
   return text;
 }
