@@ -21,26 +21,6 @@ bool is_word(utf8_step step) {
   return !word.matches(character).empty();
 }
 
-std::size_t leading_space(std::string_view text) {
-  std::size_t length = 0;
-  while (length < text.size()) {
-    auto const step = next_utf8(text.substr(length));
-    if (step.kind != utf8_kind::character || !is_white_space(step.code)) break;
-    length += step.length;
-  }
-  return length;
-}
-
-std::size_t trailing_space(std::string_view text) {
-  std::size_t length = 0;
-  while (length < text.size()) {
-    auto const step = last_utf8(text.substr(0, text.size() - length));
-    if (step.kind != utf8_kind::character || !is_white_space(step.code)) break;
-    length += step.length;
-  }
-  return length;
-}
-
 }  // namespace
 
 std::int32_t added_token_matcher::child(std::int32_t parent, unsigned char byte) const {
@@ -120,8 +100,8 @@ std::vector<text_part> added_token_matcher::split(std::string_view text, bool co
     if (token->single_word && ((begin > 0 && is_word(last_utf8(text.substr(0, begin)))) ||
                                (end < text.size() && is_word(next_utf8(text.substr(end))))))
       continue;
-    if (token->strip_left) begin -= trailing_space(text.substr(done, begin - done));
-    if (token->strip_right) end += leading_space(text.substr(end));
+    if (token->strip_left) begin -= trailing_bytes(text.substr(done, begin - done), is_white_space);
+    if (token->strip_right) end += leading_bytes(text.substr(end), is_white_space);
     append(-1, done, begin);
     append(token->id, begin, end);
     done = at = end;

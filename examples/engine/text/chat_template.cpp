@@ -7,6 +7,7 @@
 #include "engine/files/json.hpp"
 #include "engine/files/mapped_file.hpp"
 #include "engine/text/added_tokens.hpp"
+#include "engine/text/utf8.hpp"
 
 namespace tenon::engine {
 namespace {
@@ -34,6 +35,13 @@ std::optional<std::string> template_in(json_fields const& config) {
     names += (names.empty() ? "" : ", ") + in_quotes(name);
   }
   throw config.wrong("chat_template", "has no template of that name", names.empty() ? "none" : names, "\"default\"");
+}
+
+/// Tokens may take the white space beside them, a message's, too.
+token_span without_space(std::string_view spelled, token_span s) {
+  std::size_t const front = leading_bytes(spelled, is_white_space);
+  if (front == spelled.size()) return s;
+  return {s.begin + front, s.end - trailing_bytes(spelled, is_white_space)};
 }
 
 }  // namespace
@@ -80,11 +88,14 @@ marked_text chat_template::render(chat_input const& input) const {
 std::vector<std::int32_t> encode_prompt(tokenizer const& text, marked_text const& prompt) {
   encode_options options{.add_special = false, .control_in_text = true, .foreign = prompt.foreign()};
   encoding       e = text.encode_with_spans(prompt.bytes(), options);
-  for (std::size_t i = 0; i < e.ids.size(); ++i)
-    if (token_span const s = e.spans[i]; text.is_special(e.ids[i]) && touches(prompt.foreign(), s))
-      throw wrong("the prompt", "a control token would come from a message",
-                  in_quotes(std::string_view(prompt.bytes()).substr(s.begin, s.end - s.begin)),
+  for (std::size_t i = 0; i < e.ids.size(); ++i) {
+    if (!text.is_special(e.ids[i])) continue;
+    token_span const       s       = e.spans[i];
+    std::string_view const spelled = std::string_view(prompt.bytes()).substr(s.begin, s.end - s.begin);
+    if (touches(prompt.foreign(), without_space(spelled, s)))
+      throw wrong("the prompt", "a control token would come from a message", in_quotes(spelled),
                   "a tokenizer that tells them apart");
+  }
   return std::move(e.ids);
 }
 

@@ -42,4 +42,27 @@ void append_utf8(std::string& text, char32_t code);
          c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+/// Bytes of the characters at the beginning of `text` whose codes `is` holds for.
+template <class Is>
+[[nodiscard]] std::size_t leading_bytes(std::string_view text, Is const& is) {
+  std::size_t length = 0;
+  while (length < text.size()) {
+    auto const step = next_utf8(text.substr(length));
+    if (step.kind != utf8_kind::character || !is(step.code)) break;
+    length += step.length;
+  }
+  return length;
+}
+/// And at its end.
+template <class Is>
+[[nodiscard]] std::size_t trailing_bytes(std::string_view text, Is const& is) {
+  std::size_t length = 0;
+  while (length < text.size()) {
+    auto const step = last_utf8(text.substr(0, text.size() - length));
+    if (step.kind != utf8_kind::character || !is(step.code)) break;
+    length += step.length;
+  }
+  return length;
+}
+
 }  // namespace tenon::engine

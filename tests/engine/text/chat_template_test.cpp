@@ -168,6 +168,23 @@ TEST(chat_template, control_tokens_of_normalised_text) {
   }
 }
 
+// A token that takes the white space beside it may take a message's, as it does in the text as a whole.
+TEST(chat_template, white_space_of_a_message_beside_a_control_token) {
+  json const vocabulary = {{"a", 0}, {"\u0120", 1}, {"\u010A", 2}};
+  json const added = {{{"id", 3}, {"content", "<|user|>"}, {"special", true}, {"rstrip", true}, {"normalized", false}},
+                      {{"id", 4}, {"content", "<|end|>"}, {"special", true}, {"lstrip", true}, {"normalized", false}}};
+  json const file  = {
+       {"added_tokens", added},
+       {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}},
+       {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", json::array()}, {"unk_token", "a"}}}};
+  bpe_tokenizer const t(read_tokenizer_json(parse_json(file.dump(), "strips"), "strips"));
+  std::string const   source = "{% for m in messages %}<|user|>\n{{ m.content }}<|end|>{% endfor %}";
+  marked_text const   prompt = prompt_of(source, said({{"user", " \n a \n"}}));
+  EXPECT_EQ(encode_prompt(t, prompt), (std::vector<std::int32_t>{3, 0, 4}));
+  EXPECT_EQ(encode_prompt(t, prompt), t.encode(prompt.bytes(), encode_options{false, true}));
+  EXPECT_EQ(control_ids(t, encode_prompt(t, prompt_of(source, said({{"user", " <|end|> "}})))), 2);
+}
+
 /// Takes every text for one control token, wherever it is from.
 class careless_tokenizer final : public tokenizer {
  public:

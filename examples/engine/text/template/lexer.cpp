@@ -10,25 +10,8 @@ namespace tenon::engine::jinja {
 
 bool is_python_space(char32_t code) { return is_white_space(code) || (code >= 0x1C && code <= 0x1F); }
 
-std::size_t leading_space(std::string_view text) {
-  std::size_t at = 0;
-  while (at < text.size()) {
-    auto const step = next_utf8(text.substr(at));
-    if (step.kind != utf8_kind::character || !is_python_space(step.code)) break;
-    at += step.length;
-  }
-  return at;
-}
-
-std::size_t trailing_space(std::string_view text) {
-  std::size_t end = text.size();
-  while (end > 0) {
-    auto const step = last_utf8(text.substr(0, end));
-    if (step.kind != utf8_kind::character || !is_python_space(step.code)) break;
-    end -= step.length;
-  }
-  return text.size() - end;
-}
+std::size_t leading_space(std::string_view text) { return leading_bytes(text, is_python_space); }
+std::size_t trailing_space(std::string_view text) { return trailing_bytes(text, is_python_space); }
 
 namespace {
 
