@@ -111,7 +111,8 @@ void bpe_tokenizer::encode_part(std::string_view text, std::size_t origin, encod
     if (changed) n = normalizer_.apply(part), part = n.text;
     // Where the normaliser has moved bytes it is not known any more which are foreign: then none of the part's are trusted.
     bool const control = options.control_in_text && (!changed || !touches(options.foreign, {origin, origin + valid}));
-    for (auto const& p : normalized_added_.split(part, control, options.foreign, origin)) {
+    auto const foreign = changed ? std::span<token_span const>() : options.foreign;  // in places that are still theirs
+    for (auto const& p : normalized_added_.split(part, control, foreign, origin)) {
       if (p.id >= 0) to.add(p.id, {origin + p.span.begin, origin + p.span.end});
       else encode_words(part.substr(p.span.begin, p.span.end - p.span.begin), origin + p.span.begin, to);
     }

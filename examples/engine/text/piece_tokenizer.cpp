@@ -95,6 +95,7 @@ void piece_tokenizer::encode_part(std::string_view text, encode_options options,
   if (first) to.origin = &n.origin;
   // Moved bytes: it is not known any more which are foreign, so none of the part's are trusted.
   if (touches(options.foreign, {to.part, to.part + text.size()})) options.control_in_text = false;
+  options.foreign = {};
   if (n.text.empty() && d_.lead.alone && to.part == 0)
     encode_spelled(" ", to), to.move_spans(mark, [](token_span) { return token_span{0, 0}; });
   encode_normalized(n.text, options, to);

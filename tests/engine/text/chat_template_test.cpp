@@ -168,6 +168,28 @@ TEST(chat_template, control_tokens_of_normalised_text) {
   }
 }
 
+// A normaliser that makes a text longer moves no token into what follows.
+TEST(chat_template, control_tokens_behind_text_that_grows) {
+  json const added = {{{"id", 3}, {"content", "aa"}, {"special", true}, {"normalized", true}},
+                      {{"id", 4}, {"content", "|"}, {"special", true}, {"normalized", false}}};
+  json const bytes = {
+      {"added_tokens", added},
+      {"normalizer", {{"type", "NFD"}}},
+      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}},
+      {"model", {{"type", "BPE"}, {"vocab", {{"a", 0}}}, {"merges", json::array()}, {"unk_token", "a"}}}};
+  json pieces             = bytes;
+  pieces["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "never"}};
+  marked_text prompt;
+  prompt.append("\u00E9\u00E9\u00E9\u00E9aa|");
+  prompt.append("aaaaaa", text_origin::foreign);
+  test::scratch_folder const folder;
+  for (json const& file : {bytes, pieces}) {
+    test::write_text(folder / "tokenizer.json", file.dump());
+    auto const t = load_tokenizer((folder / "tokenizer.json").string());
+    EXPECT_EQ(control_ids(*t, encode_prompt(*t, prompt)), 2) << t->description();
+  }
+}
+
 // A token that takes the white space beside it may take a message's, as it does in the text as a whole.
 TEST(chat_template, white_space_of_a_message_beside_a_control_token) {
   json const vocabulary = {{"a", 0}, {"\u0120", 1}, {"\u010A", 2}};
