@@ -187,6 +187,8 @@ value attribute_of_loop(execution& x, loop_value const& l, value const& self, st
   if (name == "length") return number(items.size());
   if (name == "previtem") return l.index > 0 ? items[l.index - 1] : undefined("there is no previous item");
   if (name == "nextitem") return l.index + 1 < items.size() ? items[l.index + 1] : undefined("there is no next item");
+  if (name == "depth") return number(1);  // loops within each other do not count, but recursive ones
+  if (name == "depth0") return number(0);
   if (name == "cycle") return method(x, self, name);
   return undefined("loop has no " + in_quotes(name));
 }

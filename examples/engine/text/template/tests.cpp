@@ -37,6 +37,13 @@ bool t_case(execution& x, value const& v, arguments) {
          in_case(x, t, To == letter_case::upper ? letter_case::lower : letter_case::upper).bytes() != s;
 }
 
+/// Python's `is`, where lists and mappings are concerned; other values that are equal are one.
+bool is_same(execution& x, value const& a, value const& b) {
+  if (a.index() != b.index()) return false;
+  if (list_in(a) || mapping_in(a)) return list_in(a) == list_in(b) && mapping_in(a) == mapping_in(b);
+  return equal(x, a, b);
+}
+
 struct test {
   std::string_view name;
   bool (*holds)(execution&, value const&, arguments);
@@ -66,8 +73,7 @@ constexpr test tests[] = {
     {"lower", t_case<letter_case::lower>},
     {"upper", t_case<letter_case::upper>},
     {"in", [](execution& x, value const& v, arguments a) { return contains(x, other_of(x, a), v); }},
-    {"sameas", [](execution& x, value const& v,
-                  arguments a) { return v.index() == other_of(x, a).index() && equal(x, v, other_of(x, a)); }},
+    {"sameas", [](execution& x, value const& v, arguments a) { return is_same(x, v, other_of(x, a)); }},
 };
 
 struct comparison {

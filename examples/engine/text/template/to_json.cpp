@@ -89,7 +89,7 @@ class json_text {
     for (std::size_t at = 0; at < s.size();) {
       auto const        byte    = static_cast<unsigned char>(s[at]);
       std::size_t       length  = 1;
-      std::string const escaped = byte < 0x80 ? escape_of(byte) : style_.ascii ? wide_escape(s, at, length) : "";
+      std::string const escaped = byte < 0x7F ? escape_of(byte) : style_.ascii ? wide_escape(s, at, length) : "";
       if (!escaped.empty()) {
         x_.make(escaped.size());
         to_.append(t, plain, at);
