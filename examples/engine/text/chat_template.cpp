@@ -79,7 +79,9 @@ chat_template::chat_template(chat_template_file const& file, template_limits lim
 marked_text chat_template::render(chat_input const& input) const {
   std::vector<template_variable> variables = tokens_;
   variables.push_back({"messages", input.messages});
-  if (!input.tools.is_null()) variables.push_back({"tools", input.tools});
+  // What is not there is none, not undefined, as Transformers has it.
+  variables.push_back({"tools", input.tools});
+  variables.push_back({"documents", nullptr});
   variables.push_back({"add_generation_prompt", input.generation_prompt});
   variables.insert(variables.end(), input.more.begin(), input.more.end());
   return template_.render(variables, input.seconds);

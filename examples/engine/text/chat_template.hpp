@@ -28,7 +28,7 @@ struct chat_input {
   nlohmann::ordered_json         messages;                  // [{"role": "user", "content": "..."}, ...]
   nlohmann::ordered_json         tools;                     // null: none
   bool                           generation_prompt = true;  // the answer begins where the prompt ends
-  std::vector<template_variable> more              = {};    // of the template's own: enable_thinking, ...
+  std::vector<template_variable> more              = {};    // of the template's own: documents, enable_thinking, ...
   std::optional<std::int64_t>    seconds           = {};    // the time, since 1970 in UTC
 };
 

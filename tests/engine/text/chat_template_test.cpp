@@ -207,6 +207,16 @@ TEST(chat_template, white_space_of_a_message_beside_a_control_token) {
   EXPECT_EQ(control_ids(t, encode_prompt(t, prompt_of(source, said({{"user", " <|end|> "}})))), 2);
 }
 
+// Templates ask whether tools are none.
+TEST(chat_template, variables_are_those_of_transformers) {
+  chat_template const t({"t", "{{ messages }}{{ tools }}{{ documents }}{{ add_generation_prompt }}", {}});
+  chat_input          input{.messages = json::array(), .tools = nullptr};
+  EXPECT_EQ(t.render(input).bytes(), "[]NoneNoneTrue");
+  input.tools = {{{"name", "f"}}}, input.generation_prompt = false;
+  input.more = {{"documents", json::array()}};
+  EXPECT_EQ(t.render(input).bytes(), "[][{'name': 'f'}][]False");
+}
+
 /// Takes every text for one control token, wherever it is from.
 class careless_tokenizer final : public tokenizer {
  public:
