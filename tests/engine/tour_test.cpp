@@ -178,6 +178,27 @@ TEST(tour, text_and_json_say_the_same) {
   EXPECT_EQ(test::words(text.out.substr(begin, end - begin)), test::words(streamed));
 }
 
+// The commands can be pasted into a shell, wherever the model is.
+TEST(tour, commands_quote_the_folder_of_the_model) {
+  namespace fs = std::filesystem;
+  test::scratch_folder folder;
+  std::string const    odd = (folder / "a model's $HOME").string();
+  fs::create_directory_symlink(model, odd);
+  for (std::string const& where : {model, odd}) {
+    auto const r = test::run_program({"tour", "--output", "json", "--model", where, "--stop", "tokenizer"});
+    ASSERT_EQ(r.status, 0) << r.err;
+    std::string const command = json::parse(r.out)["stops"][0]["command"], begin = "build/tenon ";
+    ASSERT_TRUE(command.starts_with(begin)) << command;
+    EXPECT_EQ(command.find(" --model " + where + " ") != std::string::npos, where == model) << command;
+    // A shell passes the folder on as one word.
+    std::string const out = (folder / "words").string();
+    ASSERT_EQ(std::system(("printf '%s\\n' " + command.substr(begin.size()) + " >" + test::shell_quoted(out)).c_str()),
+              0)
+        << command;
+    EXPECT_NE(test::read_text(out).find("\n--model\n" + where + "\n"), std::string::npos) << command;
+  }
+}
+
 TEST(tour, catches_the_race_and_clears_the_barrier) {
   if (!std::filesystem::exists(TENON_BINARY_DIR "/tour_race")) GTEST_SKIP() << "no checked programs in this build";
   json const s = visited({"race"})["stops"][0];

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -27,9 +28,21 @@ std::string processor() {
   return "unknown processor";
 }
 
+/// As one word for a shell.
+std::string shell_word(std::string const& text) {
+  auto const plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("_-./+:,@").find(c) != std::string_view::npos || (c & 0x80);
+  };
+  if (!text.empty() && std::all_of(text.begin(), text.end(), plain)) return text;
+  std::string word = "'";
+  for (char const c : text) c == '\'' ? word += "'\\''" : word += c;
+  return word += "'";
+}
+
 std::string command_of(stop const& s, std::string const& model) {
   std::string text = s.command;
-  if (auto const at = text.find("DIR"); at != std::string::npos) text.replace(at, 3, model);
+  if (auto const at = text.find("DIR"); at != std::string::npos) text.replace(at, 3, shell_word(model));
   return text;
 }
 
