@@ -111,6 +111,8 @@ TEST(chat, errors_are_one_line) {
                           "expected one of them, or "
                           "--chat-template FILE\n");
   EXPECT_EQ(test::run_program({"chat"}).status, 2);
+  EXPECT_EQ(story.chat(std::string((16 << 20) + 1, 'a')).err,
+            "tenon: standard input: line is too long: found more than 16777216 bytes, expected at most that\n");
   EXPECT_EQ(story.chat("a\n", {"--prompt", "x"}).status, 2);
   test::write_text(story.file, "{{ raise_exception('only stories') }}");
   auto const refused = story.chat("a\n");

@@ -4,6 +4,7 @@
 #include <istream>
 
 #include "engine/error.hpp"
+#include "engine/program/read_line.hpp"
 
 namespace tenon::engine {
 
@@ -15,7 +16,7 @@ std::optional<chat_line> read_chat_line(std::istream& in, std::string const& pro
     if (!prompt.empty()) std::fprintf(stderr, "%s%s", prompt.c_str(), mark), std::fflush(stderr);
   };
   show("> ");
-  for (std::string line; std::getline(in, line);) {
+  for (std::string line; read_line(in, line, "standard input", most);) {
     if (line.ends_with('\r')) line.pop_back();
     if (!goes_on) {
       if (line == "/reset") return chat_line{chat_line::kind::reset, {}};

@@ -10,6 +10,7 @@
 #include "engine/error.hpp"
 #include "engine/files/json.hpp"
 #include "engine/program/option_set.hpp"
+#include "engine/program/read_line.hpp"
 #include "engine/program/sampling_fields.hpp"
 
 namespace tenon::engine {
@@ -88,20 +89,6 @@ void read_schedule(json_fields const& f, request_schedule& s) {
   if (auto const* tenant = f.find("tenant")) s.tenant = tenant->is_number_integer() ? tenant->dump() : f.text("tenant");
 }
 
-/// One line without its end; false at the end of the text.
-bool read_line(std::istream& in, std::string& line, std::string const& source) {
-  line.clear();
-  auto* const buffer = in.rdbuf();
-  for (;;) {
-    int const c = buffer->sbumpc();
-    if (c == std::char_traits<char>::eof()) return !line.empty();
-    if (c == '\n') return true;
-    if (line.size() == line_limit)
-      throw wrong(source, "line is too long", "more than " + std::to_string(line_limit) + " bytes", "at most that");
-    line += static_cast<char>(c);
-  }
-}
-
 }  // namespace
 
 prompt_request parse_prompt_line(std::string_view line, std::string const& source, sampling_options const& defaults,
@@ -163,7 +150,7 @@ std::optional<prompt_request> prompt_reader::next() {
   }
   if (lines_ == nullptr) return {};
   std::string line;
-  while (read_line(*lines_, line, name_ + ":" + std::to_string(line_ + 1))) {
+  while (read_line(*lines_, line, name_ + ":" + std::to_string(line_ + 1), line_limit)) {
     ++line_;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     return parse_prompt_line(line, name_ + ":" + std::to_string(line_), defaults_, schedule_);
