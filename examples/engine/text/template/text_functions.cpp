@@ -65,6 +65,7 @@ marked_text stripped(execution& x, marked_text const& t, std::optional<std::stri
     if (!has(s.substr(end - length, length))) break;
     end -= length;
   }
+  x.step((begin + s.size() - end) / 8);  // a search each
   return t.part(begin, end);
 }
 

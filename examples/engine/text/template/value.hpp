@@ -108,7 +108,7 @@ template <class T>
 
 [[nodiscard]] bool        truth(value const& v);
 [[nodiscard]] int         depth_of(value const& v);
-[[nodiscard]] std::string describe(value const& v);  ///< for messages: "a string, \"abc\""
+[[nodiscard]] std::string describe(value const& v);  ///< for messages: "\"abc\"", "5", "a list"
 /// An integer or boolean.
 [[nodiscard]] bool integer_in(value const& v, std::int64_t& to);
 /// A string, none or a number that equals itself: what mappings have as keys.
