@@ -1,5 +1,7 @@
 #include "engine/text/added_tokens.hpp"
 
+#include <cstring>
+
 #include <algorithm>
 
 #include "engine/text/pattern.hpp"
@@ -30,6 +32,7 @@ std::int32_t added_token_matcher::child(std::int32_t parent, unsigned char byte)
 }
 
 void added_token_matcher::add(added_token const& token) {
+  if (token.content.size() > longest_short) return long_.push_back(token);
   std::int32_t at = 0;
   for (char const c : token.content) {
     auto const   byte = static_cast<unsigned char>(c);
@@ -45,6 +48,50 @@ void added_token_matcher::add(added_token const& token) {
   nodes_[static_cast<std::size_t>(at)].token = static_cast<std::int32_t>(tokens_.size());
   tokens_.push_back(token);
 }
+
+/// Where the long tokens are in a text, from a place on that only goes forward.
+class added_token_matcher::long_tokens {
+ public:
+  long_tokens(std::vector<added_token> const& tokens, std::string_view text) : tokens_(tokens), text_(text) {
+    for (added_token const& t : tokens) places_.push_back(find(t, 0));
+    first_ = least();
+  }
+
+  /// Where the next of them begins; the text's end: nowhere.
+  std::size_t first_from(std::size_t at) {
+    if (first_ >= at) return first_;
+    for (std::size_t k = 0; k < places_.size(); ++k)
+      if (places_[k] < at) places_[k] = find(tokens_[k], at);
+    return first_ = least();
+  }
+
+  /// Bytes of the longest at `at`, else `length`; the last one of those with the same text, as with short ones.
+  std::size_t longer(std::size_t at, std::size_t control, std::size_t length, added_token const*& token) const {
+    for (std::size_t k = 0; at == first_ && k < places_.size(); ++k) {
+      std::size_t const size = tokens_[k].content.size();
+      if (places_[k] == at && size >= length && (!tokens_[k].special || size <= control))
+        length = size, token = &tokens_[k];
+    }
+    return length;
+  }
+
+ private:
+  /// By memmem, which is linear where std::string::find is quadratic.
+  [[nodiscard]] std::size_t find(added_token const& t, std::size_t at) const {
+    if (at >= text_.size()) return text_.size();
+    void const* const found = ::memmem(text_.data() + at, text_.size() - at, t.content.data(), t.content.size());
+    return found ? static_cast<std::size_t>(static_cast<char const*>(found) - text_.data()) : text_.size();
+  }
+  [[nodiscard]] std::size_t least() const {
+    auto const at = std::min_element(places_.begin(), places_.end());
+    return at == places_.end() ? text_.size() : *at;
+  }
+
+  std::vector<added_token> const& tokens_;
+  std::string_view                text_;
+  std::vector<std::size_t>        places_;
+  std::size_t                     first_ = 0;
+};
 
 /// Bytes of the longest token at the beginning of `text`; 0: none.
 std::size_t added_token_matcher::longest(std::string_view text, std::size_t control, added_token const*& token) const {
@@ -88,9 +135,11 @@ std::vector<text_part> added_token_matcher::split(std::string_view text, bool co
     if (foreign.empty()) return text.size() - at;
     return foreign.front().begin <= origin + at ? 0 : foreign.front().begin - origin - at;
   };
-  for (std::size_t at = 0; (at = first_from(text, at)) < text.size();) {
-    added_token const* token  = nullptr;
-    std::size_t const  length = longest(text.substr(at), own(at), token);
+  long_tokens more(long_, text);
+  for (std::size_t at = 0; (at = std::min(first_from(text, at), more.first_from(at))) < text.size();) {
+    added_token const* token   = nullptr;
+    std::size_t const  trusted = own(at);
+    std::size_t const  length  = more.longer(at, trusted, longest(text.substr(at), trusted, token), token);
     if (length == 0) {
       ++at;
       continue;

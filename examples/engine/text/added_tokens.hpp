@@ -30,9 +30,12 @@ struct text_part {
 /// Whether any of the spans, which are in order, shares a byte with the part.
 [[nodiscard]] bool touches(std::span<token_span const> spans, token_span part);
 
-/// Leftmost, then longest, as huggingface/tokenizers has it (added_vocabulary.rs).
+/// Leftmost, then longest, as huggingface/tokenizers has it (added_vocabulary.rs). Every place of a text is looked at as far as
+/// the longest of the short tokens goes; long ones are each searched for in the whole text, in linear time.
 class added_token_matcher {
  public:
+  static constexpr std::size_t longest_short = 1024;  // bytes
+
   void add(added_token const& token);  ///< its content is not empty
 
   /// The parts of `text`, none empty. `control` false: special tokens are text; so they are where they touch `foreign`, spans
@@ -49,7 +52,10 @@ class added_token_matcher {
   /// Of at most `control` bytes where it is special.
   [[nodiscard]] std::size_t longest(std::string_view text, std::size_t control, added_token const*& token) const;
 
+  class long_tokens;
+
   std::vector<added_token>                        tokens_;
+  std::vector<added_token>                        long_;
   std::vector<node>                               nodes_{node{}};
   std::array<std::int32_t, 256>                   first_{};          // children of the root; 0: none
   int                                             first_bytes_ = 0;  // how many there are
