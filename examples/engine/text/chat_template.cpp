@@ -51,18 +51,17 @@ chat_template_file find_chat_template(std::string const& model_directory, std::s
   std::error_code            ignored;
   auto const                 config_path = fs::path(model_directory) / "tokenizer_config.json";
   auto const                 jinja_path  = fs::path(model_directory) / "chat_template.jinja";
+  std::string                separate    = file;
   std::optional<std::string> source;
+  if (file.empty() && !model_directory.empty() && fs::exists(jinja_path, ignored)) separate = jinja_path.string();
   if (!model_directory.empty() && fs::exists(config_path, ignored)) {
     json_value const  tree = read_json(config_path.string());
     json_fields const config(tree, config_path.string());
     for (auto const& [key, v] : config.object().items())
       if (key.ends_with("_token"))
         if (auto text = token_text(v)) found.tokens.emplace_back(key, std::move(*text));
-    if (file.empty()) source = template_in(config), found.name = config_path.string() + ": chat_template";
+    if (separate.empty()) source = template_in(config), found.name = config_path.string() + ": chat_template";
   }
-  std::string const separate = !file.empty()                                                 ? file
-                               : !model_directory.empty() && fs::exists(jinja_path, ignored) ? jinja_path.string()
-                                                                                             : "";
   if (!separate.empty()) source = read_bytes(separate, template_limits{}.template_bytes), found.name = separate;
   if (!source)
     throw wrong(model_directory.empty() ? "--model" : model_directory, "has no chat template",

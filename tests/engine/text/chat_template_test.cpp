@@ -285,6 +285,7 @@ TEST(find_chat_template, reads_what_models_come_with) {
   EXPECT_EQ(error(),
             "/tokenizer_config.json: chat_template: wrong type: found 5, expected a text or a list of named ones");
   test::write_text(folder / "chat_template.jinja", "J");
+  EXPECT_EQ(error(), "J");  // what is not used may be wrong
   test::write_text(folder / "tokenizer_config.json", json{{"chat_template", "A"}}.dump());
   EXPECT_EQ(error(), "J");
   test::write_text(folder / "other.jinja", "O");
