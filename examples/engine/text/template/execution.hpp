@@ -60,6 +60,9 @@ class execution {
   }
   void read(std::size_t bytes) { step(bytes / 64 + 1); }  ///< text is looked through
   void make(std::size_t bytes);                           ///< text or values of so many bytes are about to be made
+  void make(std::size_t count, std::size_t bytes) {       ///< so many of them
+    make(bytes > 0 && count > limits_.memory_bytes / bytes ? ~std::size_t{0} : count * bytes);
+  }
 
   [[nodiscard]] value text(marked_text t);  ///< a string
   [[nodiscard]] value own_text(std::string bytes) { return text({std::move(bytes), text_origin::own}); }

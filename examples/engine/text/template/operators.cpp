@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 
 #include "engine/text/template/execution.hpp"
 #include "engine/text/template/python_text.hpp"
@@ -88,16 +87,13 @@ double real(execution& x, std::string_view op, double a, double b) {
 value repeated(execution& x, value const& what, std::int64_t times) {
   auto const n = static_cast<std::size_t>(std::max<std::int64_t>(times, 0));
   if (auto const* t = text_in(what)) {
-    if (t->size() > 0 && n > x.limits().memory_bytes / t->size()) x.make(std::numeric_limits<std::size_t>::max() / 2);
-    x.make(n * t->size());
+    x.make(n, t->size());
     marked_text all;
     for (std::size_t i = 0; i < n && !t->empty(); ++i) all.append(*t);
     return x.text(std::move(all));
   }
   auto const& l = *list_in(what);
-  if (!l.items.empty() && n > x.limits().memory_bytes / sizeof(value) / l.items.size())
-    x.make(std::numeric_limits<std::size_t>::max() / 2);
-  x.make(n * l.items.size() * sizeof(value));
+  x.make(n, l.items.size() * sizeof(value));
   std::vector<value> all;
   for (std::size_t i = 0; i < n && !l.items.empty(); ++i) all.insert(all.end(), l.items.begin(), l.items.end());
   return x.list(std::move(all), l.kind);
