@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""compare_ids.py VOCABULARY PROGRAM FOLDER: tenon's ids of a vocabulary against those of tiktoken, tokenizers and sentencepiece.
+"""compare_ids.py VOCABULARY PROGRAM FOLDER: tenon's ids of a vocabulary against those of tiktoken, tokenizers and sentencepiece,
+spans against the two that have them, and what becomes of wrong bytes against the two that take them.
 
 PROGRAM is ids_of_texts, FOLDER holds the environments and what is made for them. Texts: all of the shared data's corpora and 20 MB
 that texts.py makes; tokenizers 0.23, which does 2 MB/s, gets a part. Exits with 77 where there is no data or no environment. A
@@ -7,6 +8,7 @@ difference is printed with the shortest text that shows it.
 
 Environment: TENON_PEERS_MEGABYTES limits the corpora, and the generated texts to a third of that (for a quick look).
 """
+import functools
 import os
 import pathlib
 import struct
@@ -16,11 +18,14 @@ import time
 import unicodedata
 
 import environments
+import spans
 import texts as T
 import vocabularies
 
 SKIPPED = environments.SKIPPED
 SLOW_BYTES = 4_000_000  # for tokenizers 0.23
+SPAN_BYTES = 1_000_000  # this script goes through them token by token
+WRONG_BYTES = 1_000_000
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -92,8 +97,8 @@ def ids_in(answer):
     return list(struct.unpack(f"={len(answer) // 4}i", answer))
 
 
-def compare(what, texts, ours, theirs):
-    """Prints a line; whether they are equal."""
+def compare(what, texts, ours, theirs, numbers=1):
+    """Prints a line; whether they are equal. `numbers`: of each id."""
     data = T.frames(texts)
     began = time.monotonic()
     ours_all, between = ours(data), time.monotonic()
@@ -101,7 +106,7 @@ def compare(what, texts, ours, theirs):
     size = sum(len(t) for _, t in texts) / 1e6
     times = f"{between - began:.1f} s and {time.monotonic() - between:.1f} s"
     if ours_all == theirs_all:
-        print(f"{what}: equal, {len(texts)} texts, {size:.1f} MB, {len(ours_all) // 4 - len(texts)} ids ({times})", flush=True)
+        print(f"{what}: equal, {len(texts)} texts, {size:.1f} MB, {(len(ours_all) // 4 - len(texts)) // numbers} ids ({times})", flush=True)
         return True
     a, b = T.answers(ours_all), T.answers(theirs_all)
     different = sorted((i for i in range(len(texts)) if a[i] != b[i]), key=lambda i: len(texts[i][1]))
@@ -111,6 +116,20 @@ def compare(what, texts, ours, theirs):
         one = T.frames([(mode, characters.encode(errors="surrogateescape"))])
         print(f"  mode {mode}, {ascii(characters)}\n  tenon {ids_in(ours(one)[4:])}\n  peer  {ids_in(theirs(one)[4:])}", flush=True)
     return False
+
+
+def compare_spans(what, texts, ours, theirs, rules=spans.Rules()):
+    """Where the two differ by intention: spans.py."""
+    texts = [(mode | 4, text) for mode, text in texts if rules.lacks.isdisjoint(text)]
+    return compare(f"{what}, spans", texts, spans.asked_in_common(ours, rules, False), spans.asked_in_common(theirs, rules, True), 3)
+
+
+def ids_before(ours, theirs):
+    """`ours`, as far as `theirs` goes."""
+    def asked(stdin):
+        return b"".join(T.frame_of_ids(ids_in(a)[:len(b) // 4])
+                        for a, b in zip(T.answers(ours(stdin)), T.answers(theirs(stdin))))
+    return asked
 
 
 def peers_of(v, data, folder):
@@ -156,11 +175,24 @@ def main():
         if environment == "stable" and v.stable_is_old:
             texts = of_old_characters(texts)
         python = environments.python_of(folder, environment)
-        theirs = once(lambda stdin: start([python, HERE / "ask_peer.py", peer, v.name, data, file], stdin))
+        ask = lambda of, stdin: start([python, HERE / "ask_peer.py", of, v.name, data, file], stdin)
+        theirs = once(functools.partial(ask, peer))
+        few = some_of(texts, SPAN_BYTES)
+        wrong = T.damaged(some_of(texts, WRONG_BYTES))
         for form in FORMS[peer]:
-            if form in files:
-                ours = lambda stdin: start([program, files[form]], stdin)
-                equal = compare(f"{v.name}, {form}, {name}", texts, ours, theirs) and equal
+            if form not in files:
+                continue
+            what, ours = f"{v.name}, {form}, {name}", functools.partial(lambda path, stdin: start([program, path], stdin), files[form])
+            equal = compare(what, texts, ours, theirs) and equal
+            if environment == "stable" and peer == "tokenizers" and form == "tokenizer.json":
+                equal = compare_spans(what, few, ours, theirs, spans.rules_of_json(file)) and equal
+            if peer == "sentencepiece":  # it gives none with the template's tokens
+                equal = compare_spans(what, [(0, text) for _, text in few], ours, theirs) and equal
+                equal = compare_spans(f"{what}, wrong bytes", wrong, ours, theirs) and equal
+            if peer == "tiktoken":
+                equal = compare(f"{what}, wrong bytes", wrong, ours, theirs) and equal
+                own = once(functools.partial(ask, "tiktoken_bytes"))
+                equal = compare(f"{what}, words in front of wrong bytes", wrong, ids_before(ours, own), own) and equal
     return 0 if equal else 1
 
 

@@ -1,7 +1,8 @@
 """The texts on which ids are compared: every corpus of the shared data, and generated ones, the same for the same seed.
 
-A text is (mode, bytes); mode 1: control tokens in it are tokens, 2: with the template's tokens, both or none.
+A text is (mode, bytes); mode 1: control tokens in it are tokens, 2: with the template's tokens, 4: with spans; any of them or none.
 """
+import array
 import gzip
 import random
 import struct
@@ -106,9 +107,52 @@ def corpora(data):
     return texts
 
 
+def damaged(texts, seed=4):
+    """Each text with bytes in it that are no UTF-8, in mode 0."""
+    draw, wrong = random.Random(seed), []
+    pieces = [b"\x80", b"\xbf", b"\xc0\xaf", b"\xc3", b"\xe4\xb8", b"\xed\xa0\x80", b"\xf0\x9f\x98", b"\xf4\x90\x80\x80", b"\xff", b"\xfe\xff"]
+    for mode, text in texts:
+        made = bytearray(text)
+        for _ in range(1 + draw.randrange(1 + min(20, len(text) // 20))):
+            at = draw.randrange(len(made) + 1)
+            kind = draw.randrange(3)
+            if kind == 0:
+                made[at:at] = draw.choice(pieces)
+            elif kind == 1:
+                made[at:at + 1] = bytes([draw.randrange(0x80, 0x100)])
+            else:
+                del made[at:at + 1]  # a character, or a part of one
+        wrong.append((0, bytes(made)))
+    return wrong
+
+
+def utf8_parts(text):
+    """(what is UTF-8, the wrong bytes behind it) until the text's end."""
+    while text:
+        try:
+            yield text.decode(), b""
+            return
+        except UnicodeDecodeError as e:
+            yield text[:e.start].decode(), text[e.start:e.end]
+            text = text[e.end:]
+
+
+def frame_of_ids(ids):
+    return struct.pack("=I", len(ids)) + array.array("i", ids).tobytes()
+
+
 def frames(texts):
     """As ids_of_texts and ask_peer.py read them."""
     return b"".join(struct.pack("=IB", len(t), mode) + t for mode, t in texts)
+
+
+def texts_in(data):
+    """What `frames` was made of."""
+    at = 0
+    while at < len(data):
+        size, mode = struct.unpack_from("=IB", data, at)
+        yield mode, data[at + 5:at + 5 + size]
+        at += 5 + size
 
 
 def answers(data):
