@@ -6,6 +6,8 @@
 
 #if defined(__x86_64__)
 #  include <immintrin.h>
+#elif defined(__aarch64__)
+#  include <arm_neon.h>
 #endif
 
 namespace tenon::engine {
@@ -58,6 +60,30 @@ ascii_classifier choose() {
   if (__builtin_cpu_supports("avx512bw")) return classify_by_avx512;
   return __builtin_cpu_supports("avx2") ? classify_by_avx2 : classify_by_table;
 }
+#elif defined(__aarch64__)
+void classify_by_neon(char const* bytes, ascii_masks& out) {
+  auto const       at = reinterpret_cast<std::uint8_t const*>(bytes);
+  uint8x16_t const a = vld1q_u8(at), b = vld1q_u8(at + 16), c = vld1q_u8(at + 32), d = vld1q_u8(at + 48);
+  // Bit i % 8 of byte i where a comparison holds; adding neighbours three times makes eight such bytes one.
+  uint8x16_t const weights = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
+  auto const       mask    = [&](auto const& holds) {
+    auto const bits = [&](uint8x16_t v) { return vandq_u8(holds(v), weights); };
+    auto const sums = vpaddq_u8(vpaddq_u8(bits(a), bits(b)), vpaddq_u8(bits(c), bits(d)));
+    return std::uint64_t{vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)), 0)};
+  };
+  auto const within = [&](std::uint8_t first, std::uint8_t count, std::uint8_t set = 0) {
+    return mask([=](uint8x16_t v) {
+      return vcltq_u8(vsubq_u8(vorrq_u8(v, vdupq_n_u8(set)), vdupq_n_u8(first)), vdupq_n_u8(count));
+    });
+  };
+  auto const equal = [&](std::uint8_t what) {
+    return mask([=](uint8x16_t v) { return vceqq_u8(v, vdupq_n_u8(what)); });
+  };
+  out.letter = within('a', 26, 0x20), out.lower = within('a', 26), out.digit = within('0', 10);
+  out.blank = equal(' '), out.space = within(9, 5) | out.blank;
+  out.line = equal('\n') | equal('\r'), out.quote = equal('\''), out.slash = equal('/');
+  out.high = within(0x80, 0x80);
+}
 #endif
 
 }  // namespace
@@ -79,6 +105,9 @@ ascii_classifier const classify_ascii      = choose();
 char const* const      classify_ascii_name = classify_ascii == classify_by_avx512 ? "AVX-512"
                                              : classify_ascii == classify_by_avx2 ? "AVX2"
                                                                                   : "table";
+#elif defined(__aarch64__)
+ascii_classifier const classify_ascii      = classify_by_neon;  // all of them have it
+char const* const      classify_ascii_name = "NEON";
 #else
 ascii_classifier const classify_ascii      = classify_by_table;
 char const* const      classify_ascii_name = "table";

@@ -1,8 +1,8 @@
 #pragma once
 //  What 64 bytes of a text are: one bit each, so that the ends of runs are found by counting zeros or by arithmetic on all at once.
 //
-//  By AVX-512 or AVX2 where the processor has them, else byte by byte through a table; chosen once, when the program starts.
-//  Test: tests/engine/text/word_starts_test.cpp
+//  By AVX-512, AVX2 or NEON where the processor has them, else byte by byte through a table; chosen once, when the program starts.
+//  Test: tests/engine/text/ascii_masks_test.cpp
 #include <cstdint>
 
 namespace tenon::engine {

@@ -3,7 +3,7 @@
 //  texts that have none of ASCII.
 //
 //  The frequent blocks, each told by ranges of the first, second and third byte (all are of three bytes in UTF-8); all other
-//  characters stay unknown here. Test: tests/engine/text/word_starts_test.cpp, against unicode_classes.hpp for every character.
+//  characters stay unknown here. Test: tests/engine/text/wide_masks_test.cpp, against unicode_classes.hpp for every character.
 #include <cstdint>
 
 namespace tenon::engine {

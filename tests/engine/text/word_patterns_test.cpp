@@ -134,30 +134,6 @@ TEST(word_patterns, known_by_their_text_alone) {
   EXPECT_FALSE(known_pattern(R"(\s+)"));
 }
 
-TEST(ascii_masks, by_vectors_and_by_table) {
-  std::mt19937                       random(2);
-  std::uniform_int_distribution<int> byte(0, 255);
-  for (int i = 0; i < 200; ++i) {
-    char bytes[64];
-    for (std::size_t k = 0; k < 64; ++k)
-      bytes[k] = static_cast<char>(i < 4 ? i * 64 + static_cast<int>(k) : byte(random));
-    ascii_masks vectors, table;
-    classify_ascii(bytes, vectors), classify_by_table(bytes, table);
-    ASSERT_EQ(std::tie(vectors.letter, vectors.lower, vectors.digit, vectors.space, vectors.high),
-              std::tie(table.letter, table.lower, table.digit, table.space, table.high))
-        << classify_ascii_name;
-    for (std::size_t k = 0; k < 64; ++k) {
-      auto const c   = static_cast<unsigned char>(bytes[k]);
-      auto const has = [&](std::uint64_t m) { return (m >> k & 1) != 0; };
-      ASSERT_EQ(has(table.letter), (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'));
-      ASSERT_EQ(has(table.lower), c >= 'a' && c <= 'z');
-      ASSERT_EQ(has(table.digit), c >= '0' && c <= '9');
-      ASSERT_EQ(has(table.space), c == ' ' || (c >= 9 && c <= 13));
-      ASSERT_EQ(has(table.high), c >= 0x80);
-    }
-  }
-}
-
 TEST(unicode_classes, of_a_few_and_how_many_there_are) {
   EXPECT_EQ(unicode_class_of('a'), unsigned{is_letter | is_lower_side});
   EXPECT_EQ(unicode_class_of('A'), unsigned{is_letter | is_upper_side});
