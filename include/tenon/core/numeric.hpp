@@ -62,7 +62,7 @@ TENON_HD constexpr float f16_to_float(std::uint16_t bits) {
   float v;
   asm("cvt.f32.f16 %0, %1;" : "=f"(v) : "h"(bits));
   return v;
-#elif defined(__FLT16_MANT_DIG__) && !defined(__clang__)
+#elif defined(__FLT16_MANT_DIG__) && !defined(__clang__) && (!defined(__aarch64__) || __GNUC__ >= 13)
   return static_cast<float>(bit_cast<_Float16>(bits));
 #else
   if ((bits & 0x7c00) == 0x7c00)
@@ -76,7 +76,7 @@ TENON_HD constexpr std::uint16_t float_to_f16(float v) {
   std::uint16_t bits;
   asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(v));
   return bits;
-#elif defined(__FLT16_MANT_DIG__) && !defined(__clang__)
+#elif defined(__FLT16_MANT_DIG__) && !defined(__clang__) && (!defined(__aarch64__) || __GNUC__ >= 13)
   return bit_cast<std::uint16_t>(static_cast<_Float16>(v));
 #else
   std::uint32_t const u = bit_cast<std::uint32_t>(v), magnitude = u & 0x7fffffff;
