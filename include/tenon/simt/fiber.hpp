@@ -37,17 +37,22 @@ __attribute__((naked, noinline)) inline void switch_stack(void** /*from: rdi*/, 
       "ret\n");
 }
 #elif defined(__aarch64__)
-__attribute__((naked, noinline)) inline void switch_stack(void** /*from: x0*/, void* /*to: x1*/) {
-  __asm__ volatile(
-      "stp x19, x20, [sp, #-160]!\n stp x21, x22, [sp, #16]\n stp x23, x24, [sp, #32]\n"
-      "stp x25, x26, [sp, #48]\n stp x27, x28, [sp, #64]\n stp x29, x30, [sp, #80]\n"
-      "stp d8, d9, [sp, #96]\n stp d10, d11, [sp, #112]\n stp d12, d13, [sp, #128]\n stp d14, d15, [sp, #144]\n"
-      "mov x9, sp\n str x9, [x0]\n mov sp, x1\n"
-      "ldp x21, x22, [sp, #16]\n ldp x23, x24, [sp, #32]\n ldp x25, x26, [sp, #48]\n ldp x27, x28, [sp, #64]\n"
-      "ldp x29, x30, [sp, #80]\n ldp d8, d9, [sp, #96]\n ldp d10, d11, [sp, #112]\n ldp d12, d13, [sp, #128]\n"
-      "ldp d14, d15, [sp, #144]\n ldp x19, x20, [sp], #160\n"
-      "ret\n");
-}
+// Outside of any function, as g++ has none that are naked here; in a section that the linker keeps once.
+extern "C" void tenon_switch_stack(void** from, void* to);
+__asm__(
+    ".pushsection .text.tenon_switch_stack, \"axG\", %progbits, tenon_switch_stack, comdat\n"
+    ".weak tenon_switch_stack\n .type tenon_switch_stack, %function\n .p2align 2\n"
+    "tenon_switch_stack:\n"
+    "stp x19, x20, [sp, #-160]!\n stp x21, x22, [sp, #16]\n stp x23, x24, [sp, #32]\n"
+    "stp x25, x26, [sp, #48]\n stp x27, x28, [sp, #64]\n stp x29, x30, [sp, #80]\n"
+    "stp d8, d9, [sp, #96]\n stp d10, d11, [sp, #112]\n stp d12, d13, [sp, #128]\n stp d14, d15, [sp, #144]\n"
+    "mov x9, sp\n str x9, [x0]\n mov sp, x1\n"
+    "ldp x21, x22, [sp, #16]\n ldp x23, x24, [sp, #32]\n ldp x25, x26, [sp, #48]\n ldp x27, x28, [sp, #64]\n"
+    "ldp x29, x30, [sp, #80]\n ldp d8, d9, [sp, #96]\n ldp d10, d11, [sp, #112]\n ldp d12, d13, [sp, #128]\n"
+    "ldp d14, d15, [sp, #144]\n ldp x19, x20, [sp], #160\n"
+    "ret\n"
+    ".size tenon_switch_stack, . - tenon_switch_stack\n .popsection\n");
+inline void switch_stack(void** from, void* to) { tenon_switch_stack(from, to); }
 #endif
 
 /// A suspended computation. `entry` begins with fiber::entered() and never returns: it switches away for the last time.
