@@ -31,10 +31,6 @@ namespace {
 using namespace tenon::engine;
 using ids = std::vector<std::int32_t>;
 
-/// Those whose expression PCRE2 can be asked for, too.
-constexpr word_pattern patterns[] = {word_pattern::gpt2, word_pattern::llama3, word_pattern::qwen2,
-                                     word_pattern::cl100k, word_pattern::o200k};
-
 void expect(bool so) {
   if (!so) std::abort();
 }
@@ -156,8 +152,9 @@ struct subject {
 
 std::vector<subject> make_subjects() {
   std::vector<subject> all;
-  for (char const* name : {"gpt2", "llama3", "qwen2", "cl100k", "o200k"}) all.push_back({of_ranks(name)});
-  for (word_pattern const p : patterns) all.push_back({of_json(expression_of(p), false)});
+  for (char const* name : {"gpt2", "llama3", "qwen2", "cl100k", "o200k", "tekken", "qwen35"})
+    all.push_back({of_ranks(name)});
+  for (word_pattern const p : word_patterns) all.push_back({of_json(expression_of(p), false)});
   all.push_back({of_json(R"([^\p{L}\p{N}\s]+|\p{N}|\p{L}+?(?=\p{Lu}|\b)|\s)", false)});  // PCRE2
   all.push_back({of_json(expression_of(word_pattern::gpt2), true), false});
   all.push_back({of_llama2c(), false});
@@ -278,6 +275,7 @@ std::vector<bool> const& doubtful() {
     } constexpr classes[] = {{R"(\p{L}+)", is_letter},
                              {R"(\p{N}+)", is_number},
                              {R"(\s+)", is_space},
+                             {R"(\p{M}+)", is_mark},
                              {R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+)", is_upper_side},
                              {R"([\p{Ll}\p{Lm}\p{Lo}\p{M}]+)", is_lower_side}};
     for (auto const& k : classes) {
@@ -302,7 +300,7 @@ void check_words(word_pattern p, std::string_view text) {
   }
   static std::vector<pattern> const slow = [] {
     std::vector<pattern> all;
-    for (word_pattern const each : patterns) all.emplace_back(expression_of(each), "pattern");
+    for (word_pattern const each : word_patterns) all.emplace_back(expression_of(each), "pattern");
     return all;
   }();
   std::vector<token_span> cut;
@@ -310,8 +308,8 @@ void check_words(word_pattern p, std::string_view text) {
     cut.push_back({begin, end});
     check_merges(text.substr(begin, end - begin));
   });
-  for (std::size_t i = 0; i < std::size(patterns); ++i)
-    if (patterns[i] == p) expect(cut == slow[i].matches(text));
+  for (std::size_t i = 0; i < std::size(word_patterns); ++i)
+    if (word_patterns[i] == p) expect(cut == slow[i].matches(text));
 }
 
 }  // namespace
@@ -326,7 +324,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   if (size < 2) return 0;
   std::string_view const text(reinterpret_cast<char const*>(data) + 2, size - 2);
   fuzz::attempt([&] { check_tokenizer(subjects()[data[0] % subjects().size()], text, data[1]); });  // PCRE2 has limits
-  check_words(patterns[data[0] % std::size(patterns)], text);
+  check_words(word_patterns[data[0] % std::size(word_patterns)], text);
   check_merges(text.substr(0, 2000));
   return 0;
 }

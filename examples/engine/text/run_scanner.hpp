@@ -34,9 +34,11 @@ class run_scanner {
     return first < 0x80 ? character{ascii_classes[first], 1, first} : longer(p);
   }
 
+  template <bool OrMarks = false>
   [[nodiscard]] std::size_t letters_end(std::size_t p) {
     return run(
-        p, [](ascii_masks const& m) { return m.letter; }, [](unsigned bits) { return (bits & is_letter) != 0; });
+        p, [](ascii_masks const& m) { return m.letter; },
+        [](unsigned bits) { return (bits & (OrMarks ? is_letter | is_mark : is_letter)) != 0; });
   }
   [[nodiscard]] std::size_t numbers_end(std::size_t p) {
     return run(
@@ -47,10 +49,11 @@ class run_scanner {
         p, [](ascii_masks const& m) { return m.space; }, [](unsigned bits) { return (bits & is_space) != 0; });
   }
   /// Neither letters, numbers nor spaces.
+  template <bool NorMarks = false>
   [[nodiscard]] std::size_t others_end(std::size_t p) {
     return run(
         p, [](ascii_masks const& m) { return ~(m.letter | m.digit | m.space | m.high); },
-        [](unsigned bits) { return (bits & (is_letter | is_number | is_space)) == 0; });
+        [](unsigned bits) { return (bits & (is_letter | is_number | is_space | (NorMarks ? is_mark : 0))) == 0; });
   }
   [[nodiscard]] std::size_t upper_side_end(std::size_t p) {
     return run(

@@ -116,6 +116,8 @@ void word_encoder::encode(word_pattern pattern, std::string_view text, std::vect
     case word_pattern::qwen2: return encode_words<word_pattern::qwen2>(text, ids);
     case word_pattern::cl100k: return encode_words<word_pattern::cl100k>(text, ids);
     case word_pattern::o200k: return encode_words<word_pattern::o200k>(text, ids);
+    case word_pattern::tekken: return encode_words<word_pattern::tekken>(text, ids);
+    case word_pattern::qwen35: return encode_words<word_pattern::qwen35>(text, ids);
     case word_pattern::starcoder: return encode_words<word_pattern::starcoder>(text, ids);
     case word_pattern::falcon: return encode_words<word_pattern::falcon>(text, ids);
     case word_pattern::deepseek_coder: return encode_words<word_pattern::deepseek_coder>(text, ids);

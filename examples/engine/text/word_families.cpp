@@ -5,14 +5,6 @@ namespace {
 
 using text = std::string_view;
 
-constexpr text qwen35 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*)"
-    R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr text tekken = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
-                        R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
-                        R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-constexpr text qwen35_steps[] = {qwen35}, tekken_steps[] = {tekken};
 constexpr text ggml_steps[] = {R"([\p{P}$+<=>^~|]+)",
                                R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)",
                                R"(\p{N}+)", R"([0-9][0-9][0-9])"};
@@ -28,8 +20,8 @@ constexpr word_family families[] = {{"gpt2", word_pattern::gpt2, {}, false},
                                     {"deepseek-v3", word_pattern::deepseek_v3, {}, false},
                                     {"falcon", word_pattern::falcon, {}, false},
                                     {"starcoder", word_pattern::starcoder, {}, false},
-                                    {"tekken", {}, tekken_steps, false},
-                                    {"qwen35", {}, qwen35_steps, true},
+                                    {"tekken", word_pattern::tekken, {}, false},
+                                    {"qwen35", word_pattern::qwen35, {}, true},
                                     {"ggml-default", {}, ggml_steps, false}};
 
 constexpr ggml_pre_tokenizer pre_tokenizers[] = {

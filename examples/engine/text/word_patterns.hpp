@@ -19,7 +19,9 @@ enum class word_pattern : unsigned char {
   llama3,  // and what GPT-4 has in tokenizer.json: numbers of up to three digits
   qwen2,   // the same, each digit alone
   cl100k,  // GPT-4 as tiktoken has it: the same as Llama 3, but for spaces and lines that end the text, which are one word
-  o200k,  // GPT-4o: words change at capitals
+  o200k,   // GPT-4o: words change at capitals
+  tekken,  // Mistral's: the same without contractions, each digit alone
+  qwen35,  // Qwen 2's, where marks are letters
   // By several expressions, each inside the pieces of the one before (word_sequences.hpp):
   starcoder,  // SmolLM, Command R, too: each digit alone
   falcon,
@@ -27,8 +29,9 @@ enum class word_pattern : unsigned char {
   deepseek_llm,
   deepseek_v3,  // and R1
 };
-inline constexpr word_pattern word_patterns[]  = {word_pattern::gpt2, word_pattern::llama3, word_pattern::qwen2,
-                                                  word_pattern::cl100k, word_pattern::o200k};
+inline constexpr word_pattern word_patterns[]  = {word_pattern::gpt2,   word_pattern::llama3, word_pattern::qwen2,
+                                                  word_pattern::cl100k, word_pattern::o200k,  word_pattern::tekken,
+                                                  word_pattern::qwen35};
 inline constexpr word_pattern word_sequences[] = {word_pattern::starcoder, word_pattern::falcon,
                                                   word_pattern::deepseek_coder, word_pattern::deepseek_llm,
                                                   word_pattern::deepseek_v3};
@@ -119,19 +122,20 @@ inline std::size_t gpt2_word_end(run_scanner& s, std::size_t p) {
 }
 
 //  (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-//  LinesEndText: \s++$ comes in front of \s*[\r\n]+
-template <int Digits, bool LinesEndText>
+//  LinesEndText: \s++$ comes in front of \s*[\r\n]+. Marks: [\p{L}\p{M}]+ in place of \p{L}+, and [^\s\p{L}\p{M}\p{N}]+.
+template <int Digits, bool LinesEndText, bool Marks = false>
 std::size_t cl100k_word_end(run_scanner& s, std::size_t p) {
+  constexpr unsigned letter = Marks ? is_letter | is_mark : is_letter;
   if (std::size_t const n = contraction<true>(s, p)) return p + n;
   character const c = s.at(p);
-  if (c.bits & is_letter) return s.letters_end(p);
+  if (c.bits & letter) return s.letters_end<Marks>(p);
   if (c.bits & is_number) return number_end<Digits>(s, p);
   std::size_t const second = p + c.length;
-  if (c.code != '\r' && c.code != '\n' && second < s.size() && (s.at(second).bits & is_letter))
-    return s.letters_end(second);
+  if (c.code != '\r' && c.code != '\n' && second < s.size() && (s.at(second).bits & letter))
+    return s.letters_end<Marks>(second);
   std::size_t const first = c.code == ' ' ? second : p;
-  if (first < s.size() && !(s.at(first).bits & (is_letter | is_number | is_space)))
-    return lines_end(s, s.others_end(first), false);
+  if (first < s.size() && !(s.at(first).bits & (letter | is_number | is_space)))
+    return lines_end(s, s.others_end<Marks>(first), false);
   if constexpr (LinesEndText)
     if (s.spaces_end(p) == s.size()) return s.size();
   return lines_or_spaces(s, p);
@@ -152,7 +156,8 @@ inline std::size_t capitals_and_lower(run_scanner& s, std::size_t p) {
 }
 
 //  [^\r\n\p{L}\p{N}]?U*L+(?i:'s|...)?|[^\r\n\p{L}\p{N}]?U+L*(?i:'s|...)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|...
-inline std::size_t o200k_word_end(run_scanner& s, std::size_t p) {
+template <int Digits, bool Contractions>
+std::size_t o200k_word_end(run_scanner& s, std::size_t p) {
   character const   c      = s.at(p);
   bool const        prefix = !(c.bits & (is_letter | is_number)) && c.code != '\r' && c.code != '\n';
   std::size_t const second = p + c.length;
@@ -167,8 +172,8 @@ inline std::size_t o200k_word_end(run_scanner& s, std::size_t p) {
     std::size_t const upper = s.upper_side_end(p);
     if (upper > p) end = upper;
   }
-  if (end != 0) return end + (end < s.size() ? contraction<true>(s, end) : 0);
-  if (c.bits & is_number) return number_end<3>(s, p);
+  if (end != 0) return end + (Contractions && end < s.size() ? contraction<true>(s, end) : 0);
+  if (c.bits & is_number) return number_end<Digits>(s, p);
   std::size_t const first = c.code == ' ' ? second : p;
   if (first < s.size() && !(s.at(first).bits & (is_letter | is_number | is_space)))
     return lines_end(s, s.others_end(first), true);
@@ -181,7 +186,9 @@ std::size_t word_end(run_scanner& s, std::size_t p) {
   else if constexpr (P == word_pattern::llama3) return cl100k_word_end<3, false>(s, p);
   else if constexpr (P == word_pattern::qwen2) return cl100k_word_end<1, false>(s, p);
   else if constexpr (P == word_pattern::cl100k) return cl100k_word_end<3, true>(s, p);
-  else if constexpr (P == word_pattern::o200k) return o200k_word_end(s, p);
+  else if constexpr (P == word_pattern::o200k) return o200k_word_end<3, true>(s, p);
+  else if constexpr (P == word_pattern::tekken) return o200k_word_end<1, false>(s, p);
+  else if constexpr (P == word_pattern::qwen35) return cl100k_word_end<1, false, true>(s, p);
   else if constexpr (P == word_pattern::starcoder) return starcoder_word_end(s, p);
   else if constexpr (P == word_pattern::falcon) return falcon_word_end(s, p);
   else if constexpr (P == word_pattern::deepseek_coder) return deepseek_coder_word_end(s, p);
@@ -210,6 +217,8 @@ void each_word(word_pattern p, std::string_view text, F const& f) {
     case word_pattern::qwen2: return detail::each_word<word_pattern::qwen2>(text, f);
     case word_pattern::cl100k: return detail::each_word<word_pattern::cl100k>(text, f);
     case word_pattern::o200k: return detail::each_word<word_pattern::o200k>(text, f);
+    case word_pattern::tekken: return detail::each_word<word_pattern::tekken>(text, f);
+    case word_pattern::qwen35: return detail::each_word<word_pattern::qwen35>(text, f);
     case word_pattern::starcoder: return detail::each_word<word_pattern::starcoder>(text, f);
     case word_pattern::falcon: return detail::each_word<word_pattern::falcon>(text, f);
     case word_pattern::deepseek_coder: return detail::each_word<word_pattern::deepseek_coder>(text, f);

@@ -77,7 +77,7 @@ inline std::uint64_t starcoder_starts(ascii_masks const& m, char const* text) {
 }
 
 /// `sign`: the bytes of those that are longer than one.
-template <int Digits, bool Capitals>
+template <int Digits, bool Capitals, bool Contractions = true>
 std::uint64_t cl100k_starts(ascii_masks const& m, std::uint64_t sign, char const* text) {
   std::uint64_t other = ~(m.letter | m.digit | m.space | m.high), taken = 0;
   if (std::uint64_t const lines = m.line & (other << 1); lines != 0) {
@@ -99,7 +99,7 @@ std::uint64_t cl100k_starts(ascii_masks const& m, std::uint64_t sign, char const
   }
   if constexpr (Capitals) {
     starts |= m.letter & ~m.lower & (m.lower << 1);
-    return contractions_behind(text, m.quote & (m.letter << 1) & (m.letter >> 1), starts);
+    return Contractions ? contractions_behind(text, m.quote & (m.letter << 1) & (m.letter >> 1), starts) : starts;
   } else {
     return contractions_alone<true>(text, others & m.quote & (m.letter >> 1), starts);
   }
@@ -124,7 +124,8 @@ struct window_words {
 /// The words of 64 bytes, which begin with one.
 template <word_pattern P>
 window_words word_starts(char const* text) {
-  ascii_masks m;
+  constexpr bool capitals = P == word_pattern::tekken || P == word_pattern::o200k;
+  ascii_masks    m;
   classify_ascii(text, m);
   std::uint64_t sign  = 0;
   bool const    ascii = m.high == 0;
@@ -132,7 +133,7 @@ window_words word_starts(char const* text) {
     wide_masks const wide  = classify_wide(text, m.high);
     std::uint64_t    known = wide.letter | wide.sign;
     // What has no case is on both sides of a change from capitals to small letters: left alone where it touches letters that have.
-    if (P == word_pattern::o200k) known &= ~(wide.letter & (m.letter << 1 | m.letter >> 1));
+    if (capitals) known &= ~(wide.letter & (m.letter << 1 | m.letter >> 1));
     m.high &= ~known, m.letter |= wide.letter, sign = wide.sign;
   }
   // Whether a word begins at a byte may depend on the next two; among spaces, on all of them.
@@ -144,10 +145,9 @@ window_words word_starts(char const* text) {
   } else if constexpr (P == word_pattern::starcoder) {
     starts = starcoder_starts(m, text);
   } else {
-    known = std::min(known, 65u - static_cast<unsigned>(std::countl_zero(~m.space & bits_below(known))));
-    constexpr int  digits   = P == word_pattern::qwen2 ? 1 : 3;
-    constexpr bool capitals = P == word_pattern::o200k;
-    starts                  = cl100k_starts<digits, capitals>(m, sign, text);
+    known                = std::min(known, 65u - static_cast<unsigned>(std::countl_zero(~m.space & bits_below(known))));
+    constexpr int digits = P == word_pattern::tekken || P == word_pattern::qwen2 || P == word_pattern::qwen35 ? 1 : 3;
+    starts               = cl100k_starts<digits, capitals, P != word_pattern::tekken>(m, sign, text);
   }
   return {(starts & bits_below(known)) | 1, ascii};
 }

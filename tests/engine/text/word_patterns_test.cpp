@@ -125,6 +125,9 @@ TEST(word_patterns, examples) {
   EXPECT_EQ(words_of(word_pattern::llama3, "a\n  "), (words{"a", "\n", "  "}));
   EXPECT_EQ(words_of(word_pattern::o200k, "HTTPServer's a/b//\n"), (words{"HTTPServer's", " a", "/b", "//\n"}));
   EXPECT_TRUE(words_of(word_pattern::o200k, "").empty());
+  EXPECT_EQ(words_of(word_pattern::tekken, "HTTPServer's 12"), (words{"HTTPServer", "'s", " ", "1", "2"}));
+  EXPECT_EQ(words_of(word_pattern::qwen35, "a\xCC\x81z !\xCC\x81 12"),
+            (words{"a\xCC\x81z", " !", "\xCC\x81", " ", "1", "2"}));
 }
 
 TEST(word_patterns, known_by_their_text_alone) {

@@ -72,6 +72,7 @@ std::string random_text(std::mt19937& random, bool ascii) {
                                            "\xE2\x80\x9D",
                                            "\xC5\xBF",
                                            "\xC2\xA0",
+                                           "\xCC\x81",
                                            "\xF0\x9F\x98\x80",
                                            "\u7B2C\u4E00\u56DE",
                                            "\u3002",
@@ -86,7 +87,7 @@ std::string random_text(std::mt19937& random, bool ascii) {
                                            "\uD55C\uAD6D",
                                            "\u4DC0",
                                            "\u3005"};
-  std::size_t const            count    = std::size(pieces) - (ascii ? 19 : 0);
+  std::size_t const            count    = std::size(pieces) - (ascii ? 20 : 0);
   // Few kinds in one text, so that each meets each in long texts, too.
   std::vector<char const*> some;
   for (std::size_t i = 0, n = 2 + random() % 8; i < n; ++i) some.push_back(pieces[random() % count]);
@@ -111,5 +112,7 @@ TEST(word_starts, of_llama3) { expect_equal<word_pattern::llama3>(40000); }
 TEST(word_starts, of_qwen2) { expect_equal<word_pattern::qwen2>(20000); }
 TEST(word_starts, of_cl100k) { expect_equal<word_pattern::cl100k>(20000); }
 TEST(word_starts, of_o200k) { expect_equal<word_pattern::o200k>(40000); }
+TEST(word_starts, of_tekken) { expect_equal<word_pattern::tekken>(20000); }
+TEST(word_starts, of_qwen35) { expect_equal<word_pattern::qwen35>(20000); }
 
 }  // namespace
