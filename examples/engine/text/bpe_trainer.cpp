@@ -219,8 +219,9 @@ std::string to_tokenizer_json(trained_bpe const& trained, std::string_view patte
     for (std::string_view const step : family->words ? steps_of(*family->words) : family->steps) split(step);
   cuts.push_back(byte_level(gpt2));
 
-  json       added = json::array(), vocab = json::object(), merges = json::array();
-  auto const name_of = [&](std::int32_t id) {
+  json           added = json::array(), merges = json::array();
+  json::object_t vocab;  // appended to: an ordered object looks through all of its keys for a new one
+  auto const     name_of = [&](std::int32_t id) {
     auto const i = static_cast<std::size_t>(id);
     return i < trained.special.size() ? trained.special[i] : spelled(trained.tokens[i - trained.special.size()]);
   };
@@ -233,7 +234,7 @@ std::string to_tokenizer_json(trained_bpe const& trained, std::string_view patte
                      {"normalized", false},
                      {"special", true}});
   for (std::size_t i = 0; i < trained.special.size() + trained.tokens.size(); ++i)
-    vocab[name_of(static_cast<std::int32_t>(i))] = i;
+    vocab.emplace_back(name_of(static_cast<std::int32_t>(i)), i);
   for (pair_merge const& m : trained.merges) merges.push_back({name_of(m.left), name_of(m.right)});
   json const tree = {
       {"version", "1.0"},
@@ -253,7 +254,7 @@ std::string to_tokenizer_json(trained_bpe const& trained, std::string_view patte
         {"fuse_unk", false},
         {"byte_fallback", false},
         {"ignore_merges", false},
-        {"vocab", vocab},
+        {"vocab", std::move(vocab)},
         {"merges", merges}}}};
   return tree.dump(2) + "\n";
 }
