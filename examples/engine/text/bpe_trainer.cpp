@@ -27,10 +27,12 @@ class bpe_trainer {
  public:
   bpe_trainer(word_counts const& words, std::span<std::string const> special) {
     trained_.special.assign(special.begin(), special.end());
-    for (std::string const& t : special)
+    for (std::string const& t : special) {
+      if (!is_utf8(t)) throw wrong("special tokens", "one is not UTF-8", in_quotes(t), "a text");
       if (t.empty() || !ids_.emplace(t, static_cast<std::int32_t>(ids_.size())).second)
         throw wrong("special tokens", t.empty() ? "one is empty" : "one is there twice", in_quotes(t),
                     "texts that differ");
+    }
     // Bytes in the order of their characters.
     std::array<unsigned char, 256> bytes;
     std::iota(bytes.begin(), bytes.end(), static_cast<unsigned char>(0));

@@ -183,11 +183,12 @@ TEST(bpe_trainer, small_cases) {
 }
 
 TEST(bpe_trainer, refuses) {
-  std::vector<std::string> const two = {"<a>", "<a>"}, none = {""};
+  std::vector<std::string> const two = {"<a>", "<a>"}, none = {""}, bytes = {"<\xFF>"};
   EXPECT_EQ(refusal([] { (void)train_bpe({}, 255); }),
             "vocabulary: has no room: found 255, expected at least 256: 256 bytes and the special tokens");
   EXPECT_NE(refusal([&] { (void)train_bpe({}, 300, two); }).find("one is there twice"), std::string::npos);
   EXPECT_NE(refusal([&] { (void)train_bpe({}, 300, none); }).find("one is empty"), std::string::npos);
+  EXPECT_NE(refusal([&] { (void)train_bpe({}, 300, bytes); }).find("one is not UTF-8"), std::string::npos);
   EXPECT_NE(refusal([] { (void)count_words("a", "("); }).find("broken pattern"), std::string::npos);
   EXPECT_NE(refusal([] { (void)to_tokenizer_json({}, "cl100k"); }).find("cannot be said"), std::string::npos);
   EXPECT_EQ(refusal([] { (void)to_tokenizer_json({}, "[a-z]+"); }), "taken");
