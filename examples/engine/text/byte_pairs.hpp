@@ -6,7 +6,7 @@
 //  shorter one; where none fits, the one in front becomes shorter. Whether two tokens fit is decided backwards in time: the
 //  later of the two is split into what it was merged from, and at each moment the two that touch must not have had a merge that
 //  came first. (The idea: van Antwerpen and Neubeck 2024, github/rust-gems.)
-//  Test: tests/engine/byte_pairs_test.cpp, against merging pair by pair.
+//  Test: tests/engine/text/byte_pairs_test.cpp, against merging pair by pair.
 #include <cstddef>
 #include <cstdint>
 #include <optional>

@@ -6,7 +6,7 @@
 
 namespace tenon::engine {
 
-/// Bits of a class (Unicode 16, general categories). Test: tests/engine/unicode_classes_test.cpp
+/// Bits of a class (Unicode 16, general categories). Test: tests/engine/text/word_patterns_test.cpp
 enum unicode_class : unsigned char {
   is_letter      = 1,    // L
   is_number      = 2,    // N

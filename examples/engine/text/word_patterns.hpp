@@ -2,7 +2,7 @@
 //  How the known tokenizers cut a text into words, in front of their merges: by hand what their files say as regular expressions.
 //
 //  Linear in the text. What a pattern matches is written beside it; `known_pattern` recognises the expressions themselves.
-//  Test: tests/engine/word_patterns_test.cpp (every word against PCRE2 on the same expression).
+//  Test: tests/engine/text/word_patterns_test.cpp (every word against PCRE2 on the same expression).
 #include <cstddef>
 #include <optional>
 #include <span>
