@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -28,7 +29,7 @@ struct large_allocator {
     if (n > std::numeric_limits<std::size_t>::max() / 2 / sizeof(T)) throw std::bad_array_new_length();
     // The last page is a large one where at least half of it is used.
     std::size_t const bytes = n * sizeof(T), in_pages = (bytes + page / 2) / page * page;
-    if (in_pages == 0) return static_cast<T*>(::operator new(bytes));
+    if (in_pages == 0) return std::allocator<T>().allocate(n);
     void* const p = ::operator new (std::max(bytes, in_pages), std::align_val_t{page});
 #if defined(__linux__)
     (void)madvise(p, in_pages, MADV_HUGEPAGE);  // a wish
@@ -36,7 +37,7 @@ struct large_allocator {
     return static_cast<T*>(p);
   }
   void deallocate(T* p, std::size_t n) {
-    if (n * sizeof(T) < page / 2) ::operator delete(p);
+    if (n * sizeof(T) < page / 2) std::allocator<T>().deallocate(p, n);
     else ::operator delete (p, std::align_val_t{page});
   }
 

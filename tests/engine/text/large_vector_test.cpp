@@ -42,4 +42,14 @@ TEST(large_vector, refuses_more_than_memory_has) {
   EXPECT_THROW((void)allocator.allocate(~std::size_t{0} / 8), std::bad_array_new_length);
 }
 
+TEST(large_vector, small_ones_of_aligned_types_are_aligned) {
+  struct alignas(256) line {
+    char bytes[256];
+  };
+  for (std::size_t n = 1; n < 20; ++n) {
+    large_vector<line> const v(n);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(v.data()) % alignof(line), 0u) << n;
+  }
+}
+
 }  // namespace
