@@ -60,6 +60,52 @@ TEST(json, limits) {
   EXPECT_EQ(parse_error(R"({"a":1,"a":2})"), "f: repeated key in an object: found \"a\" twice, expected it once");
 }
 
+/// Writes down what it hears.
+struct scribe final : json_listener {
+  std::string heard;
+
+  void open(bool object) override { heard += object ? '{' : '['; }
+  void close() override { heard += '.'; }
+  void key(std::string_view name) override { heard += std::string(name) + ':'; }
+  void text(std::string_view value) override { heard += "'" + std::string(value) + "'"; }
+  void value(json_value&& value) override { heard += value.dump() + ' '; }
+};
+
+TEST(json, a_member_for_a_listener_is_not_in_the_tree) {
+  scribe           first, second;
+  json_route const routes[] = {{"a", "x", &first}, {"a", "y", &second}};
+  json_value const tree     = parse_json(
+          R"({"x": [1], "b": {"x": [2]}, "a": {"w": [3], "x": {"k": [1, "t", {"x": null}], "l": true}, "y": [-2, 0.5], "z": {"x": [4]}}})",
+          "f", {}, routes);
+  EXPECT_EQ(first.heard, "{k:[1 't'{x:null ..l:true .");
+  EXPECT_EQ(second.heard, "[-2 0.5 .");
+  EXPECT_EQ(tree,
+            json_value::parse(R"({"x": [1], "b": {"x": [2]}, "a": {"w": [3], "x": {}, "y": [], "z": {"x": [4]}}})"));
+  first.heard.clear();
+  EXPECT_EQ(parse_json(R"({"a": {"x": 3}, "b": [5]})", "f", {}, routes),
+            json_value::parse(R"({"a": {"x": 3}, "b": [5]})"));
+  EXPECT_EQ(parse_json(R"([{"a": {"x": [3]}}])", "f", {}, routes), json_value::parse(R"([{"a": {"x": [3]}}])"));
+  EXPECT_EQ(first.heard, "");
+}
+
+TEST(json, limits_hold_for_what_a_listener_hears) {
+  scribe           listener;
+  json_route const routes[] = {{"a", "x", &listener}};
+  auto const       message  = [&](std::string const& text, json_limits limits) {
+    return message_of([&] { return parse_json(text, "f", limits, routes); });
+  };
+  EXPECT_EQ(message(R"({"a": {"x": [[[]]]}})", {.depth = 5}), "no error");
+  EXPECT_EQ(message(R"({"a": {"x": [[[]]]}})", {.depth = 4}),
+            "f: JSON is nested too deeply: found more than 4 levels, expected at most that");
+  EXPECT_EQ(message(R"({"a": {"x": [1, {"k": "t"}], "y": {}}})", {.values = 11}), "no error");
+  EXPECT_EQ(message(R"({"a": {"x": [1, {"k": "t"}], "y": {}}})", {.values = 10}),
+            "f: too many JSON values: found more than 10, expected at most that");
+  EXPECT_EQ(message(R"({"a": {"x": [1], "x": [2]}})", {}),
+            "f: repeated key in an object: found \"x\" twice, expected it once");
+  EXPECT_TRUE(message(R"({"a": {"x": [1, }})", {}).starts_with("f: broken JSON at line 1, column 17: found "))
+      << message(R"({"a": {"x": [1, }})", {});
+}
+
 TEST(json_fields, typed_and_ranged) {
   auto const v = parse_json(
       R"({"i": 5, "d": 0.5, "s": "text", "b": true, "n": null, "o": {"big": 18446744073709551615, "e": 1e30}})", "f");

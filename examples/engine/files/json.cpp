@@ -13,22 +13,36 @@ namespace {
 /// Builds the value from the parser's events, which lets limits and repeated keys be refused as they come.
 class builder {
  public:
-  builder(std::string_view text, std::string const& name, json_limits const& limits)
-      : text_(text), name_(name), limits_(limits) {}
+  builder(std::string_view text, std::string const& name, json_limits const& limits, std::span<json_route const> routes)
+      : text_(text), name_(name), limits_(limits), routes_(routes) {}
 
   bool null() { return put(nullptr); }
   bool boolean(bool v) { return put(v); }
   bool number_integer(std::int64_t v) { return put(v); }
   bool number_unsigned(std::uint64_t v) { return put(v); }
   bool number_float(double v, std::string const&) { return put(v); }
-  bool string(std::string& v) { return put(std::move(v)); }
+  bool string(std::string& v) {
+    if (!listener_) return put(std::move(v));
+    count();
+    listener_->text(v);
+    return true;
+  }
   bool binary(json_value::binary_t&) { return false; }
-  bool start_object(std::size_t) { return open(json_value::object()); }
-  bool start_array(std::size_t) { return open(json_value::array()); }
+  bool start_object(std::size_t) { return open(true); }
+  bool start_array(std::size_t) { return open(false); }
   bool end_object() { return close(); }
   bool end_array() { return close(); }
   bool key(std::string& v) {
     count();
+    if (listener_) {
+      listener_->key(v);
+      return true;
+    }
+    route_ = nullptr;
+    if (open_.size() == 1) section_ = v;
+    if (open_.size() == 2)
+      for (json_route const& r : routes_)
+        if (r.object == section_ && r.member == v) route_ = r.to;
     auto const [at, added] = open_.back()->get_ref<json_value::object_t&>().try_emplace(std::move(v));
     if (!added) throw wrong(name_, "repeated key in an object", in_quotes(at->first) + " twice", "it once");
     member_ = &at->second;
@@ -65,17 +79,33 @@ class builder {
   }
   template <class T>
   bool put(T&& v) {
-    place(json_value(std::forward<T>(v)));
+    if (listener_) count(), listener_->value(json_value(std::forward<T>(v)));
+    else place(json_value(std::forward<T>(v)));
     return true;
   }
-  bool open(json_value&& empty) {
-    if (open_.size() == limits_.depth)
+  bool open(bool object) {
+    if (open_.size() + inside_ == limits_.depth)
       throw wrong(name_, "JSON is nested too deeply", "more than " + std::to_string(limits_.depth) + " levels",
                   "at most that");
-    open_.push_back(&place(std::move(empty)));
+    if (listener_) {
+      count();
+      ++inside_;
+    } else {
+      open_.push_back(&place(object ? json_value::object() : json_value::array()));
+      listener_ = std::exchange(route_, nullptr);
+    }
+    if (listener_) listener_->open(object);
     return true;
   }
   bool close() {
+    if (listener_) {
+      listener_->close();
+      if (inside_ > 0) {
+        --inside_;
+        return true;
+      }
+      listener_ = nullptr;
+    }
     open_.pop_back();
     return true;
   }
@@ -87,6 +117,12 @@ class builder {
   std::vector<json_value*> open_;              // arrays and objects around the current value
   json_value*              member_ = nullptr;  // of the last key
   std::size_t              values_ = 0;
+
+  std::span<json_route const> routes_;
+  std::string                 section_;  // the root's last key
+  json_listener* route_    = nullptr;    // where the value behind the last key goes, if it is an array or object
+  json_listener* listener_ = nullptr;    // where the current value goes
+  std::size_t    inside_   = 0;          // arrays and objects around that, within what the listener has
 };
 
 std::string plain(double v) {
@@ -97,11 +133,12 @@ std::string plain(double v) {
 
 }  // namespace
 
-json_value parse_json(std::string_view text, std::string const& name, json_limits limits) {
+json_value parse_json(std::string_view text, std::string const& name, json_limits limits,
+                      std::span<json_route const> routes) {
   if (text.size() > limits.bytes)
     throw wrong(name, "JSON text is too large", std::to_string(text.size()) + " bytes",
                 "at most " + std::to_string(limits.bytes));
-  builder events(text, name, limits);
+  builder events(text, name, limits, routes);
   if (!json_value::sax_parse(text.begin(), text.end(), &events)) throw wrong(name, "broken JSON", "?", "a JSON value");
   return events.take();
 }
@@ -141,17 +178,17 @@ error json_fields::wrong(char const* key, std::string_view what, std::string_vie
   return engine::wrong(file_ + ": " + (path_.empty() ? "" : path_ + ".") + key, what, found, expected);
 }
 
+std::optional<std::int64_t> integer_within(json_value const& value, std::int64_t low, std::int64_t high) {
+  if (!value.is_number_integer()) return {};
+  if (value.is_number_unsigned() && !std::in_range<std::int64_t>(value.get<std::uint64_t>())) return {};
+  auto const v = value.get<std::int64_t>();
+  return v >= low && v <= high ? std::optional(v) : std::nullopt;
+}
+
 std::int64_t to_integer(json_value const& value, std::string_view subject, std::int64_t low, std::int64_t high) {
-  std::string const expected = "an integer from " + std::to_string(low) + " to " + std::to_string(high);
-  if (value.is_number_unsigned()) {
-    auto const v = value.get<std::uint64_t>();
-    if (std::in_range<std::int64_t>(v) && static_cast<std::int64_t>(v) >= low && static_cast<std::int64_t>(v) <= high)
-      return static_cast<std::int64_t>(v);
-  } else if (value.is_number_integer()) {
-    auto const v = value.get<std::int64_t>();
-    if (v >= low && v <= high) return v;
-  }
-  throw wrong(subject, value.is_number_integer() ? "out of range" : "wrong type", describe(value), expected);
+  if (auto const v = integer_within(value, low, high)) return *v;
+  throw wrong(subject, value.is_number_integer() ? "out of range" : "wrong type", describe(value),
+              "an integer from " + std::to_string(low) + " to " + std::to_string(high));
 }
 
 double to_number(json_value const& value, std::string_view subject, double low, double high) {

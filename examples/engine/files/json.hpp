@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,9 +20,29 @@ struct json_limits {
   std::size_t values = std::size_t{16} << 20;  // of any kind, keys included
 };
 
+/// Is told of the parts of an array or object as they are parsed, in place of a tree of them: one of a million values takes
+/// long to make. Keys that come twice are its own affair.
+class json_listener {
+ public:
+  virtual ~json_listener() = default;
+
+  virtual void open(bool object)            = 0;  ///< itself first, then what is nested in it
+  virtual void close()                      = 0;
+  virtual void key(std::string_view name)   = 0;
+  virtual void text(std::string_view value) = 0;
+  virtual void value(json_value&& value)    = 0;  ///< a number, true, false or null
+};
+
+/// Listens to the member `member` of the root's member `object`, where it is an array or object; the tree has an empty one there.
+struct json_route {
+  std::string_view object, member;
+  json_listener*   to;
+};
+
 /// Strict JSON (RFC 8259) in UTF-8. Refuses what exceeds a limit, a key that an object repeats, and anything after the
 /// value. `name` is the file (or file:line) for messages.
-[[nodiscard]] json_value parse_json(std::string_view text, std::string const& name, json_limits limits = {});
+[[nodiscard]] json_value parse_json(std::string_view text, std::string const& name, json_limits limits = {},
+                                    std::span<json_route const> routes = {});
 
 /// Maps and parses a whole file.
 [[nodiscard]] json_value read_json(std::string const& path, json_limits limits = {});
@@ -60,6 +82,8 @@ class json_fields {
   std::string       file_, path_;
 };
 
+/// `value` as an integer within [low, high]; nothing where it is none.
+[[nodiscard]] std::optional<std::int64_t> integer_within(json_value const& value, std::int64_t low, std::int64_t high);
 /// `value` as an integer within [low, high]; `subject` names it in the error.
 [[nodiscard]] std::int64_t to_integer(json_value const& value, std::string_view subject, std::int64_t low,
                                       std::int64_t high);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "engine/text/utf8.hpp"
 
@@ -26,16 +27,24 @@ struct byte_alphabet {
     }
   }
 
+  /// Appends the bytes that `text` spells; false, and they are some of them, when a character is not of the alphabet.
+  [[nodiscard]] bool append_bytes(std::string& result, std::string_view text) const {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      std::uint32_t code = static_cast<unsigned char>(text[i]);
+      if (code >= 0x80) {  // of two bytes, as all the others that are its
+        if ((code & 0xE0) != 0xC0 || ++i == text.size() || (text[i] & 0xC0) != 0x80) return false;
+        code = (code & 0x1F) << 6 | (static_cast<unsigned char>(text[i]) & 0x3F);
+        if (code < 0x80) return false;
+      }
+      if (code >= byte.size() || byte[code] < 0) return false;
+      result += static_cast<char>(static_cast<unsigned char>(byte[code]));
+    }
+    return true;
+  }
   /// The bytes that `text` spells, or nothing when a character is not of the alphabet.
   [[nodiscard]] std::optional<std::string> bytes(std::string_view text) const {
     std::string result;
-    while (!text.empty()) {
-      auto const step = next_utf8(text);
-      if (step.kind != utf8_kind::character || step.code >= byte.size() || byte[step.code] < 0) return {};
-      result += static_cast<char>(static_cast<unsigned char>(byte[step.code]));
-      text.remove_prefix(step.length);
-    }
-    return result;
+    return append_bytes(result, text) ? std::optional(std::move(result)) : std::nullopt;
   }
   /// `bytes` in the alphabet.
   [[nodiscard]] std::string text(std::string_view bytes) const {

@@ -288,17 +288,4 @@ void refuse_subwords(json_fields const& model) {
       throw model.wrong(key, "unsupported", in_quotes(text), "none");
 }
 
-json_merge read_merge(json_value const& merge, std::string const& subject) {
-  if (merge.is_string()) {
-    std::string_view const text  = merge.get_ref<std::string const&>();
-    auto const             space = text.find(' ');
-    if (space == text.npos || space == 0 || space + 1 == text.size() || text.find(' ', space + 1) != text.npos)
-      throw wrong(subject, "is not a merge", in_quotes(text), "two tokens with one space between them");
-    return {text.substr(0, space), text.substr(space + 1)};
-  }
-  if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string())
-    return {merge[0].get_ref<std::string const&>(), merge[1].get_ref<std::string const&>()};
-  throw wrong(subject, "is not a merge", describe(merge), "two tokens");
-}
-
 }  // namespace tenon::engine

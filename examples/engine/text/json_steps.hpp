@@ -59,10 +59,4 @@ struct json_template {
 /// "dropout", "continuing_subword_prefix" and "end_of_word_suffix" of a BPE model are refused.
 void refuse_subwords(json_fields const& model);
 
-/// The two tokens of an entry of "merges".
-struct json_merge {
-  std::string_view left, right;
-};
-[[nodiscard]] json_merge read_merge(json_value const& merge, std::string const& subject);
-
 }  // namespace tenon::engine

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -35,9 +34,9 @@ bool puts_a_space(text_normalizer::step const& s) {
 
 class piece_reader {
  public:
-  piece_reader(json_value const& tree, std::string file) {
+  piece_reader(tokenizer_tree const& tree, std::string file) : tree_(tree) {
     d_.file = std::move(file);
-    json_fields const root(tree, d_.file);
+    json_fields const root(tree.root, d_.file);
     json_fields const model = root.fields("model");
     std::string const type  = model.text_or("type", "BPE");  // early files do not say
     if (type == "BPE") read_bpe(model);
@@ -46,14 +45,14 @@ class piece_reader {
 
     d_.added = read_added_tokens(root, piece_definition::id_limit, [this](std::int64_t id) {
       auto const at = static_cast<std::size_t>(id);
-      return at < names_.size() && !names_[at].empty() ? std::vector<std::string>{names_[at]}
-                                                       : std::vector<std::string>{};
+      if (at >= places_.size() || name_of(at).empty()) return std::vector<std::string>{};
+      return std::vector<std::string>{std::string(name_of(at))};
     });
     read_text_steps(root);
     spell_pieces();
     if (type == "BPE") read_unknown(model);
     if (root.has("decoder")) read_decoder(root.fields("decoder"), 0);
-    auto ids_end = static_cast<std::int64_t>(names_.size());
+    auto ids_end = static_cast<std::int64_t>(places_.size());
     for (added_token const& t : d_.added) ids_end = std::max(ids_end, std::int64_t{t.id} + 1);
     json_template around = read_template(root, ids_end);
     d_.before = std::move(around.before), d_.after = std::move(around.after);
@@ -62,17 +61,30 @@ class piece_reader {
   piece_definition take() { return std::move(d_); }
 
  private:
-  void add_name(std::int64_t id, std::string const& name, std::string const& subject) {
+  /// "" for an id that has none.
+  std::string_view name_of(std::size_t id) const {
+    return places_[id] < 0 ? std::string_view() : names_[static_cast<std::size_t>(places_[id])];
+  }
+  /// Of the last name that is this; -1: none.
+  std::int32_t id_of(std::string_view name) const {
+    std::int32_t const at = names_.find(name);
+    return at < 0 ? at : ids_[static_cast<std::size_t>(at)];
+  }
+
+  /// Gives an id to the next name in model.vocab.
+  void add_id(std::int64_t id, std::string const& subject) {
+    std::size_t const      place = ids_.size();
+    std::string_view const name  = names_[place];
     if (name.size() > piece_definition::length_limit)
       throw wrong(subject, "is too long", std::to_string(name.size()) + " bytes",
                   "at most " + std::to_string(piece_definition::length_limit));
     auto const at = static_cast<std::size_t>(id);
-    if (at >= names_.size()) names_.resize(at + 1), present_.resize(at + 1);
-    if (present_[at])
+    if (at >= places_.size()) places_.resize(at + 1, -1);
+    if (places_[at] >= 0)
       throw wrong(subject, "two tokens have one id", std::to_string(id) + " for " + in_quotes(name) + " too",
                   "an id for each");
-    names_[at] = name, present_[at] = true;
-    ids_.insert_or_assign(name, static_cast<std::int32_t>(id));
+    places_[at] = static_cast<std::int32_t>(place);
+    ids_.push_back(static_cast<std::int32_t>(id));
   }
 
   void read_bpe(json_fields const& model) {
@@ -82,29 +94,19 @@ class piece_reader {
     d_.fuse_unknown = model.flag_or("fuse_unk", false);
     bytes_          = model.flag_or("byte_fallback", false);
     d_.description  = bytes_ ? "BPE with bytes (tokenizer.json)" : "BPE (tokenizer.json)";
-    for (auto const& [token, value] : model.fields("vocab").object().items())
-      add_name(to_integer(value, d_.file + ": model.vocab " + in_quotes(token), 0, piece_definition::id_limit - 1),
-               token, d_.file + ": model.vocab");
-    auto const id_of = [&](std::string_view token, std::string const& subject) {
-      auto const at = ids_.find(std::string(token));
-      if (at == ids_.end())
-        throw wrong(subject, "names a token outside the vocabulary", in_quotes(token), "one of model.vocab");
-      return at->second;
-    };
-    for (auto const& merge : array_at(model, "merges")) {
-      std::string const subject = d_.file + ": model.merges[" + std::to_string(d_.merges.size()) + "]";
-      auto const [left, right]  = read_merge(merge, subject);
-      auto const a = id_of(left, subject), b = id_of(right, subject);
-      d_.merges.push_back({a, b, id_of(std::string(left).append(right), subject)});
-    }
+    (void)model.fields("vocab");
+    std::string const subject = d_.file + ": model.vocab";
+    for (std::size_t i = 0; i < names_.size(); ++i)
+      add_id(tree_.vocabulary.id_of(i, piece_definition::id_limit), subject);
+    (void)array_at(model, "merges");
+    d_.merges = merges_of(tree_, ids_);
   }
 
   void read_unknown(json_fields const& model) {
     auto const name = model.text_or("unk_token", "");
     if (name.empty()) return;
-    auto const at = ids_.find(name);
-    if (at != ids_.end()) d_.unknown = at->second;
-    else
+    d_.unknown = id_of(name);
+    if (d_.unknown < 0)
       for (added_token const& t : d_.added)
         if (t.content == name) d_.unknown = t.id;
     if (d_.unknown < 0)
@@ -117,19 +119,18 @@ class piece_reader {
     d_.fuse_unknown = true;
     d_.description  = "Unigram (tokenizer.json)";
     bytes_          = model.flag_or("byte_fallback", false);
-    for (auto const& entry : array_at(model, "vocab")) {
-      std::string const subject = d_.file + ": model.vocab[" + std::to_string(names_.size()) + "]";
-      if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string())
-        throw wrong(subject, "is no piece", describe(entry), "a text and its score");
-      if (names_.size() == static_cast<std::size_t>(piece_definition::id_limit))
+    (void)array_at(model, "vocab");
+    for (std::size_t i = 0; i < names_.size(); ++i) {
+      if (i == static_cast<std::size_t>(piece_definition::id_limit))
         throw wrong(d_.file, "has too many pieces", "more than " + std::to_string(piece_definition::id_limit),
                     "at most that");
-      scores_.push_back(to_number(entry[1], subject, -1e30, 1e30));
-      add_name(static_cast<std::int64_t>(names_.size()), entry[0].get_ref<std::string const&>(), subject);
+      scores_.push_back(tree_.vocabulary.score_of(i));
+      add_id(static_cast<std::int64_t>(i), tree_.vocabulary.subject(i));
     }
-    if (names_.empty()) throw model.wrong("vocab", "is empty", "no piece", "at least one");
+    tree_.vocabulary.check_end();
+    if (places_.empty()) throw model.wrong("vocab", "is empty", "no piece", "at least one");
     if (model.has("unk_id"))
-      d_.unknown = static_cast<std::int32_t>(model.integer("unk_id", 0, static_cast<std::int64_t>(names_.size()) - 1));
+      d_.unknown = static_cast<std::int32_t>(model.integer("unk_id", 0, static_cast<std::int64_t>(places_.size()) - 1));
   }
 
   void read_text_steps(json_fields const& root) {
@@ -156,19 +157,21 @@ class piece_reader {
 
   /// Entries for the names: with spaces for U+2581, bytes for theirs.
   void spell_pieces() {
-    d_.entries.resize(names_.size());
-    for (std::size_t i = 0; i < names_.size(); ++i) {
-      if (!present_[i]) continue;
-      auto&              e    = d_.entries[i];
-      std::string const& name = names_[i];
-      int const          byte = bytes_ ? byte_of(name) : -1;
-      e.score                 = scores_.empty() ? 0 : scores_[i];
-      e.kind                  = byte >= 0 ? piece_kind::byte : piece_kind::text;
-      if (static_cast<std::int32_t>(i) == d_.unknown) e.kind = piece_kind::unknown, d_.unknown_text = name;
+    d_.entries.resize(places_.size());
+    for (std::size_t id = 0; id < places_.size(); ++id) {
+      if (places_[id] < 0) continue;
+      auto&                  e    = d_.entries[id];
+      std::string_view const name = name_of(id);
+      int const              byte = bytes_ ? byte_of(name) : -1;
+      e.score                     = scores_.empty() ? 0 : scores_[id];
+      e.kind                      = byte >= 0 ? piece_kind::byte : piece_kind::text;
+      if (static_cast<std::int32_t>(id) == d_.unknown) e.kind = piece_kind::unknown, d_.unknown_text = name;
       // Of equal pieces the last counts; where spaces are U+2581, no text has one.
-      e.matched = e.kind == piece_kind::text && !name.empty() && ids_.at(name) == static_cast<std::int32_t>(i) &&
+      e.matched = e.kind == piece_kind::text && !name.empty() && id_of(name) == static_cast<std::int32_t>(id) &&
                   !(d_.escaped && name.find(' ') != std::string::npos);
-      e.bytes = byte >= 0 ? std::string(1, static_cast<char>(byte)) : d_.escaped ? with_spaces(name) : name;
+      e.bytes = byte >= 0    ? std::string(1, static_cast<char>(byte))
+                : d_.escaped ? with_spaces(name)
+                             : std::string(name);
     }
   }
 
@@ -192,23 +195,24 @@ class piece_reader {
     }
   }
 
-  piece_definition                              d_;
-  std::vector<std::string>                      names_;    // of model.vocab, by id
-  std::vector<bool>                             present_;  // by id
-  std::vector<double>                           scores_;   // of Unigram, by id
-  std::unordered_map<std::string, std::int32_t> ids_;      // by name
-  bool                                          bytes_ = false;
+  tokenizer_tree const&     tree_;
+  name_table const&         names_ = tree_.vocabulary.names();
+  piece_definition          d_;
+  std::vector<std::int32_t> ids_;     // by place in model.vocab
+  std::vector<std::int32_t> places_;  // by id; -1: it has none
+  std::vector<double>       scores_;  // of Unigram, by id
+  bool                      bytes_ = false;
 };
 
 }  // namespace
 
-bool is_piece_json(json_value const& tree) {
-  if (!tree.is_object()) return false;
-  auto const steps = tree.find("pre_tokenizer");
-  return steps == tree.end() || !has_byte_level(*steps, 0);
+bool is_piece_json(json_value const& root) {
+  if (!root.is_object()) return false;
+  auto const steps = root.find("pre_tokenizer");
+  return steps == root.end() || !has_byte_level(*steps, 0);
 }
 
-piece_definition read_piece_json(json_value const& tree, std::string file) {
+piece_definition read_piece_json(tokenizer_tree const& tree, std::string file) {
   return piece_reader(tree, std::move(file)).take();
 }
 

@@ -65,8 +65,8 @@ std::unique_ptr<tokenizer> load_tokenizer(std::string const& path, std::string_v
   if (file.size() == 0) throw wrong(path, "is empty", "0 bytes", known);
   auto const first = file.text().find_first_not_of(" \t\r\n");
   if (kind == ".json" || (first != std::string_view::npos && file.text()[first] == '{')) {
-    json_value const tree = parse_json(file.text(), file.name());
-    if (tree.is_object() && !tree.contains("model"))
+    tokenizer_tree const tree(file.text(), file.name());
+    if (tree.root.is_object() && !tree.root.contains("model"))
       throw wrong(path, "unsupported tokenizer file", "JSON without \"model\"", known);
     return tokenizer_of_json(tree, file.name());
   }

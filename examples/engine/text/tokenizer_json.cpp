@@ -1,10 +1,10 @@
 #include "engine/text/tokenizer_json.hpp"
 
 #include <algorithm>
-#include <iterator>
+#include <bitset>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "engine/error.hpp"
 #include "engine/text/bpe_tokenizer.hpp"
@@ -20,10 +20,10 @@ namespace {
 
 class json_reader {
  public:
-  json_reader(json_value const& tree, std::string file) {
+  json_reader(tokenizer_tree const& tree, std::string file) {
     d_.file        = std::move(file);
     d_.description = "byte-level BPE (tokenizer.json)";
-    json_fields const root(tree, d_.file);
+    json_fields const root(tree.root, d_.file);
     json_fields const model = root.fields("model");
     std::string const type  = model.text_or("type", "BPE");  // early files do not say
     if (type != "BPE") throw model.wrong("type", "unsupported tokenizer", in_quotes(type), "BPE");
@@ -31,7 +31,7 @@ class json_reader {
     d_.whole_words = model.flag_or("ignore_merges", false);
 
     for (auto& step : read_normalizer(root)) d_.normalizer.add(std::move(step));
-    bool const falcon = has_falcon_words(tree);
+    bool const falcon = has_falcon_words(tree.root);
     if (falcon) {
       (void)add_words(d_.words, "falcon", d_.file + ": pre_tokenizer");
     } else {
@@ -41,8 +41,10 @@ class json_reader {
       d_.words = std::move(words.words);
     }
     if (root.has("decoder")) read_decoder(root.fields("decoder"), 0);
-    read_vocabulary(model);
-    read_merges(model);
+    (void)model.fields("vocab");
+    read_vocabulary(tree.vocabulary);
+    (void)array_at(model, "merges");
+    d_.merges = merges_of(tree, ids_);
     if (falcon) check_falcon_merges(d_);
     // A fallback to bytes has nothing to do where every byte is a token.
     if (model.flag_or("byte_fallback", false) && !has_all_bytes())
@@ -71,37 +73,22 @@ class json_reader {
     return -1;
   }
 
-  void read_vocabulary(json_fields const& model) {
-    json_fields const vocabulary = model.fields("vocab");
-    ids_.reserve(vocabulary.object().size());
-    for (auto const& [token, value] : vocabulary.object().items()) {
-      auto const id = to_integer(value, d_.file + ": model.vocab " + in_quotes(token), 0, bpe_definition::id_limit - 1);
-      auto&      e  = d_.entry_at(id);
+  void read_vocabulary(json_vocabulary const& vocabulary) {
+    name_table const& names = vocabulary.names();
+    ids_.reserve(names.size());
+    d_.entries.reserve(std::min(names.size(), static_cast<std::size_t>(bpe_definition::id_limit)));
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      std::string_view const token = names[i];
+      std::int64_t const     id    = vocabulary.id_of(i, bpe_definition::id_limit);
+      auto&                  e     = d_.entry_at(id);
       if (e.present)
         throw wrong(d_.file + ": model.vocab", "two tokens have one id",
                     std::to_string(id) + " for " + in_quotes(token) + " too", "an id for each");
       // A token that the byte alphabet cannot spell is never made of text; it stands for itself.
-      auto bytes = gpt2_alphabet.bytes(token);
-      e          = {bytes ? *bytes : token, true, bytes.has_value()};
-      if (bytes) ids_.emplace(std::move(*bytes), static_cast<std::int32_t>(id));
-    }
-  }
-
-  void read_merges(json_fields const& model) {
-    json_value const& list  = array_at(model, "merges");
-    auto const        id_of = [&](std::string_view token, std::string const& subject) {
-      auto const bytes = gpt2_alphabet.bytes(token);
-      auto const at    = bytes ? ids_.find(*bytes) : ids_.end();
-      if (at == ids_.end())
-        throw wrong(subject, "names a token outside the vocabulary", in_quotes(token), "one of model.vocab");
-      return at->second;
-    };
-    for (auto const& merge : list) {
-      std::string const subject = d_.file + ": model.merges[" + std::to_string(d_.merges.size()) + "]";
-      auto const [left, right]  = read_merge(merge, subject);
-      auto const a = id_of(left, subject), b = id_of(right, subject);
-      auto const c = id_of(std::string(left).append(right), subject);
-      d_.merges.push_back({a, b, c});
+      bool const spelled = gpt2_alphabet.append_bytes(e.bytes, token);
+      if (!spelled) e.bytes = token;
+      e.present = true, e.merged = spelled;
+      ids_.push_back(spelled ? static_cast<std::int32_t>(id) : -1);
     }
   }
 
@@ -114,9 +101,10 @@ class json_reader {
   }
 
   bool has_all_bytes() const {
-    for (int b = 0; b < 256; ++b)
-      if (!ids_.contains(std::string(1, static_cast<char>(b)))) return false;
-    return true;
+    std::bitset<256> there;
+    for (bpe_definition::entry const& e : d_.entries)
+      if (e.merged && e.bytes.size() == 1) there.set(static_cast<unsigned char>(e.bytes[0]));
+    return there.all();
   }
 
   void read_decoder(json_fields const& f, int depth) {
@@ -126,18 +114,18 @@ class json_reader {
     each_of(f, "decoders", depth, [this](auto const& m, int d) { read_decoder(m, d); });
   }
 
-  bpe_definition                                d_;
-  std::unordered_map<std::string, std::int32_t> ids_;  // of entries that text becomes, by their bytes
+  bpe_definition            d_;
+  std::vector<std::int32_t> ids_;  // by place in model.vocab; -1: no text becomes it
 };
 
 }  // namespace
 
-std::unique_ptr<tokenizer> tokenizer_of_json(json_value const& tree, std::string file) {
-  if (is_piece_json(tree)) return std::make_unique<piece_tokenizer>(read_piece_json(tree, std::move(file)));
+std::unique_ptr<tokenizer> tokenizer_of_json(tokenizer_tree const& tree, std::string file) {
+  if (is_piece_json(tree.root)) return std::make_unique<piece_tokenizer>(read_piece_json(tree, std::move(file)));
   return std::make_unique<bpe_tokenizer>(read_tokenizer_json(tree, std::move(file)));
 }
 
-bpe_definition read_tokenizer_json(json_value const& tree, std::string file) {
+bpe_definition read_tokenizer_json(tokenizer_tree const& tree, std::string file) {
   return json_reader(tree, std::move(file)).take();
 }
 

@@ -4,16 +4,16 @@
 #include <memory>
 #include <string>
 
-#include "engine/files/json.hpp"
 #include "engine/text/bpe_definition.hpp"
+#include "engine/text/json_lists.hpp"
 #include "engine/text/tokenizer.hpp"
 
 namespace tenon::engine {
 
 /// The tokenizer that the file defines, of either kind.
-[[nodiscard]] std::unique_ptr<tokenizer> tokenizer_of_json(json_value const& tree, std::string file);
+[[nodiscard]] std::unique_ptr<tokenizer> tokenizer_of_json(tokenizer_tree const& tree, std::string file);
 
 /// What a byte-level file defines; what it asks for and is not implemented is refused. `file` is for messages.
-[[nodiscard]] bpe_definition read_tokenizer_json(json_value const& tree, std::string file);
+[[nodiscard]] bpe_definition read_tokenizer_json(tokenizer_tree const& tree, std::string file);
 
 }  // namespace tenon::engine

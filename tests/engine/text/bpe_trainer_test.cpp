@@ -103,7 +103,7 @@ TEST(bpe_trainer, merges_and_ids_are_those_recorded) {
     ASSERT_EQ(merges, e.merges) << e.pattern;
 
     std::string const   json = to_tokenizer_json(t, e.pattern);
-    bpe_tokenizer const own(read_tokenizer_json(parse_json(json, "own"), "own"));
+    bpe_tokenizer const own(read_tokenizer_json({json, "own"}, "own"));
     ids const           of_text = own.encode(text, false);
     std::uint64_t       h       = 0xcbf29ce484222325u;
     for (std::int32_t const id : of_text) h = (h ^ static_cast<std::uint64_t>(id)) * 0x100000001b3u;

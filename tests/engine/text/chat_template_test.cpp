@@ -31,7 +31,7 @@ bpe_tokenizer small_tokenizer() {
   json const file = {{"added_tokens", added},
                      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
                      {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", merges}, {"unk_token", "!"}}}};
-  return bpe_tokenizer(read_tokenizer_json(parse_json(file.dump(), "small"), "small"));
+  return bpe_tokenizer(read_tokenizer_json({file.dump(), "small"}, "small"));
 }
 
 std::string const chatml =
@@ -157,7 +157,7 @@ TEST(chat_template, control_tokens_of_normalised_text) {
            {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}},
            {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", json::array()}, {"unk_token", "a"}}}}
           .dump();
-  bpe_tokenizer const t(read_tokenizer_json(parse_json(file, "nfc"), "nfc"));
+  bpe_tokenizer const t(read_tokenizer_json({file, "nfc"}, "nfc"));
   for (std::string const more : {"", "e\u0301"}) {
     marked_text prompt;
     prompt.append("aa ");

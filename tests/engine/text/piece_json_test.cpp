@@ -71,7 +71,8 @@ json_value small_tree() {
 enum : std::int32_t { under = 258, a, b, ab, under_a, under_ab, two, one };
 
 ids encode(json_value const& tree, std::string const& text) {
-  return tokenizer_of_json(tree, "small")->encode(text, encode_options{.add_special = false, .control_in_text = true});
+  return tokenizer_of_json({tree.dump(), "small"}, "small")
+      ->encode(text, encode_options{.add_special = false, .control_in_text = true});
 }
 
 json_value metaspace(char const* scheme, bool split) {
@@ -85,7 +86,7 @@ TEST(piece_json, llama_2_puts_a_space_in_front_of_each_part) {
   EXPECT_EQ(encode(tree, "a<s>a"), (ids{under_a, 1, under_a}));
   EXPECT_EQ(encode(tree, "\xC3\xA9"), (ids{under, 2 + 0xC3, 2 + 0xA9}));
   EXPECT_EQ(encode(tree, ""), ids{});
-  auto const t = tokenizer_of_json(tree, "small");
+  auto const t = tokenizer_of_json({tree.dump(), "small"}, "small");
   EXPECT_EQ(t->decode(t->encode("ab  \xFF\xC3\xA9 ab")), "ab  \xFF\xC3\xA9 ab");
   EXPECT_EQ(t->encode_with_spans("ab \xC3\xA9", {false, false}).spans,
             (std::vector<token_span>{{0, 2}, {2, 3}, {3, 4}, {4, 5}}));
@@ -127,7 +128,7 @@ TEST(piece_json, unknown_characters) {
   EXPECT_EQ(encode(tree, "axya"), (ids{under_a, 0, 0, a}));
   tree["model"]["unk_token"] = nullptr;
   EXPECT_EQ(encode(tree, "axyb"), (ids{under_ab}));  // what is left out does not stand between others
-  auto const e = tokenizer_of_json(tree, "small")->encode_with_spans("xaxb", {false, false});
+  auto const e = tokenizer_of_json({tree.dump(), "small"}, "small")->encode_with_spans("xaxb", {false, false});
   EXPECT_EQ(e.ids, (ids{under_ab}));
   EXPECT_EQ(e.spans, (std::vector<token_span>{{0, 4}}));
 }
@@ -140,14 +141,15 @@ TEST(piece_json, normalisers_and_patterns_run_in_front) {
   tree["pre_tokenizer"] = {{"type", "Sequence"},
                            {"pretokenizers", {{{"type", "WhitespaceSplit"}}, metaspace("always", true)}}};
   EXPECT_EQ(encode(tree, "  \xEF\xBD\x81\xEF\xBD\x82 \t a"), (ids{under_ab, under_a}));  // fullwidth letters
-  auto const e = tokenizer_of_json(tree, "small")->encode_with_spans(" \xEF\xBD\x81\xEF\xBD\x82", {false, false});
+  auto const e = tokenizer_of_json({tree.dump(), "small"}, "small")
+                     ->encode_with_spans(" \xEF\xBD\x81\xEF\xBD\x82", {false, false});
   EXPECT_EQ(e.spans, (std::vector<token_span>{{1, 7}}));
 }
 
 TEST(piece_json, templates) {
   auto tree              = small_tree();
   tree["post_processor"] = {{"type", "RobertaProcessing"}, {"cls", {"<s>", 1}}, {"sep", {"<unk>", 0}}};
-  auto const t           = tokenizer_of_json(tree, "small");
+  auto const t           = tokenizer_of_json({tree.dump(), "small"}, "small");
   EXPECT_EQ(t->encode("a"), (ids{1, under_a, 0}));
   EXPECT_EQ(t->bos_id(), 1);
 }
@@ -161,7 +163,7 @@ TEST(piece_json, unigram) {
   EXPECT_EQ(encode(tree, "ab"), (ids{5}));
   EXPECT_EQ(encode(tree, "aab"), (ids{1, 2, 2, 3}));
   EXPECT_EQ(encode(tree, "axyzb ab"), (ids{1, 2, 0, 3, 5}));
-  auto const t = tokenizer_of_json(tree, "small");
+  auto const t = tokenizer_of_json({tree.dump(), "small"}, "small");
   EXPECT_EQ(t->description(), "Unigram (tokenizer.json)");
   EXPECT_EQ(t->decode(t->encode("ab ab a")), "ab ab a");
 }
@@ -211,19 +213,19 @@ TEST(piece_json, refusals_name_the_key) {
     auto tree = small_tree();
     tree.merge_patch(json_value::parse(patch));
     try {
-      (void)tokenizer_of_json(tree, "small");
+      (void)tokenizer_of_json({tree.dump(), "small"}, "small");
       ADD_FAILURE() << patch;
     } catch (error const& e) {
       EXPECT_EQ(std::string(e.what()), std::string("small: ") + message);
     }
   }
   json_value unigram = {{"model", {{"type", "Unigram"}, {"vocab", json_value::array()}}}};
-  EXPECT_THROW((void)tokenizer_of_json(unigram, "small"), error);
+  EXPECT_THROW((void)tokenizer_of_json({unigram.dump(), "small"}, "small"), error);
   unigram["model"]["vocab"] = json_value::parse(R"([["a", "b"]])");
-  EXPECT_THROW((void)tokenizer_of_json(unigram, "small"), error);
+  EXPECT_THROW((void)tokenizer_of_json({unigram.dump(), "small"}, "small"), error);
   unigram["model"]["vocab"]  = json_value::parse(R"([["a", 0]])");
   unigram["model"]["unk_id"] = 1;
-  EXPECT_THROW((void)tokenizer_of_json(unigram, "small"), error);
+  EXPECT_THROW((void)tokenizer_of_json({unigram.dump(), "small"}, "small"), error);
 }
 
 }  // namespace

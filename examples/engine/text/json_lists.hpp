@@ -1,0 +1,105 @@
+#pragma once
+//  tokenizer.json as it is parsed: its two long lists, the vocabulary and the merges, in a few buffers, and a tree of all else.
+//
+//  What is wrong inside of a list counts only for whoever reads that far: an entry that is none ends it, with the error.
+//  Test: tests/engine/text/json_lists_test.cpp
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/error.hpp"
+#include "engine/files/json.hpp"
+#include "engine/text/byte_pairs.hpp"
+#include "engine/text/name_table.hpp"
+
+namespace tenon::engine {
+
+/// model.vocab: an object of tokens and ids, none of them twice, or an array of pieces and scores.
+class json_vocabulary final : public json_listener {
+ public:
+  explicit json_vocabulary(std::string const& file) : file_(file) {}
+
+  [[nodiscard]] name_table const& names() const { return names_; }
+  /// What the file has for a name. Throws `error` where that is no id below `limit`, or no score.
+  [[nodiscard]] std::int64_t id_of(std::size_t i, std::int64_t limit) const;
+  [[nodiscard]] double       score_of(std::size_t i) const;
+  /// An array's entry, for messages.
+  [[nodiscard]] std::string subject(std::size_t i) const { return file_ + ": model.vocab[" + std::to_string(i) + "]"; }
+  /// Throws what ended the list, if anything did.
+  void check_end() const {
+    if (broken_) throw *broken_;
+  }
+
+  void open(bool object) override;
+  void close() override;
+  void key(std::string_view name) override;
+  void text(std::string_view value) override;
+  void value(json_value&& value) override;
+
+ private:
+  void value(json_value&& value, int depth);
+  void end(std::string_view found);
+
+  std::string             file_;
+  name_table              names_;
+  std::vector<json_value> values_;
+  std::optional<error>    broken_;
+  int                     depth_  = 0;      // 1: in the list itself
+  bool                    object_ = false;  // that is an object
+  std::string             piece_;           // of the array's entry
+  json_value              score_;
+  std::size_t             parts_ = 0;  // of the entry that were there
+};
+
+/// model.merges: "left right" or ["left", "right"] each.
+class json_merges final : public json_listener {
+ public:
+  explicit json_merges(std::string const& file) : file_(file) {}
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::string subject(std::size_t i) const { return file_ + ": model.merges[" + std::to_string(i) + "]"; }
+  [[nodiscard]] std::string_view left(std::size_t i) const { return parts_[2 * i]; }
+  [[nodiscard]] std::string_view right(std::size_t i) const { return parts_[2 * i + 1]; }
+  [[nodiscard]] std::string_view both(std::size_t i) const { return parts_.range(2 * i, 2 * i + 2); }
+  /// Throws what ended the list, if anything did.
+  void check_end() const {
+    if (broken_) throw *broken_;
+  }
+
+  void open(bool object) override;
+  void close() override;
+  void key(std::string_view name) override;
+  void text(std::string_view value) override;
+  void value(json_value&& value) override;
+
+ private:
+  void end(std::string const& found, char const* expected);
+
+  std::string          file_;
+  text_list            parts_;     // left and right of each
+  std::size_t          size_ = 0;  // merges that are whole
+  std::optional<error> broken_;
+  int                  depth_ = 0;  // 1: in the list itself
+};
+
+/// The two tokens of "left right"; nothing where that is something else.
+[[nodiscard]] std::optional<std::pair<std::string_view, std::string_view>> split_merge(std::string_view merge);
+
+struct tokenizer_tree {
+  json_vocabulary vocabulary;
+  json_merges     merges;
+  json_value      root;  // where model.vocab and model.merges are empty
+
+  /// Throws `error` as parse_json does.
+  tokenizer_tree(std::string_view text, std::string const& file);
+};
+
+/// The merges by ids: `ids` has that of each place in model.vocab, -1 where no text becomes it. Throws `error` where a merge
+/// names what has none.
+[[nodiscard]] std::vector<pair_merge> merges_of(tokenizer_tree const& tree, std::span<std::int32_t const> ids);
+
+}  // namespace tenon::engine
