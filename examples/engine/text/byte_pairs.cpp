@@ -34,6 +34,27 @@ class place_set {
   std::uint64_t*               words_ = few_.data();
 };
 
+/// Tells which texts hold one of some tokens of at least two bytes.
+class token_finder {
+ public:
+  explicit token_finder(std::span<std::string_view const> tokens) : trie_(tokens), begins_(std::size_t{1} << 16) {
+    for (std::string_view const t : tokens) begins_[two(t, 0)] = true;
+  }
+  [[nodiscard]] bool in(std::string_view text) const {
+    for (std::size_t i = 0; i + 1 < text.size(); ++i)
+      if (begins_[two(text, i)] && trie_.longest(text.substr(i)) >= 0) return true;
+    return false;
+  }
+
+ private:
+  static std::size_t two(std::string_view t, std::size_t i) {
+    return static_cast<std::size_t>(static_cast<unsigned char>(t[i])) << 8 | static_cast<unsigned char>(t[i + 1]);
+  }
+
+  prefix_trie       trie_;
+  std::vector<bool> begins_;  // two bytes that one of them begins with
+};
+
 }  // namespace
 
 std::int32_t byte_pairs::merge_of(std::int32_t left, std::int32_t right) const {
@@ -153,8 +174,9 @@ bool byte_pairs::make_room(std::size_t merges) {
     parts_[static_cast<std::size_t>(id)].length = 1;
     made_[static_cast<std::size_t>(id)]         = true;
   }
-  pairs_.assign(std::bit_ceil(2 * merges + 2), 0);
-  filter_.assign(std::bit_ceil(16 * merges + 64) / 64, 0);
+  std::size_t const most = std::min(merges, parts_.size());  // a token has one merge
+  pairs_.assign(std::bit_ceil(2 * most + 2), 0);
+  filter_.assign(std::bit_ceil(16 * most + 64) / 64, 0);
   return true;
 }
 
@@ -174,19 +196,31 @@ void byte_pairs::finish() {
 byte_pairs byte_pairs::by_merges(std::span<std::string_view const> tokens, std::span<pair_merge const> merges) {
   byte_pairs b(tokens);
   if (!b.make_room(merges.size())) return b;
-  bool         early = false;  // a merge came in front of those that make its parts
-  std::int32_t rank  = 0;
+  std::vector<std::int32_t> early;  // made by a merge in front of those that make its parts
+  std::int32_t              rank = 0;
   for (pair_merge const& m : merges) {
-    if (b.length_of(m.left) == 0 || b.length_of(m.right) == 0) early = true;
+    if (b.length_of(m.left) == 0 || b.length_of(m.right) == 0) early.push_back(m.id);
     // Others never come about: their bytes are merged in another way before these two parts could touch.
     else if (b.length_of(m.id) == 0 && b.fit(m.left, m.right)) b.define(m, rank);
     ++rank;
   }
-  if (early) {
-    b.every_merge_.emplace(merges.size());
+  // Where other merges make the token, its bytes are merged before the parts of an early one could touch. So the first early one
+  // that comes about in a text makes a token that no other does, and merges that are no parts' come about only around those.
+  std::vector<std::string_view> late;
+  for (std::int32_t const id : early)
+    if (b.length_of(id) == 0 && b.bytes_of(id).size() >= 2) late.push_back(b.bytes_of(id));
+  if (!late.empty()) {
+    token_finder const late_ones(late);
+    std::vector<bool>  around(tokens.size());
+    for (std::size_t id = 0; id < tokens.size(); ++id) around[id] = late_ones.in(tokens[id]);
+    auto const is_around = [&](pair_merge const& m) { return around[static_cast<std::size_t>(m.id)]; };
+    b.late_merges_.emplace(static_cast<std::size_t>(std::count_if(merges.begin(), merges.end(), is_around)));
     std::uint32_t r = 0;
-    for (pair_merge const& m : merges) b.every_merge_->insert(m.left, m.right, r++, m.id);
-    if (!b.define_late(tokens)) b.every_merge_.reset();
+    for (pair_merge const& m : merges) {
+      if (is_around(m)) b.late_merges_->insert(m.left, m.right, r, m.id);
+      ++r;
+    }
+    if (!b.define_late(tokens)) b.late_merges_.reset();
   }
   b.finish();
   return b;
@@ -239,18 +273,11 @@ bool byte_pairs::define_late(std::span<std::string_view const> tokens) {
     if (symbols.size() == 1) late.push_back(tokens[id]);
   }
   if (late.empty()) return false;
-  prefix_trie const inside(late);
-  std::vector<bool> begins(std::size_t{1} << 16);  // two bytes that one of them begins with
-  auto const        two = [](std::string_view t, std::size_t i) {
-    return static_cast<std::size_t>(static_cast<unsigned char>(t[i])) << 8 | static_cast<unsigned char>(t[i + 1]);
-  };
-  for (std::string_view const t : late) begins[two(t, 0)] = true;
-  bool changed = false;  // a merge that is known already
+  token_finder const late_ones(late);
+  bool               changed = false;  // a merge that is known already
   for (std::size_t id = 0; id < tokens.size(); ++id) {
-    std::string_view const t   = tokens[id];
-    bool                   has = false;
-    for (std::size_t i = 0; i + 1 < t.size() && !has; ++i) has = begins[two(t, i)] && inside.longest(t.substr(i)) >= 0;
-    if (!has) continue;
+    std::string_view const t = tokens[id];
+    if (!late_ones.in(t)) continue;
     parts p;
     merge_one_by_one(t, symbols, &p);
     p.length = static_cast<std::int32_t>(t.size());

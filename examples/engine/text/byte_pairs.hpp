@@ -85,11 +85,13 @@ class byte_pairs {
   [[nodiscard]] std::int32_t merge_of(std::int32_t left, std::int32_t right) const;  // its rank; -1: none
   void                       add_merge(std::int32_t left, std::int32_t right, std::int32_t rank);
   [[nodiscard]] bool         fit(std::int32_t left, std::int32_t right) const;
-  /// What the file says of two tokens that touch, whether or not it ever happens.
+  /// The merge of two tokens that touch in some text.
   [[nodiscard]] merge_result any_merge(std::int32_t left, std::int32_t right, std::string_view both) const {
-    if (every_merge_) return (*every_merge_)(left, right);
     std::int32_t const id = exact(both);
-    return {static_cast<std::uint32_t>(id), id};
+    if (!late_merges_) return {static_cast<std::uint32_t>(id), id};
+    if (merge_result const m = (*late_merges_)(left, right); m.id >= 0) return m;
+    std::int32_t const rank = merge_of(left, right);
+    return {static_cast<std::uint32_t>(rank), rank < 0 ? -1 : id};
   }
   /// All merges of a text in their order; `last` becomes what the last one joined.
   void merge_one_by_one(std::string_view text, std::vector<symbol>& symbols, parts* last = nullptr) const;
@@ -107,7 +109,7 @@ class byte_pairs {
   std::vector<bool>           made_;         // by id
   large_vector<parts>         parts_;        // by id
   large_vector<std::uint64_t> pairs_;        // left (21 bits), right (21), rank + 1 (22): open addressing; 0: free
-  std::optional<pair_table>   every_merge_;  // of a file of merges with late tokens: for any_merge
+  std::optional<pair_table>   late_merges_;  // of a file of merges with late tokens: those of tokens that hold one
   std::vector<std::uint64_t>  filter_;       // a bit for each pair that may have a merge
 };
 
