@@ -77,6 +77,14 @@ void byte_pairs::add_merge(std::int32_t left, std::int32_t right, std::int32_t r
   pairs_[at] = key << 22 | static_cast<std::uint64_t>(rank + 1);
 }
 
+void byte_pairs::prefetch(pair_merge const& m) const {
+  std::uint64_t const h = hash_of(key_of(m.left, m.right));
+  __builtin_prefetch(&parts_[static_cast<std::size_t>(m.left)]);
+  __builtin_prefetch(&parts_[static_cast<std::size_t>(m.right)]);
+  __builtin_prefetch(&pairs_[h >> 32 & (pairs_.size() - 1)]);
+  __builtin_prefetch(&filter_[(h >> 20 & (64 * filter_.size() - 1)) / 64]);
+}
+
 bool byte_pairs::fit(std::int32_t left, std::int32_t right) const {
   if (parts_[static_cast<std::size_t>(left)].late || parts_[static_cast<std::size_t>(right)].late) {
     std::vector<symbol> symbols;
@@ -197,12 +205,12 @@ byte_pairs byte_pairs::by_merges(std::span<std::string_view const> tokens, std::
   byte_pairs b(tokens);
   if (!b.make_room(merges.size())) return b;
   std::vector<std::int32_t> early;  // made by a merge in front of those that make its parts
-  std::int32_t              rank = 0;
-  for (pair_merge const& m : merges) {
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    if (i + short_tokens::ahead < merges.size()) b.prefetch(merges[i + short_tokens::ahead]);
+    pair_merge const& m = merges[i];
     if (b.length_of(m.left) == 0 || b.length_of(m.right) == 0) early.push_back(m.id);
     // Others never come about: their bytes are merged in another way before these two parts could touch.
-    else if (b.length_of(m.id) == 0 && b.fit(m.left, m.right)) b.define(m, rank);
-    ++rank;
+    else if (b.length_of(m.id) == 0 && b.fit(m.left, m.right)) b.define(m, static_cast<std::int32_t>(i));
   }
   // Where other merges make the token, its bytes are merged before the parts of an early one could touch. So the first early one
   // that comes about in a text makes a token that no other does, and merges that are no parts' come about only around those.
@@ -215,11 +223,9 @@ byte_pairs byte_pairs::by_merges(std::span<std::string_view const> tokens, std::
     for (std::size_t id = 0; id < tokens.size(); ++id) around[id] = late_ones.in(tokens[id]);
     auto const is_around = [&](pair_merge const& m) { return around[static_cast<std::size_t>(m.id)]; };
     b.late_merges_.emplace(static_cast<std::size_t>(std::count_if(merges.begin(), merges.end(), is_around)));
-    std::uint32_t r = 0;
-    for (pair_merge const& m : merges) {
-      if (is_around(m)) b.late_merges_->insert(m.left, m.right, r, m.id);
-      ++r;
-    }
+    for (std::size_t i = 0; i < merges.size(); ++i)
+      if (pair_merge const& m = merges[i]; is_around(m))
+        b.late_merges_->insert(m.left, m.right, static_cast<std::uint32_t>(i), m.id);
     if (!b.define_late(tokens)) b.late_merges_.reset();
   }
   b.finish();

@@ -84,6 +84,7 @@ class byte_pairs {
   }
   [[nodiscard]] std::int32_t merge_of(std::int32_t left, std::int32_t right) const;  // its rank; -1: none
   void                       add_merge(std::int32_t left, std::int32_t right, std::int32_t rank);
+  void                       prefetch(pair_merge const& m) const;  // for `fit` and `define`, some time later
   [[nodiscard]] bool         fit(std::int32_t left, std::int32_t right) const;
   /// The merge of two tokens that touch in some text.
   [[nodiscard]] merge_result any_merge(std::int32_t left, std::int32_t right, std::string_view both) const {

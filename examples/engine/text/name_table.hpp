@@ -77,15 +77,11 @@ class name_table {
     return at;
   }
   void grow() {
-    std::size_t const  mask = 2 * slots_.size() - 1;
-    large_vector<slot> more(mask + 1);
-    for (slot const& s : slots_) {
-      if (s.index < 0) continue;
-      std::size_t at = key_of(names_[static_cast<std::size_t>(s.index)]).hash & mask;
-      while (more[at].index >= 0) at = (at + 1) & mask;
-      more[at] = s;
+    slots_.assign(4 * slots_.size(), {});
+    for (std::size_t i = 0; i < size(); ++i) {
+      key const k         = key_of(names_[i]);
+      slots_[place_of(k)] = {tag_of(k.hash), static_cast<std::int32_t>(i)};
     }
-    slots_ = std::move(more);
   }
 
   text_list          names_;

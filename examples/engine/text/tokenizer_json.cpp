@@ -42,7 +42,7 @@ class json_reader {
     }
     if (root.has("decoder")) read_decoder(root.fields("decoder"), 0);
     (void)model.fields("vocab");
-    read_vocabulary(tree.vocabulary);
+    read_vocabulary(tree.vocabulary, root.has("added_tokens") ? root.find("added_tokens")->size() : 0);
     (void)array_at(model, "merges");
     d_.merges = merges_of(tree, ids_);
     if (falcon) check_falcon_merges(d_);
@@ -73,10 +73,12 @@ class json_reader {
     return -1;
   }
 
-  void read_vocabulary(json_vocabulary const& vocabulary) {
+  /// There may be entries for `added` more.
+  void read_vocabulary(json_vocabulary const& vocabulary, std::size_t added) {
     name_table const& names = vocabulary.names();
     ids_.reserve(names.size());
-    d_.entries.reserve(std::min(names.size(), static_cast<std::size_t>(bpe_definition::id_limit)));
+    std::size_t const room = names.size() + added;
+    d_.entries.reserve(std::min(room, static_cast<std::size_t>(bpe_definition::id_limit)));
     for (std::size_t i = 0; i < names.size(); ++i) {
       std::string_view const token = names[i];
       std::int64_t const     id    = vocabulary.id_of(i, bpe_definition::id_limit);
