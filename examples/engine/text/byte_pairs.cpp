@@ -55,6 +55,17 @@ class token_finder {
   std::vector<bool> begins_;  // two bytes that one of them begins with
 };
 
+/// Without those that come again, as a file's last word on a pair counts (huggingface/tokenizers).
+std::vector<pair_merge> last_of_each_pair(std::span<pair_merge const> merges) {
+  pair_table last(merges.size());
+  for (std::size_t i = 0; i < merges.size(); ++i)
+    last.insert(merges[i].left, merges[i].right, static_cast<std::uint32_t>(i), merges[i].id);
+  std::vector<pair_merge> kept;
+  for (std::size_t i = 0; i < merges.size(); ++i)
+    if (last(merges[i].left, merges[i].right).rank == i) kept.push_back(merges[i]);
+  return kept;
+}
+
 }  // namespace
 
 std::int32_t byte_pairs::merge_of(std::int32_t left, std::int32_t right) const {
@@ -207,10 +218,13 @@ byte_pairs byte_pairs::by_merges(std::span<std::string_view const> tokens, std::
   std::vector<std::int32_t> early;  // made by a merge in front of those that make its parts
   for (std::size_t i = 0; i < merges.size(); ++i) {
     if (i + short_tokens::ahead < merges.size()) b.prefetch(merges[i + short_tokens::ahead]);
-    pair_merge const& m = merges[i];
+    pair_merge const& m     = merges[i];
+    parts const&      known = b.parts_[static_cast<std::size_t>(m.id)];
+    if (known.rank >= 0 && known.left == m.left && known.right == m.right)  // again, and later than it was taken for
+      return by_merges(tokens, last_of_each_pair(merges));
     if (b.length_of(m.left) == 0 || b.length_of(m.right) == 0) early.push_back(m.id);
     // Others never come about: their bytes are merged in another way before these two parts could touch.
-    else if (b.length_of(m.id) == 0 && b.fit(m.left, m.right)) b.define(m, static_cast<std::int32_t>(i));
+    else if (known.length == 0 && b.fit(m.left, m.right)) b.define(m, static_cast<std::int32_t>(i));
   }
   // Where other merges make the token, its bytes are merged before the parts of an early one could touch. So the first early one
   // that comes about in a text makes a token that no other does, and merges that are no parts' come about only around those.

@@ -33,8 +33,8 @@ class byte_pairs {
  public:
   byte_pairs() = default;
 
-  /// `tokens`: the bytes of each id, empty where an id is none. `merges` in the order of their ranks. Not `usable` without all
-  /// 256 single bytes or with a token of more than 1,024 bytes.
+  /// `tokens`: the bytes of each id, empty where an id is none. `merges` in the order of their ranks; of a pair that comes again
+  /// the last counts. Not `usable` without all 256 single bytes or with a token of more than 1,024 bytes.
   [[nodiscard]] static byte_pairs by_merges(std::span<std::string_view const> tokens,
                                             std::span<pair_merge const>       merges);
   /// As tiktoken has it: two tokens merge where their bytes are a token, and that token's id is the rank.

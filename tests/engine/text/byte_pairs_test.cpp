@@ -142,6 +142,29 @@ TEST(byte_pairs, merges_in_front_of_their_parts) {
   }
 }
 
+TEST(byte_pairs, of_a_merge_that_comes_again_the_last_counts) {  // as in huggingface/tokenizers
+  vocabulary v = bytes_alone();
+  v.tokens.insert(v.tokens.end(), {"ab", "bc"});
+  v.merges = {{'a', 'b', 256}, {'b', 'c', 257}, {'a', 'b', 256}};
+  EXPECT_EQ(encoded(byte_pairs::by_merges(v.views(), v.merges), "abc"), (std::vector<std::int32_t>{'a', 257}));
+  std::mt19937 random(5);
+  for (int round = 0; round < 200; ++round) {
+    int const letters = 1 + round % 4;
+    v                 = random_vocabulary(random, letters == 1 ? 6 : 3 + round % 80, letters);
+    std::uniform_int_distribution<std::size_t> pick(0, v.merges.size() - 1);
+    for (int k = 0; k < 3; ++k)
+      v.merges.insert(v.merges.begin() + static_cast<std::ptrdiff_t>(pick(random)), v.merges[pick(random)]);
+    pair_table table(v.merges.size());
+    for (std::size_t i = 0; i < v.merges.size(); ++i)
+      table.insert(v.merges[i].left, v.merges[i].right, static_cast<std::uint32_t>(i), v.merges[i].id);
+    byte_pairs const b = byte_pairs::by_merges(v.views(), v.merges);
+    for (std::size_t n = 1; n < 40; ++n) {
+      std::string const word = random_word(random, letters, n);
+      ASSERT_EQ(encoded(b, word), merged(word, table)) << word << " in round " << round;
+    }
+  }
+}
+
 TEST(byte_pairs, tokens_that_no_text_becomes) {
   vocabulary v = bytes_alone();
   v.tokens.insert(v.tokens.end(), {"ab", "bc", "abc", "xyz"});  // (a, bc): "abc" is ab c by then
