@@ -32,7 +32,7 @@ void check_falcon_merges(bpe_definition const& d) {
   for (std::size_t i = 0; i < d.merges.size(); ++i) {
     std::string const& left  = d.entries[static_cast<std::size_t>(d.merges[i].left)].bytes;
     std::string const& right = d.entries[static_cast<std::size_t>(d.merges[i].right)].bytes;
-    if (is_number(left.back()) != is_number(right.front()))
+    if (!left.empty() && !right.empty() && is_number(left.back()) != is_number(right.front()))
       throw wrong(d.file + ": model.merges[" + std::to_string(i) + "]", "joins what Digits keeps apart",
                   in_quotes(left) + " and " + in_quotes(right), "numbers, or none, on both sides");
   }

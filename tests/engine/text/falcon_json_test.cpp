@@ -70,4 +70,11 @@ TEST(falcon_json, merges_across_its_cuts_are_refused) {
       (void)read_tokenizer_json({tree_of({"\xC2\xB2\xC2\xB3"}, {"\xC2\xB2 \xC2\xB3"}).dump(), "falcon"}, "falcon"));
 }
 
+TEST(falcon_json, a_token_without_text_joins_nothing) {
+  json_value tree = tree_of({""}, {});
+  tree["model"]["merges"].push_back({"", "1"});
+  tree["model"]["merges"].push_back({"a", ""});
+  EXPECT_EQ(bpe_tokenizer(read_tokenizer_json({tree.dump(), "falcon"}, "falcon")).encode("a1"), (ids{'a', '1'}));
+}
+
 }  // namespace
