@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
-#include <unordered_set>
+#include <unordered_map>
 #include <utility>
 
 #include "engine/error.hpp"
@@ -107,12 +107,10 @@ class vocab_merges_reader {
       throw wrong(subject, "belongs to another token",
                   std::to_string(t.id) + ", which is " + in_quotes(d_.entries[at].bytes),
                   "an id for " + in_quotes(t.content));
-    if (!added_.insert(t.id).second) {
-      for (added_token const& other : d_.added)
-        if (other.id == t.id && other.content != t.content)
-          throw wrong(subject, "belongs to another token",
-                      std::to_string(t.id) + ", which is " + in_quotes(other.content),
-                      "an id for " + in_quotes(t.content));
+    if (auto const [other, first] = added_.emplace(t.id, d_.added.size()); !first) {
+      if (std::string const& content = d_.added[other->second].content; content != t.content)
+        throw wrong(subject, "belongs to another token", std::to_string(t.id) + ", which is " + in_quotes(content),
+                    "an id for " + in_quotes(t.content));
       return;  // the other file has it, too
     }
     d_.added.push_back(std::move(t));
@@ -210,12 +208,12 @@ class vocab_merges_reader {
     throw wrong(d_.file, "does not say how to cut words", found, "--pattern " + word_family_names() + "|EXPRESSION");
   }
 
-  vocab_merges_paths               names_;
-  bpe_definition                   d_;
-  byte_level_vocabulary            vocabulary_;
-  std::unordered_set<std::int32_t> added_;
-  json_value                       config_;  // null: there is none
-  std::string                      config_name_;
+  vocab_merges_paths                            names_;
+  bpe_definition                                d_;
+  byte_level_vocabulary                         vocabulary_;
+  std::unordered_map<std::int32_t, std::size_t> added_;   // places in d_.added, by id
+  json_value                                    config_;  // null: there is none
+  std::string                                   config_name_;
 };
 
 }  // namespace

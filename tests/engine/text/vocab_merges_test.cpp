@@ -143,6 +143,19 @@ TEST(vocab_merges, refuses) {
       std::string::npos);
 }
 
+TEST(vocab_merges, two_files_of_the_same_many_tokens) {  // minutes, were each looked for among all
+  std::string decoder, added;
+  for (int i = 0; i < 200'000; ++i) {
+    std::string const id = std::to_string(1000 + i), comma = i > 0 ? ", " : "";
+    decoder += comma + "\"" + id + "\": {\"content\": \"t" + id + "\"}";
+    added += comma + "\"t" + id + "\": " + id;
+  }
+  std::string const config = R"({"tokenizer_class": "GPT2Tokenizer", "added_tokens_decoder": {)" + decoder + "}}";
+  std::string const vocab  = vocabulary({"ab"});
+  EXPECT_EQ(read_vocab_merges({vocab, "a b\n", "{" + added + "}", config}, {"vocab.json", "merges.txt"}).added.size(),
+            200'000u);
+}
+
 TEST(vocab_merges, a_missing_partner_is_named) {
   folder const at("partner");
   at.write("vocab.json", vocabulary({"ab"}));
