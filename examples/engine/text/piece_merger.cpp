@@ -76,10 +76,10 @@ void piece_merger::rank_by_score(piece_definition const& d, std::vector<std::str
     pairs_.insert(text);
     auto const at   = std::lower_bound(scores.begin(), scores.end(), d.entries[i].score, std::greater<>());
     auto const rank = static_cast<std::uint32_t>(at - scores.begin());
-    for (std::size_t cut = 1; cut < text.size(); ++cut)
-      if (std::int32_t const left = trie_.exact(text.substr(0, cut)); left >= 0)
-        if (std::int32_t const right = trie_.exact(text.substr(cut)); right >= 0)
-          merges.push_back({left, right, id, rank});
+    trie_.each(text.substr(0, text.size() - 1), [&](std::int32_t left, std::size_t cut) {
+      if (std::int32_t const right = trie_.exact(text.substr(cut)); right >= 0)
+        merges.push_back({left, right, id, rank});
+    });
   }
   merges_ = pair_table(merges.size());
   for (auto const& m : merges) merges_.insert(m.left, m.right, m.rank, m.id);

@@ -270,4 +270,13 @@ TEST(pieces, one_long_word) {
   EXPECT_EQ(tokenizer_of(d).encode(std::string(1 << 18, 'a'), false).size(), std::size_t{1} << 14);
 }
 
+TEST(pieces,
+     long_ones_take_linear_time) {  // half a minute, were each of their beginnings looked for from its first byte
+  std::vector<std::pair<std::string, double>> pieces{{"a", 0}, {"b", 0}};
+  for (char const c : std::string("abcdefgh"))
+    pieces.push_back({c + std::string(piece_definition::length_limit - 1, 'a'), 1});
+  piece_tokenizer const t = tokenizer_of(definition_of(pieces));
+  EXPECT_EQ(t.encode("aab", false), (ids{1, 1, 2}));
+}
+
 }  // namespace
