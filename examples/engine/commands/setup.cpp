@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <string>
 
 #include "engine/error.hpp"
@@ -36,12 +35,6 @@ void show_progress(std::size_t done, std::size_t all) {
   std::fflush(stderr);
 }
 
-bool has_tokenizer(std::string const& model) {
-  namespace fs = std::filesystem;
-  return !model.empty() &&
-         (fs::exists(fs::path(model) / "tokenizer.json") || fs::exists(fs::path(model) / "tokenizer.bin"));
-}
-
 int checked_limit(std::int64_t value) { return static_cast<int>(std::min<std::int64_t>(value, 1 << 30)); }
 
 /// The longest window of the layers; 0 where one of them has none.
@@ -62,8 +55,9 @@ model_files open_model(options const& from, text_use use) {
   refuse_to_quantize_twice(from, files.config);
   if (!dummy) files.weights.emplace(from.model);
   std::string vocabulary = from.tokenizer;
-  if (vocabulary.empty() && (use == text_use::needed || (use == text_use::wanted && has_tokenizer(from.model))))
-    vocabulary = find_tokenizer(from.model);
+  if (vocabulary.empty() && use == text_use::needed) vocabulary = find_tokenizer(from.model);
+  if (vocabulary.empty() && use == text_use::wanted && !from.model.empty())
+    vocabulary = tokenizer_in(from.model).value_or("");
   if (vocabulary.empty()) return files;
   files.text = load_tokenizer(vocabulary, from.pattern);
   if (files.text->vocabulary() > files.config.vocab_size)

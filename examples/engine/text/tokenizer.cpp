@@ -1,6 +1,7 @@
 #include "engine/text/tokenizer.hpp"
 
 #include <filesystem>
+#include <utility>
 
 #include "engine/error.hpp"
 #include "engine/files/gguf.hpp"
@@ -73,16 +74,29 @@ std::unique_ptr<tokenizer> load_tokenizer(std::string const& path, std::string_v
   return std::make_unique<piece_tokenizer>(read_llama2c(file.text(), file.name()));
 }
 
-std::string find_tokenizer(std::string const& model_directory) {
+std::optional<std::string> tokenizer_in(std::string const& model_directory) {
   std::error_code ignored;
+  fs::path const  folder = model_directory;
   for (char const* name : {"tokenizer.json", "tokenizer.bin", "tokenizer.model"})
-    if (auto const path = fs::path(model_directory) / name; fs::exists(path, ignored)) return path.string();
+    if (fs::path const path = folder / name; fs::exists(path, ignored)) return path.string();
   for (char const* name : {"vocab.json", "encoder.json"}) {
-    std::string const path = (fs::path(model_directory) / name).string();
+    std::string const path = (folder / name).string();
     if (fs::exists(path, ignored) && fs::exists(vocab_merges_of(path)->merges, ignored)) return path;
   }
+  auto const is_gguf = [&](fs::path const& path) {
+    return path.extension() == ".gguf" && fs::is_regular_file(path, ignored);
+  };
+  if (is_gguf(folder)) return model_directory;
+  std::optional<std::string> only;
+  for (auto at = fs::directory_iterator(folder, ignored); at != fs::directory_iterator(); at.increment(ignored))
+    if (is_gguf(at->path()) && std::exchange(only, at->path().string())) return {};  // several
+  return only;
+}
+
+std::string find_tokenizer(std::string const& model_directory) {
+  if (auto path = tokenizer_in(model_directory)) return std::move(*path);
   throw wrong(model_directory, "holds no tokenizer",
-              "neither tokenizer.json, tokenizer.bin, tokenizer.model nor vocab.json with merges.txt",
+              "neither tokenizer.json, tokenizer.bin, tokenizer.model, vocab.json with merges.txt nor a single .gguf",
               "one of them, or --tokenizer FILE");
 }
 

@@ -78,13 +78,15 @@ class tokenizer {
   [[nodiscard]] virtual encoding encode_text(std::string_view text, encode_options options, bool spans) const = 0;
 };
 
-/// By the file's name and first bytes: tokenizer.json, SentencePiece's `.model` (with the tokenizer_config.json beside
-/// it), tiktoken's ranks or llama2.c `.bin`; others are refused with the list of known kinds. `pattern` cuts words
-/// where the file does not say how (tiktoken_file.hpp).
+/// By the file's name and first bytes: tokenizer.json, vocab.json with merges.txt, SentencePiece's `.model` (with the
+/// tokenizer_config.json beside it), GGUF, tiktoken's ranks or llama2.c `.bin`; others are refused with the list of known kinds.
+/// `pattern` cuts words where the file does not say how (word_families.hpp).
 [[nodiscard]] std::unique_ptr<tokenizer> load_tokenizer(std::string const& path, std::string_view pattern = {});
 
-/// The tokenizer file of a model directory: tokenizer.json, else tokenizer.bin or tokenizer.model. Throws when there is
-/// none.
+/// The tokenizer file of a model's directory: tokenizer.json, tokenizer.bin, tokenizer.model, vocab.json with merges.txt, or the
+/// only GGUF file there, the first of them that it holds. A GGUF file in place of a directory is its own.
+[[nodiscard]] std::optional<std::string> tokenizer_in(std::string const& model_directory);
+/// The same; throws where there is none.
 [[nodiscard]] std::string find_tokenizer(std::string const& model_directory);
 
 }  // namespace tenon::engine

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "../scratch_folder.hpp"
 #include "gguf_bytes.hpp"
 
 namespace {
@@ -288,6 +289,23 @@ TEST(gguf_vocabulary, long_tokens) {
     std::memcpy(file.data() + at, &n, sizeof n);
     EXPECT_THROW((void)gguf_file(file, "f.gguf"), error) << n;
   }
+}
+
+TEST(gguf_vocabulary, is_found_in_a_folder_where_it_is_the_only_one) {
+  test::scratch_folder const folder;
+  std::string const          place = (folder / "").string(), file = (folder / "m.gguf").string();
+  EXPECT_FALSE(tokenizer_in(place));
+  test::write_text(folder / "m.gguf", sample{.more = {"ab"}, .types = {1}, .merges = {"a b"}}.file());
+  EXPECT_EQ(tokenizer_in(place), file);
+  EXPECT_EQ(tokenizer_in(file), file);
+  EXPECT_EQ(load_tokenizer(find_tokenizer(place))->encode("ab", false), ids{256});
+  test::write_text(folder / "n.gguf", "GGUF");
+  EXPECT_FALSE(tokenizer_in(place));
+  EXPECT_THROW((void)find_tokenizer(place), error);
+  EXPECT_EQ(tokenizer_in(file), file);
+  test::write_text(folder / "tokenizer.model", "x");
+  EXPECT_EQ(tokenizer_in(place), (folder / "tokenizer.model").string());
+  EXPECT_FALSE(tokenizer_in((folder / "none").string()));
 }
 
 }  // namespace
