@@ -102,9 +102,9 @@ void piece_merger::take_merges(piece_definition const& d) {
       bytes_[static_cast<unsigned char>(d.entries[i].bytes[0])] = static_cast<std::int32_t>(i);
 }
 
-std::size_t piece_merger::divide(std::string_view text, std::size_t at, std::vector<symbol>& out) const {
+std::size_t piece_merger::divide(std::string_view text, std::size_t at, bool whole, std::vector<symbol>& out) const {
   constexpr std::size_t many = 4096;
-  if (whole_words_ && at == 0)
+  if (whole_words_ && whole && at == 0)
     if (std::int32_t const id = trie_.exact(text); id >= 0) {
       out.push_back({id, text.size()});
       return text.size();

@@ -26,8 +26,8 @@ class piece_merger {
 
   /// Appends the pieces of `text` from `at` on, at least one where there is text, and returns where they end: at the
   /// end of the text, or earlier where there are many. An id below 0 is a character that is no piece, or a byte of
-  /// none.
-  std::size_t divide(std::string_view text, std::size_t at, std::vector<symbol>& out) const;
+  /// none. `whole`: where words that are pieces stay whole, this text is one that may.
+  std::size_t divide(std::string_view text, std::size_t at, bool whole, std::vector<symbol>& out) const;
 
   /// Whether a character is a piece.
   [[nodiscard]] bool knows(std::string_view character) const { return trie_.exact(character) >= 0; }

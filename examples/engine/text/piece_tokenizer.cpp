@@ -37,7 +37,7 @@ piece_tokenizer::piece_tokenizer(piece_definition d) : d_(std::move(d)) {
   if (d_.method == piece_method::unigram) lattice_ = piece_lattice(d_);
   else merger_ = piece_merger(d_);
   byte_ids_.fill(-1);
-  bool inner_space = false;
+  bool has_space = false, inner_space = false;
   for (std::size_t i = 0; i < d_.entries.size(); ++i) {
     auto const& e  = d_.entries[i];
     auto const  id = static_cast<std::int32_t>(i);
@@ -48,11 +48,12 @@ piece_tokenizer::piece_tokenizer(piece_definition d) : d_(std::move(d)) {
       users_.add(t);
       has_users_ = true;
     }
+    has_space   = has_space || (e.matched && e.bytes == " ");
     inner_space = inner_space || (e.matched && e.bytes.find(' ', 1) != std::string::npos);
   }
   leaves_out_ = d_.method == piece_method::ranks && d_.unknown < 0 &&
                 std::find(byte_ids_.begin(), byte_ids_.end(), -1) != byte_ids_.end();
-  if (d_.method != piece_method::unigram && !d_.whole_words && !inner_space)
+  if (d_.method != piece_method::unigram && !d_.whole_words && has_space && !inner_space)
     d_.split = false;  // merging ends there anyway
   for (added_token& t : d_.added) {
     auto& e   = d_.entry_at(t.id);
@@ -153,15 +154,11 @@ void piece_tokenizer::encode_word(std::string_view word, bool begins, sink& to) 
   bool       lead =
       d_.lead.at == piece_definition::lead_space::each || (d_.lead.at == piece_definition::lead_space::first && begins);
   if (lead && !d_.lead.always) lead = !word.starts_with(' ') && !(escapes && word.starts_with(escaped_space));
-  std::size_t const mark   = to.mark();
-  auto const        encode = [&](std::string_view text) {
-    if (leaves_out_) encode_known(text, to);
-    else encode_spelled(text, to);
-  };
-  if (!lead && !escapes) return encode(word);
+  std::size_t const mark = to.mark();
+  if (!lead && !escapes) return encode_spelled(word, to);
   std::string text(lead ? 1 : 0, ' ');
   text += escapes ? with_spaces(word) : word;
-  encode(text);
+  encode_spelled(text, to);
   if (!to.spans) return;
   std::size_t const first = lead ? 1 : 0;
   if (!escapes) {
@@ -178,13 +175,39 @@ void piece_tokenizer::encode_word(std::string_view word, bool begins, sink& to) 
   to.move_spans(mark, [&](token_span s) { return token_span{places[s.begin], places[s.end]}; });
 }
 
-/// Unknown characters that become nothing are left out first: what stands beside them merges.
-void piece_tokenizer::encode_known(std::string_view text, sink& to) const {
+void piece_tokenizer::encode_spelled(std::string_view text, sink& to) const {
+  auto const word = [&](std::size_t begin, std::size_t end) {
+    std::size_t const      mark = to.mark();
+    std::string_view const one  = text.substr(begin, end - begin);
+    leaves_out_ ? divide_known(one, to) : divide(one, true, to);
+    to.shift_spans(mark, begin);
+  };
+  to.fusing = false;
+  if (has_users_) {
+    for (text_part const& p : users_.split(text, true))
+      if (p.id >= 0) to.add(p.id, p.span);
+      else word(p.span.begin, p.span.end);
+  } else if (d_.split) {
+    for (std::size_t at = 0; at < text.size();) {
+      std::size_t const end = std::min(text.find(' ', at + 1), text.size());
+      to.fusing             = false;
+      word(at, end);
+      at = end;
+    }
+  } else {
+    word(0, text.size());
+  }
+  to.fusing = false;
+}
+
+/// Unknown characters that become nothing are left out first: what stands beside them merges. A word with one is none that is a
+/// piece as a whole.
+void piece_tokenizer::divide_known(std::string_view word, sink& to) const {
   std::string              known;
-  std::vector<std::size_t> places;  // of its bytes in `text`
-  for (std::size_t at = 0; at < text.size();) {
-    auto const             step      = next_utf8(text.substr(at));
-    std::string_view const character = text.substr(at, step.kind == utf8_kind::character ? step.length : 1);
+  std::vector<std::size_t> places;  // of its bytes in `word`
+  for (std::size_t at = 0; at < word.size();) {
+    auto const             step      = next_utf8(word.substr(at));
+    std::string_view const character = word.substr(at, step.kind == utf8_kind::character ? step.length : 1);
     bool const             in_bytes  = std::all_of(character.begin(), character.end(),
                                                    [&](char c) { return byte_ids_[static_cast<unsigned char>(c)] >= 0; });
     if (in_bytes || merger_.knows(character)) {
@@ -193,41 +216,25 @@ void piece_tokenizer::encode_known(std::string_view text, sink& to) const {
     }
     at += character.size();
   }
+  if (known.size() == word.size()) return divide(word, true, to);
   std::size_t const mark = to.mark();
-  encode_spelled(known, to);
+  divide(known, false, to);
   to.move_spans(mark, [&](token_span s) { return token_span{places[s.begin], places[s.end - 1] + 1}; });
 }
 
-void piece_tokenizer::encode_spelled(std::string_view text, sink& to) const {
+/// `whole`: a word that is a piece may stay whole.
+void piece_tokenizer::divide(std::string_view word, bool whole, sink& to) const {
   std::vector<symbol> symbols;
-  auto const          divide = [&](std::string_view word, std::size_t origin) {
-    for (std::size_t at = 0; at < word.size();) {
-      std::size_t const mark = to.mark();
-      symbols.clear();
-      std::size_t end = word.size();
-      if (d_.method == piece_method::unigram) lattice_.divide(word, symbols);
-      else end = merger_.divide(word, at, symbols);
-      emit(symbols, word.substr(at), to);
-      to.shift_spans(mark, origin + at);
-      at = end;
-    }
-  };
-  to.fusing = false;
-  if (has_users_) {
-    for (text_part const& p : users_.split(text, true))
-      if (p.id >= 0) to.add(p.id, p.span);
-      else divide(text.substr(p.span.begin, p.span.end - p.span.begin), p.span.begin);
-  } else if (d_.split) {
-    for (std::size_t at = 0; at < text.size();) {
-      std::size_t const end = std::min(text.find(' ', at + 1), text.size());
-      to.fusing             = false;
-      divide(text.substr(at, end - at), at);
-      at = end;
-    }
-  } else {
-    divide(text, 0);
+  for (std::size_t at = 0; at < word.size();) {
+    std::size_t const mark = to.mark();
+    symbols.clear();
+    std::size_t end = word.size();
+    if (d_.method == piece_method::unigram) lattice_.divide(word, symbols);
+    else end = merger_.divide(word, at, whole, symbols);
+    emit(symbols, word.substr(at), to);
+    to.shift_spans(mark, at);
+    at = end;
   }
-  to.fusing = false;
 }
 
 void piece_tokenizer::emit(std::vector<symbol> const& symbols, std::string_view text, sink& to) const {

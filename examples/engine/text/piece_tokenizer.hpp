@@ -38,10 +38,10 @@ class piece_tokenizer final : public tokenizer {
   struct sink;
   void encode_part(std::string_view text, encode_options options, sink& to) const;
   void encode_normalized(std::string_view text, encode_options options, sink& to) const;
-  void encode_words(std::string_view text, sink& to) const;
   void encode_word(std::string_view word, bool begins, sink& to) const;
-  void encode_known(std::string_view text, sink& to) const;
   void encode_spelled(std::string_view text, sink& to) const;
+  void divide_known(std::string_view word, sink& to) const;
+  void divide(std::string_view word, bool whole, sink& to) const;
   void emit(std::vector<symbol> const& symbols, std::string_view text, sink& to) const;
 
   piece_definition              d_;

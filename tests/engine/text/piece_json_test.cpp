@@ -133,6 +133,26 @@ TEST(piece_json, unknown_characters) {
   EXPECT_EQ(e.spans, (std::vector<token_span>{{0, 4}}));
 }
 
+// What is left of a word without its unknown characters is not that word.
+TEST(piece_json, a_word_with_an_unknown_character_is_no_piece_as_a_whole) {
+  json_value const tree = json_value::parse(
+      R"({"model": {"type": "BPE", "ignore_merges": true, "vocab": {"a": 0, "b": 1, "ab": 2, "aba": 3}, "merges": ["a b"]}})");
+  EXPECT_EQ(encode(tree, "aba"), (ids{3}));
+  EXPECT_EQ(encode(tree, "abax"), (ids{2, 0}));
+  EXPECT_EQ(encode(tree, "xaxba"), (ids{2, 0}));
+}
+
+// Words whose space is no piece: nothing leads across, and neither do unknown characters.
+TEST(piece_json, words_of_a_vocabulary_without_the_space) {
+  json_value tree = json_value::parse(
+      R"({"added_tokens": [{"id": 0, "content": "<unk>", "special": true}],
+          "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "vocab": {"<unk>": 0, "a": 1, "b": 2, "ab": 3}, "merges": ["a b"]}})");
+  tree["pre_tokenizer"] = metaspace("never", true);
+  EXPECT_EQ(encode(tree, "axy zx"), (ids{1, 0, 0}));
+  tree["model"]["unk_token"] = nullptr;
+  EXPECT_EQ(encode(tree, "a b ab"), (ids{1, 2, 3}));
+}
+
 TEST(piece_json, normalisers_and_patterns_run_in_front) {
   auto tree          = small_tree();
   tree["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}, tree["normalizer"]}}};
