@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "engine/text/bpe_definition.hpp"
+#include "engine/text/name_table.hpp"
 
 namespace tenon::engine {
 
@@ -30,9 +30,10 @@ class byte_level_vocabulary {
  private:
   void put(std::int64_t id, bpe_definition::entry entry, std::string const& subject);
 
-  bpe_definition&                               into_;
-  std::unordered_map<std::string, std::int32_t> ids_;  // of tokens that text becomes, by their bytes
-  std::vector<bool>                             made_;
+  bpe_definition&           into_;
+  name_table                names_;  // of tokens that text becomes, as they are spelled
+  std::vector<std::int32_t> ids_;    // of those
+  std::vector<bool>         made_;
 };
 
 }  // namespace tenon::engine
