@@ -88,6 +88,16 @@ TEST(json, a_member_for_a_listener_is_not_in_the_tree) {
   EXPECT_EQ(first.heard, "");
 }
 
+TEST(json, a_listener_for_all) {
+  scribe           listener;
+  json_route const routes[] = {{"", "", &listener}};
+  EXPECT_EQ(parse_json(R"({"a": [1], "": {"": 2}})", "f", {}, routes), json_value::object());
+  EXPECT_EQ(listener.heard, "{a:[1 .:{:2 ..");
+  EXPECT_EQ(parse_json("[[], 3]", "f", {}, routes), json_value::array());
+  EXPECT_EQ(parse_json("3", "f", {}, routes), json_value(3));
+  EXPECT_EQ(listener.heard, "{a:[1 .:{:2 ..[[.3 .");
+}
+
 TEST(json, limits_hold_for_what_a_listener_hears) {
   scribe           listener;
   json_route const routes[] = {{"a", "x", &listener}};

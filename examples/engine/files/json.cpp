@@ -14,7 +14,10 @@ namespace {
 class builder {
  public:
   builder(std::string_view text, std::string const& name, json_limits const& limits, std::span<json_route const> routes)
-      : text_(text), name_(name), limits_(limits), routes_(routes) {}
+      : text_(text), name_(name), limits_(limits), routes_(routes) {
+    for (json_route const& r : routes)
+      if (r.object.empty() && r.member.empty()) route_ = r.to;
+  }
 
   bool null() { return put(nullptr); }
   bool boolean(bool v) { return put(v); }

@@ -33,7 +33,8 @@ class json_listener {
   virtual void value(json_value&& value)    = 0;  ///< a number, true, false or null
 };
 
-/// Listens to the member `member` of the root's member `object`, where it is an array or object; the tree has an empty one there.
+/// Listens to the member `member` of the root's member `object`, or to the root where both are empty, if it is an array or object;
+/// the tree has an empty one there.
 struct json_route {
   std::string_view object, member;
   json_listener*   to;

@@ -18,13 +18,15 @@
 
 namespace tenon::engine {
 
-/// model.vocab: an object of tokens and ids, none of them twice, or an array of pieces and scores.
+/// model.vocab: an object of tokens and ids, none of them twice, or an array of pieces and scores. vocab.json is such an object, too.
 class json_vocabulary final : public json_listener {
  public:
   explicit json_vocabulary(std::string const& file) : file_(file) {}
 
   [[nodiscard]] name_table const& names() const { return names_; }
-  /// What the file has for a name. Throws `error` where that is no id below `limit`, or no score.
+  /// What the file has for a name.
+  [[nodiscard]] json_value const& value_of(std::size_t i) const { return values_[i]; }
+  /// The same in a tokenizer.json. Throws `error` where that is no id below `limit`, or no score.
   [[nodiscard]] std::int64_t id_of(std::size_t i, std::int64_t limit) const;
   [[nodiscard]] double       score_of(std::size_t i) const;
   /// An array's entry, for messages.

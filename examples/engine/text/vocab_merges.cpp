@@ -1,6 +1,7 @@
 #include "engine/text/vocab_merges.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <iterator>
 #include <unordered_map>
@@ -10,6 +11,7 @@
 #include "engine/files/json.hpp"
 #include "engine/files/mapped_file.hpp"
 #include "engine/text/byte_level_vocabulary.hpp"
+#include "engine/text/json_lists.hpp"
 #include "engine/text/json_steps.hpp"
 #include "engine/text/word_families.hpp"
 
@@ -73,16 +75,18 @@ class vocab_merges_reader {
 
  private:
   void read_vocabulary(std::string_view text) {
-    json_value const tree = parse_json(text, d_.file);
+    json_vocabulary   list(d_.file);
+    json_value const  tree  = parse_json(text, d_.file, {}, std::array{json_route{"", "", &list}});
+    name_table const& names = list.names();
     if (!tree.is_object())
       throw wrong(d_.file, "is no vocabulary", describe(tree), "an object of tokens and their ids");
-    if (tree.empty()) throw wrong(d_.file, "holds no token", "an empty object", "tokens and their ids");
+    if (names.size() == 0) throw wrong(d_.file, "holds no token", "an empty object", "tokens and their ids");
     // Ids leave few gaps; one far beyond the tokens would take memory for all below it.
     auto const limit =
-        std::min<std::int64_t>(bpe_definition::id_limit, 2 * static_cast<std::int64_t>(tree.size()) + 4096);
-    for (auto const& [token, value] : tree.items()) {
-      std::string const subject = d_.file + ": " + in_quotes(token);
-      vocabulary_.add_token(to_integer(value, subject, 0, limit - 1), token, subject);
+        std::min<std::int64_t>(bpe_definition::id_limit, 2 * static_cast<std::int64_t>(names.size()) + 4096);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      std::string const subject = d_.file + ": " + in_quotes(names[i]);
+      vocabulary_.add_token(to_integer(list.value_of(i), subject, 0, limit - 1), names[i], subject);
     }
   }
 
