@@ -226,8 +226,9 @@ byte_pairs byte_pairs::by_merges(std::span<std::string_view const> tokens, std::
     // Others never come about: their bytes are merged in another way before these two parts could touch.
     else if (known.length == 0 && b.fit(m.left, m.right)) b.define(m, static_cast<std::int32_t>(i));
   }
-  // Where other merges make the token, its bytes are merged before the parts of an early one could touch. So the first early one
-  // that comes about in a text makes a token that no other does, and merges that are no parts' come about only around those.
+  // An early merge of a token that another one makes never comes about either: its bytes are that token before its parts are
+  // made. So the first early merge in a text makes a token that no other does, a late one; and merges that define no token come
+  // about only around those.
   std::vector<std::string_view> late;
   for (std::int32_t const id : early)
     if (b.length_of(id) == 0 && b.bytes_of(id).size() >= 2) late.push_back(b.bytes_of(id));
