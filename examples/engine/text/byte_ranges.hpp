@@ -1,7 +1,7 @@
 #pragma once
 //  Which of 64 bytes lie in given ranges: one bit each, so that what stands beside what is told by arithmetic on all at once.
 //
-//  By AVX-512 or AVX2 where the processor has them, else byte by byte; chosen once, when the program starts.
+//  By AVX-512, AVX2 or NEON where the processor has them, else byte by byte; chosen once, when the program starts.
 //  Test: tests/engine/text/byte_ranges_test.cpp
 #include <array>
 #include <cstddef>

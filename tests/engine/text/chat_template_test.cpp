@@ -199,7 +199,7 @@ TEST(chat_template, white_space_of_a_message_beside_a_control_token) {
        {"added_tokens", added},
        {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}},
        {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", json::array()}, {"unk_token", "a"}}}};
-  bpe_tokenizer const t(read_tokenizer_json(parse_json(file.dump(), "strips"), "strips"));
+  bpe_tokenizer const t(read_tokenizer_json({file.dump(), "strips"}, "strips"));
   std::string const   source = "{% for m in messages %}<|user|>\n{{ m.content }}<|end|>{% endfor %}";
   marked_text const   prompt = prompt_of(source, said({{"user", " \n a \n"}}));
   EXPECT_EQ(encode_prompt(t, prompt), (std::vector<std::int32_t>{3, 0, 4}));
