@@ -54,8 +54,9 @@ class word_batch {
         if (words_size_ == 0) p = end;
         break;
       }
-      if (text_.size() - p >= inside) add(p, end, short_until(end));
-      else set_last(words_[words_size_++], p, end);
+      word& w = words_[words_size_++];
+      if (text_.size() - p >= inside) add(w, p, end, short_until(end));
+      else set_last(w, p, end);
       p = end;
     }
     cache_.longer.make_room(8 * (most_bytes + window));
@@ -87,20 +88,21 @@ class word_batch {
   template <class ShortUntil>
   std::size_t add_all(std::size_t p, std::uint64_t starts, ShortUntil const& most) {
     std::size_t const base = p;
+    word*             w    = words_.data() + words_size_;
     for (starts &= starts - 1; starts != 0; starts &= starts - 1) {
       std::size_t const end = base + static_cast<unsigned>(std::countr_zero(starts));
-      add(p, end, most(end)), p = end;
+      add(*w++, p, end, most(end)), p = end;
     }
+    words_size_ = static_cast<std::size_t>(w - words_.data());
     return p;
   }
   /// One of more than `most` bytes is a long one.
-  void add(std::size_t begin, std::size_t end, std::size_t most) {
-    word& w = words_[words_size_++];
+  void add(word& w, std::size_t begin, std::size_t end, std::size_t most) {
     if (end - begin <= most) return set(w, begin, end, word_key::of(text_.data() + begin, end - begin));
     place(w, begin, end);
     long_word& l = longs_[longs_size_];
     l.hash       = long_words::hash_of(text_.data() + begin, end - begin);
-    l.word       = static_cast<std::uint8_t>(words_size_ - 1);
+    l.word       = static_cast<std::uint8_t>(&w - words_.data());
     w.low = longs_size_++, w.high = 0;
     cache_.longer.prefetch(l.hash);
   }
