@@ -1,6 +1,7 @@
 #include "engine/text/wide_masks.hpp"
 
 #include <array>
+#include <bit>
 #include <cstddef>
 
 #include "engine/text/byte_ranges.hpp"
@@ -9,10 +10,34 @@ namespace tenon::engine {
 
 namespace {
 
-constexpr std::uint64_t whole = ~std::uint64_t{0} >> 2;  // first bytes of what the end does not cut
+/// The bytes of characters of two and three that begin there, but for those that the end cuts.
+constexpr std::uint64_t two_from(std::uint64_t first) {
+  first &= ~std::uint64_t{0} >> 1;
+  return first | first << 1;
+}
+constexpr std::uint64_t whole_three = ~std::uint64_t{0} >> 2;
+constexpr std::uint64_t three_from(std::uint64_t first) {
+  first &= whole_three;
+  return first | first << 1 | first << 2;
+}
 
-constexpr std::uint64_t bytes_from(std::uint64_t first) {
-  return (first & whole) | (first & whole) << 1 | (first & whole) << 2;
+/// U+00C0 to U+017F, U+0391 to U+03CE and U+0400 to U+047F, without two signs and what is not assigned.
+std::uint64_t cased_letters(char const* bytes) {
+  enum : std::size_t { c3, c4_c5, ce, cf, d0_d1, is_97, is_a2, is_b7, from_91, to_8e, count };
+  static constexpr std::array<byte_range, count> ranges = {{{0xC3, 0xC3},
+                                                            {0xC4, 0xC5},
+                                                            {0xCE, 0xCE},
+                                                            {0xCF, 0xCF},
+                                                            {0xD0, 0xD1},
+                                                            {0x97, 0x97},
+                                                            {0xA2, 0xA2},
+                                                            {0xB7, 0xB7},
+                                                            {0x91, 0xBF},
+                                                            {0x80, 0x8E}}};
+
+  auto const in = in_ranges(bytes, ranges);
+  return two_from((in[c3] & ~((in[is_97] | in[is_b7]) >> 1)) | in[c4_c5] | (in[ce] & (in[from_91] & ~in[is_a2]) >> 1) |
+                  (in[cf] & in[to_8e] >> 1) | in[d0_d1]);
 }
 
 /// Ideographs and the punctuation that stands between them.
@@ -52,7 +77,7 @@ wide_masks chinese(char const* bytes) {
   std::uint64_t const signs   = (in[e3] & in[is_80] >> 1 & (in[from_81_84] | in[from_88_91]) >> 2) |
                               (in[ef] & in[is_bc] >> 1 & (in[from_81_8f] | in[from_9a_a0]) >> 2) |
                               (in[e2] & in[is_80] >> 1 & in[from_90_a7] >> 2);
-  return {bytes_from(letters), bytes_from(signs)};
+  return {0, three_from(letters), three_from(signs)};
 }
 
 /// Letters of kana, and Hangul syllables.
@@ -76,14 +101,21 @@ std::uint64_t kana_and_hangul(char const* bytes) {
       in[e3] & ((in[is_81] >> 1 & ~(in[is_80] >> 2)) | (in[is_82] >> 1 & (in[to_96] | in[from_a1]) >> 2) |
                 (in[is_83] >> 1 & ~(in[is_bb] >> 2)));
   std::uint64_t const hangul = in[eb_ec] | (in[ea] & in[from_b0] >> 1) | (in[ed] & in[to_9d] >> 1);
-  return bytes_from(kana | hangul);
+  return three_from(kana | hangul);
 }
 
 }  // namespace
 
 wide_masks classify_wide(char const* bytes, std::uint64_t high) {
-  wide_masks wide = chinese(bytes);
-  if ((high & ~(wide.letter | wide.sign) & whole) != 0) wide.letter |= kana_and_hangul(bytes);
+  auto const of_two = [bytes](std::uint64_t left) {
+    return static_cast<unsigned char>(bytes[std::countr_zero(left)]) < 0xE0;
+  };
+  if (of_two(high)) return {cased_letters(bytes), 0, 0};
+  wide_masks          wide = chinese(bytes);
+  std::uint64_t const left = high & whole_three & ~(wide.letter | wide.sign);
+  if (left == 0) return wide;
+  if (of_two(left)) wide.cased = cased_letters(bytes);
+  else wide.letter |= kana_and_hangul(bytes);
   return wide;
 }
 

@@ -112,7 +112,7 @@ inline constexpr bool has_word_starts = P <= word_pattern::starcoder;
 /// Whether a window that begins with this byte may hold more than a word's beginning: ASCII, and what wide_masks.hpp knows.
 constexpr bool begins_window(char c) {
   auto const byte = static_cast<unsigned char>(c);
-  return byte < 0x80 || (byte >= 0xE2 && byte <= 0xEF);
+  return byte < 0x80 || (byte >= 0xC3 && byte <= 0xD1) || (byte >= 0xE2 && byte <= 0xEF);
 }
 
 struct window_words {
@@ -132,8 +132,10 @@ window_words word_starts(char const* text) {
   if (!ascii) {
     wide_masks const wide  = classify_wide(text, m.high);
     std::uint64_t    known = wide.letter | wide.sign;
-    // What has no case is on both sides of a change from capitals to small letters: left alone where it touches letters that have.
+    // Where words change at capitals, letters whose case is not known are left alone. What has no case is on both sides of such a change:
+    // left alone where it touches letters that have.
     if (capitals) known &= ~(wide.letter & (m.letter << 1 | m.letter >> 1));
+    else known |= wide.cased, m.letter |= wide.cased;
     m.high &= ~known, m.letter |= wide.letter, sign = wide.sign;
   }
   // Whether a word begins at a byte may depend on the next two; among spaces, on all of them.

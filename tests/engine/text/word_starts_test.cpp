@@ -86,8 +86,13 @@ std::string random_text(std::mt19937& random, bool ascii) {
                                            "\u30FB",
                                            "\uD55C\uAD6D",
                                            "\u4DC0",
-                                           "\u3005"};
-  std::size_t const            count    = std::size(pieces) - (ascii ? 20 : 0);
+                                           "\u3005",
+                                           "\u0416",
+                                           "\u044F\u0431",
+                                           "\u00C9\u00E8",
+                                           "\u00D7",
+                                           "\u03B1"};
+  std::size_t const            count    = std::size(pieces) - (ascii ? 25 : 0);
   // Few kinds in one text, so that each meets each in long texts, too.
   std::vector<char const*> some;
   for (std::size_t i = 0, n = 2 + random() % 8; i < n; ++i) some.push_back(pieces[random() % count]);
