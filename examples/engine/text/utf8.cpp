@@ -43,8 +43,21 @@ utf8_step next_utf8(std::string_view text) {
 
 namespace {
 
+/// Where the last character of 64 bytes begins if they end inside of it; 64: they end with one.
+std::size_t end_of_whole(std::uint64_t cut) { return static_cast<std::size_t>(std::countr_zero(cut)); }
+
 /// 64 bytes that begin with a character: how many of them are whole characters; 0: some are none (table 3-7 again).
 std::size_t whole_characters(char const* bytes) {
+  // Mostly ASCII and characters of three bytes whose second one has no narrower range.
+  enum : std::size_t { high, later, e1_ec, ee_ef, plain_count };
+  static constexpr std::array<byte_range, plain_count> plain_ranges = {
+      {{0x80, 0xFF}, {0x80, 0xBF}, {0xE1, 0xEC}, {0xEE, 0xEF}}};
+
+  auto const          plain = in_ranges(bytes, plain_ranges);
+  std::uint64_t const first = plain[e1_ec] | plain[ee_ef];
+  if (plain[later] == (first << 1 | first << 2) && plain[high] == (plain[later] | first))
+    return end_of_whole(first & ~std::uint64_t{0} << 62);
+
   enum : std::size_t { ascii, rest, from_90, from_a0, two, three, four, e0, ed, f0, f4, count };
   static constexpr std::array<byte_range, count> ranges = {{{0x00, 0x7F},
                                                             {0x80, 0xBF},
@@ -67,7 +80,7 @@ std::size_t whole_characters(char const* bytes) {
       (in[e0] & ~second_a0) | (in[ed] & second_a0) | (in[f0] & ~second_90) | (in[f4] & second_90);
   std::uint64_t const none = ~(in[ascii] | in[rest] | in[two] | in[three] | in[four]);
   if (((in[rest] ^ expect) | none | (narrow & ~cut)) != 0) return 0;
-  return static_cast<std::size_t>(std::countr_zero(cut));
+  return end_of_whole(cut);
 }
 
 }  // namespace
