@@ -16,9 +16,9 @@ __attribute__((target("avx2"))) void find_by_avx2(char const* bytes, byte_range 
   __m256i const a = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(bytes));
   __m256i const b = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(bytes + 32));
   for (std::size_t r = 0; r < count; ++r) {
-    // x - first <= last - first, without signs
+    // x - first <= more, without signs
     __m256i const first = _mm256_set1_epi8(static_cast<char>(ranges[r].first));
-    __m256i const most  = _mm256_set1_epi8(static_cast<char>(ranges[r].last - ranges[r].first));
+    __m256i const most  = _mm256_set1_epi8(static_cast<char>(ranges[r].more));
     auto const    mask  = [&](__m256i x) __attribute__((target("avx2"))) {
           __m256i const from = _mm256_sub_epi8(x, first);
           return static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(from, most), from)));
@@ -32,7 +32,7 @@ __attribute__((target("avx512bw"))) void find_by_avx512(char const* bytes, byte_
   __m512i const v = _mm512_loadu_si512(bytes);
   for (std::size_t r = 0; r < count; ++r)
     found[r] = _mm512_cmple_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8(static_cast<char>(ranges[r].first))),
-                                      _mm512_set1_epi8(static_cast<char>(ranges[r].last - ranges[r].first)));
+                                      _mm512_set1_epi8(static_cast<char>(ranges[r].more)));
 }
 
 range_finder choose() {
@@ -48,7 +48,7 @@ void find_by_neon(char const* bytes, byte_range const* ranges, std::size_t count
   uint8x16_t const weights = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
   for (std::size_t r = 0; r < count; ++r) {
     uint8x16_t const first = vdupq_n_u8(ranges[r].first);
-    uint8x16_t const most  = vdupq_n_u8(static_cast<std::uint8_t>(ranges[r].last - ranges[r].first));
+    uint8x16_t const most  = vdupq_n_u8(ranges[r].more);
     auto const       bits  = [&](uint8x16_t v) { return vandq_u8(vcleq_u8(vsubq_u8(v, first), most), weights); };
     auto const       sums  = vpaddq_u8(vpaddq_u8(bits(a), bits(b)), vpaddq_u8(bits(c), bits(d)));
     found[r]               = vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)), 0);
@@ -66,8 +66,8 @@ void find_ranges_one_by_one(char const* bytes, byte_range const* ranges, std::si
   for (std::size_t r = 0; r < count; ++r) {
     found[r] = 0;
     for (std::size_t i = 0; i < 64; ++i) {
-      auto const b = static_cast<unsigned char>(bytes[i]);
-      found[r] |= std::uint64_t{b >= ranges[r].first && b <= ranges[r].last} << i;
+      auto const from = static_cast<unsigned char>(static_cast<unsigned char>(bytes[i]) - ranges[r].first);
+      found[r] |= std::uint64_t{from <= ranges[r].more} << i;
     }
   }
 }

@@ -10,7 +10,10 @@
 namespace tenon::engine {
 
 struct byte_range {
-  unsigned char first, last;
+  unsigned char first, more;  // and so many behind it
+
+  constexpr byte_range(unsigned begin = 0, unsigned last = 0)
+      : first(static_cast<unsigned char>(begin)), more(static_cast<unsigned char>(last - begin)) {}
 };
 
 using range_finder = void (*)(char const* bytes, byte_range const* ranges, std::size_t count, std::uint64_t* found);

@@ -97,7 +97,7 @@ class word_batch {
     return p;
   }
   /// One of more than `most` bytes is a long one.
-  void add(word& w, std::size_t begin, std::size_t end, std::size_t most) {
+  [[gnu::always_inline]] void add(word& w, std::size_t begin, std::size_t end, std::size_t most) {
     if (end - begin <= most) return set(w, begin, end, word_key::of(text_.data() + begin, end - begin));
     place(w, begin, end);
     long_word& l = longs_[longs_size_];

@@ -39,7 +39,7 @@ struct alignas(64) word_set {
 /// Words of up to 255 bytes and tokens.
 class long_words {
  public:
-  static constexpr std::size_t   most_bytes = 255, most_ids = 255, room = 24;
+  static constexpr std::size_t   most_bytes = 255, most_ids = 255, room = 32;
   static constexpr std::uint32_t absent = ~std::uint32_t{0};
 
   /// 16 bytes may be read, here and in `read`, of shorter words, too.
