@@ -64,13 +64,13 @@ void json_vocabulary::end(std::string_view found) {
 }
 
 void json_merges::open(bool object) {
-  if (++depth_ == 2 && object) end("an object", "two tokens");
-  if (depth_ == 3) end("an array", "two tokens");
+  if (++depth_ == 2 && object) end("an object");
+  if (depth_ == 3) end("an array");
 }
 
 void json_merges::close() {
   if (depth_-- != 2 || broken_) return;
-  if (parts_.size() != 2 * size_ + 2) return end("an array", "two tokens");
+  if (parts_.size() != 2 * size_ + 2) return end("an array");
   ++size_;
 }
 
@@ -85,7 +85,7 @@ void json_merges::text(std::string_view value) {
   ++size_;
 }
 
-void json_merges::value(json_value&& value) { end(depth_ == 1 ? describe(value) : "an array", "two tokens"); }
+void json_merges::value(json_value&& value) { end(depth_ == 1 ? describe(value) : "an array"); }
 
 void json_merges::end(std::string const& found, char const* expected) {
   if (!broken_) broken_ = wrong(subject(size_), "is not a merge", found, expected);

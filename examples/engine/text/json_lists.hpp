@@ -18,10 +18,34 @@
 
 namespace tenon::engine {
 
-/// model.vocab: an object of tokens and ids, none of them twice, or an array of pieces and scores. vocab.json is such an object, too.
-class json_vocabulary final : public json_listener {
+/// One of the lists, up to where it is broken.
+class json_list : public json_listener {
  public:
-  explicit json_vocabulary(std::string const& file) : file_(file) {}
+  /// Throws what ended the list, if anything did.
+  void check_end() const {
+    if (broken_) throw *broken_;
+  }
+
+  /// An entry, for messages.
+  [[nodiscard]] std::string subject(std::size_t i) const {
+    return file_ + ": model." + std::string(name_) + "[" + std::to_string(i) + "]";
+  }
+
+ protected:
+  json_list(std::string const& file, std::string_view name) : file_(file), name_(name) {}
+
+  std::string          file_;
+  std::optional<error> broken_;
+  int                  depth_ = 0;  // 1: in the list itself
+
+ private:
+  std::string_view name_;
+};
+
+/// model.vocab: an object of tokens and ids, none of them twice, or an array of pieces and scores. vocab.json is such an object, too.
+class json_vocabulary final : public json_list {
+ public:
+  explicit json_vocabulary(std::string const& file) : json_list(file, "vocab") {}
 
   [[nodiscard]] name_table const& names() const { return names_; }
   /// What the file has for a name.
@@ -29,12 +53,6 @@ class json_vocabulary final : public json_listener {
   /// The same in a tokenizer.json. Throws `error` where that is no id below `limit`, or no score.
   [[nodiscard]] std::int64_t id_of(std::size_t i, std::int64_t limit) const;
   [[nodiscard]] double       score_of(std::size_t i) const;
-  /// An array's entry, for messages.
-  [[nodiscard]] std::string subject(std::size_t i) const { return file_ + ": model.vocab[" + std::to_string(i) + "]"; }
-  /// Throws what ended the list, if anything did.
-  void check_end() const {
-    if (broken_) throw *broken_;
-  }
 
   void open(bool object) override;
   void close() override;
@@ -46,11 +64,8 @@ class json_vocabulary final : public json_listener {
   void value(json_value&& value, int depth);
   void end(std::string_view found);
 
-  std::string             file_;
   name_table              names_;
   std::vector<json_value> values_;
-  std::optional<error>    broken_;
-  int                     depth_  = 0;      // 1: in the list itself
   bool                    object_ = false;  // that is an object
   std::string             piece_;           // of the array's entry
   json_value              score_;
@@ -58,19 +73,14 @@ class json_vocabulary final : public json_listener {
 };
 
 /// model.merges: "left right" or ["left", "right"] each.
-class json_merges final : public json_listener {
+class json_merges final : public json_list {
  public:
-  explicit json_merges(std::string const& file) : file_(file) {}
+  explicit json_merges(std::string const& file) : json_list(file, "merges") {}
 
-  [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] std::string subject(std::size_t i) const { return file_ + ": model.merges[" + std::to_string(i) + "]"; }
+  [[nodiscard]] std::size_t      size() const { return size_; }
   [[nodiscard]] std::string_view left(std::size_t i) const { return parts_[2 * i]; }
   [[nodiscard]] std::string_view right(std::size_t i) const { return parts_[2 * i + 1]; }
   [[nodiscard]] std::string_view both(std::size_t i) const { return parts_.range(2 * i, 2 * i + 2); }
-  /// Throws what ended the list, if anything did.
-  void check_end() const {
-    if (broken_) throw *broken_;
-  }
 
   void open(bool object) override;
   void close() override;
@@ -79,13 +89,10 @@ class json_merges final : public json_listener {
   void value(json_value&& value) override;
 
  private:
-  void end(std::string const& found, char const* expected);
+  void end(std::string const& found, char const* expected = "two tokens");
 
-  std::string          file_;
-  text_list            parts_;     // left and right of each
-  std::size_t          size_ = 0;  // merges that are whole
-  std::optional<error> broken_;
-  int                  depth_ = 0;  // 1: in the list itself
+  text_list   parts_;     // left and right of each
+  std::size_t size_ = 0;  // merges that are whole
 };
 
 /// The two tokens of "left right"; nothing where that is something else.

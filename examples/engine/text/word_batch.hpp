@@ -74,8 +74,8 @@ class word_batch {
   [[nodiscard]] std::int32_t*    ids() { return ids_.data(); }
 
  private:
-  static constexpr std::size_t inside =
-      16;  // bytes that may be read of a word that lies in front of the text's last ones
+  // So many bytes may be read of a word that is not among the text's last ones.
+  static constexpr std::size_t inside    = 16;
   static constexpr std::size_t room      = most_words + window;
   static constexpr std::size_t part_room = (most_bytes + window) / 3 + room;
 
@@ -121,7 +121,7 @@ class word_batch {
 
   void look_up(long_word& l) {
     word const& w = words_[l.word];
-    l.place       = w.size <= long_words::most_bytes ? cache_.longer.find(l.hash) : long_words::absent;
+    l.place       = cache_.longer.find(l.hash);
     if (l.place != long_words::absent) return cache_.longer.prefetch_at(l.place);
     l.first_part          = static_cast<std::uint16_t>(parts_size_);
     std::size_t       p   = first_ + w.begin;

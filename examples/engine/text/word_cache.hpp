@@ -45,10 +45,10 @@ class long_words {
   /// 16 bytes may be read, here and in `read`, of shorter words, too.
   static std::uint64_t hash_of(char const* p, std::size_t size) {
     word_ends const ends(p, size);
-    std::uint64_t   h = ends.last.hash() ^ size;
-    for (std::size_t i = 16; i + 16 < size; i += 16)
-      h = (h ^ eight_at(p + i)) * 0xff51afd7ed558ccdu ^ eight_at(p + i + 8);
-    h = word_key{ends.first.low ^ h, ends.first.high ^ h >> 32}.hash();
+    std::uint64_t   h   = ends.last.hash() ^ size;
+    auto const      add = [&](word_key k) { h = word_key{k.low ^ h, k.high ^ h >> 32}.hash(); };
+    for (std::size_t i = 16; i + 16 < size; i += 16) add(word_key::load(p + i));
+    add(ends.first);
     return (h ^ h >> 29) * 0x9e3779b97f4a7c15u;
   }
 
@@ -77,8 +77,9 @@ class long_words {
     return count;
   }
 
-  /// A word that is not here: the first time it is noted, the second time it is put on the shelf.
+  /// A word that is not here: the first time it is noted, the second time it is put on the shelf. One that is too long never is.
   void keep(std::uint64_t hash, std::string_view word, std::int32_t const* ids, std::size_t count) {
+    if (word.size() > most_bytes || count > most_ids) return;
     set&                s   = sets_[set_of(hash)];
     std::uint16_t const tag = tag_of(hash);
     unsigned            i   = s.find(tag);
@@ -88,7 +89,7 @@ class long_words {
       return;
     }
     std::size_t const at = used_, from = ids_at(word.size()), next = at + (from + count * sizeof *ids + 15) / 16 * 16;
-    if (word.size() > most_bytes || count > most_ids || next + room * sizeof *ids > shelf_bytes) return;
+    if (next + room * sizeof *ids > shelf_bytes) return;
     char* const p = shelf_.get() + at;
     p[0] = static_cast<char>(word.size()), p[1] = static_cast<char>(count);
     std::memcpy(p + header, word.data(), word.size()), std::memcpy(p + from, ids, count * sizeof *ids);
@@ -131,31 +132,14 @@ class long_words {
   struct word_ends {
     word_key first, last;
 
-    word_ends(char const* p, std::size_t size) {
-      static constexpr auto masks = [] {
-        std::array<word_key, 17> m{};
-        for (std::size_t i = 0; i <= 16; ++i) {
-          m[i].low  = i >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * i)) - 1;
-          m[i].high = i <= 8 ? 0 : i >= 16 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * (i - 8))) - 1;
-        }
-        return m;
-      }();
-      word_key const mask = masks[std::min<std::size_t>(size, 16)];
-      char const*    end  = p + std::max<std::size_t>(size, 16) - 16;
-      first               = {eight_at(p) & mask.low, eight_at(p + 8) & mask.high};
-      last                = {eight_at(end) & mask.low, eight_at(end + 8) & mask.high};
-    }
+    word_ends(char const* p, std::size_t size)
+        : first(word_key::first_of(p, std::min<std::size_t>(size, 16))),
+          last(word_key::first_of(p + std::max<std::size_t>(size, 16) - 16, std::min<std::size_t>(size, 16))) {}
     friend bool operator==(word_ends const& a, word_ends const& b) {
       return ((a.first.low ^ b.first.low) | (a.first.high ^ b.first.high) | (a.last.low ^ b.last.low) |
               (a.last.high ^ b.last.high)) == 0;
     }
   };
-  static std::uint64_t eight_at(char const* p) {
-    std::uint64_t v;
-    std::memcpy(&v, p, sizeof v);
-    return v;
-  }
-
   static std::size_t   set_of(std::uint64_t hash) { return hash >> (64 - sets_bits); }
   static std::uint16_t tag_of(std::uint64_t hash) { return static_cast<std::uint16_t>(hash >> 32 | 1u); }
   static std::size_t   ids_at(std::size_t size) { return (header + size + 3) / 4 * 4; }
@@ -207,9 +191,10 @@ class word_cache {
     return sets_[static_cast<std::size_t>(&s - sets_.data()) ^ 1];
   }
   void reset(std::uint64_t encoder) {
-    encoder_ = encoder;
+    encoder_ = 0;  // nobody's, where there is no memory
     sets_.assign(std::size_t{1} << sets_bits, {});
     longer.clear();
+    encoder_ = encoder;
   }
 
   std::uint64_t          encoder_ = 0;

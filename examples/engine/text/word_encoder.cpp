@@ -102,8 +102,7 @@ void word_encoder::encode_words(std::string_view text, std::vector<std::int32_t>
         if (part.high != 0) to = take(part, parts.size() > 1, to);
         else to += parts.size() > 1 ? pairs_.encode(batch.bytes(part), to) : encode_word(bytes, to);
       }
-      if (bytes.size() <= long_words::most_bytes)
-        cache.longer.keep(known.hash, bytes, from, static_cast<std::size_t>(to - from));
+      cache.longer.keep(known.hash, bytes, from, static_cast<std::size_t>(to - from));
     }
     ids.insert(ids.end(), batch.ids(), to);
   }
