@@ -1,7 +1,6 @@
 #pragma once
 //  What 64 bytes of a text are: one bit each, so that the ends of runs are found by counting zeros or by arithmetic on all at once.
 //
-//  By AVX-512, AVX2 or NEON where the processor has them, else byte by byte through a table; chosen once, when the program starts.
 //  Test: tests/engine/text/ascii_masks_test.cpp
 #include <cstdint>
 
@@ -21,12 +20,7 @@ struct ascii_masks {
   friend bool   operator==(ascii_masks const&, ascii_masks const&) = default;
 };
 
-using ascii_classifier = void (*)(char const* bytes, ascii_masks& out);
-
-/// Each reads 64 bytes.
-void classify_by_table(char const* bytes, ascii_masks& out);
-/// The fastest of this processor, and what it is called.
-extern ascii_classifier const classify_ascii;
-extern char const* const      classify_ascii_name;
+/// Of 64 bytes.
+[[nodiscard]] ascii_masks classify_ascii(char const* bytes);
 
 }  // namespace tenon::engine

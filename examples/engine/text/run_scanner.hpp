@@ -107,10 +107,13 @@ class run_scanner {
 
   void load(std::size_t p) {
     base_ = p;
-    if (text_.size() - p >= 64) return classify_ascii(text_.data() + p, masks_);
+    if (text_.size() - p >= 64) {
+      masks_ = classify_ascii(text_.data() + p);
+      return;
+    }
     char padded[64] = {};
     std::memcpy(padded, text_.data() + p, text_.size() - p);
-    classify_ascii(padded, masks_);
+    masks_ = classify_ascii(padded);
   }
 
   std::string_view text_;

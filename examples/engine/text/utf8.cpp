@@ -53,7 +53,7 @@ std::size_t whole_characters(char const* bytes) {
   static constexpr std::array<byte_range, plain_count> plain_ranges = {
       {{0x80, 0xFF}, {0x80, 0xBF}, {0xE1, 0xEC}, {0xEE, 0xEF}}};
 
-  auto const          plain = in_ranges(bytes, plain_ranges);
+  auto const          plain = range_finder<plain_ranges>::find(bytes);
   std::uint64_t const first = plain[e1_ec] | plain[ee_ef];
   if (plain[later] == (first << 1 | first << 2) && plain[high] == (plain[later] | first))
     return end_of_whole(first & ~std::uint64_t{0} << 62);
@@ -71,7 +71,7 @@ std::size_t whole_characters(char const* bytes) {
                                                             {0xF0, 0xF0},
                                                             {0xF4, 0xF4}}};
 
-  auto const          in     = in_ranges(bytes, ranges);
+  auto const          in     = range_finder<ranges>::find(bytes);
   std::uint64_t const expect = (in[two] | in[three] | in[four]) << 1 | (in[three] | in[four]) << 2 | in[four] << 3;
   std::uint64_t const cut    = (in[two] & ~std::uint64_t{0} << 63) | (in[three] & ~std::uint64_t{0} << 62) |
                             (in[four] & ~std::uint64_t{0} << 61);

@@ -35,7 +35,7 @@ std::uint64_t cased_letters(char const* bytes) {
                                                             {0x91, 0xBF},
                                                             {0x80, 0x8E}}};
 
-  auto const in = in_ranges(bytes, ranges);
+  auto const in = range_finder<ranges>::find(bytes);
   return two_from((in[c3] & ~((in[is_97] | in[is_b7]) >> 1)) | in[c4_c5] | (in[ce] & (in[from_91] & ~in[is_a2]) >> 1) |
                   (in[cf] & in[to_8e] >> 1) | in[d0_d1]);
 }
@@ -71,7 +71,7 @@ wide_masks chinese(char const* bytes) {
                                                             {0x88, 0x91},
                                                             {0x90, 0xA7},
                                                             {0x9A, 0xA0}}};
-  auto const                                     in     = in_ranges(bytes, ranges);
+  auto const                                     in     = range_finder<ranges>::find(bytes);
   // U+4DC0 to U+4DFF are signs between the ideographs.
   std::uint64_t const letters = in[e5_e9] | (in[e4] & ~(in[is_b7] >> 1));
   std::uint64_t const signs   = (in[e3] & in[is_80] >> 1 & (in[from_81_84] | in[from_88_91]) >> 2) |
@@ -96,7 +96,7 @@ std::uint64_t kana_and_hangul(char const* bytes) {
                                                             {0x80, 0x9D},
                                                             {0xA1, 0xBF},
                                                             {0xB0, 0xBF}}};
-  auto const                                     in     = in_ranges(bytes, ranges);
+  auto const                                     in     = range_finder<ranges>::find(bytes);
   std::uint64_t const                            kana =
       in[e3] & ((in[is_81] >> 1 & ~(in[is_80] >> 2)) | (in[is_82] >> 1 & (in[to_96] | in[from_a1]) >> 2) |
                 (in[is_83] >> 1 & ~(in[is_bb] >> 2)));

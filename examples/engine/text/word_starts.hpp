@@ -125,10 +125,9 @@ struct window_words {
 template <word_pattern P>
 window_words word_starts(char const* text) {
   constexpr bool capitals = P == word_pattern::tekken || P == word_pattern::o200k;
-  ascii_masks    m;
-  classify_ascii(text, m);
-  std::uint64_t sign  = 0;
-  bool const    ascii = m.high == 0;
+  ascii_masks    m        = classify_ascii(text);
+  std::uint64_t  sign     = 0;
+  bool const     ascii    = m.high == 0;
   if (!ascii) {
     wide_masks const wide  = classify_wide(text, m.high);
     std::uint64_t    known = wide.letter | wide.sign;

@@ -1,4 +1,4 @@
-//  Masks of 64 bytes against what each byte is, by the table and by this processor's vectors.
+//  Masks of 64 bytes against what each byte is.
 #include <engine/text/ascii_masks.hpp>
 
 #include <gtest/gtest.h>
@@ -22,12 +22,7 @@ ascii_masks by_definition(char const* bytes) {
   return m;
 }
 
-void expect_all_equal(char const* bytes) {
-  ascii_masks vectors, table;
-  classify_ascii(bytes, vectors), classify_by_table(bytes, table);
-  ASSERT_EQ(table, by_definition(bytes));
-  ASSERT_EQ(vectors, table) << classify_ascii_name;
-}
+void expect_all_equal(char const* bytes) { ASSERT_EQ(classify_ascii(bytes), by_definition(bytes)); }
 
 TEST(ascii_masks, of_every_byte_at_every_place) {
   for (int byte = 0; byte < 256; ++byte)
@@ -48,9 +43,5 @@ TEST(ascii_masks, of_random_windows) {
     ASSERT_NO_FATAL_FAILURE(expect_all_equal(bytes + round % 2));
   }
 }
-
-#if defined(__aarch64__)
-TEST(ascii_masks, vectors_are_neon) { EXPECT_STREQ(classify_ascii_name, "NEON"); }
-#endif
 
 }  // namespace
