@@ -1,9 +1,8 @@
 #include "engine/text/added_tokens.hpp"
 
-#include <cstring>
-
 #include <algorithm>
 
+#include "engine/text/linear_find.hpp"
 #include "engine/text/pattern.hpp"
 #include "engine/text/utf8.hpp"
 
@@ -76,11 +75,8 @@ class added_token_matcher::long_tokens {
   }
 
  private:
-  /// By memmem, which is linear where std::string::find is quadratic.
   [[nodiscard]] std::size_t find(added_token const& t, std::size_t at) const {
-    if (at >= text_.size()) return text_.size();
-    void const* const found = ::memmem(text_.data() + at, text_.size() - at, t.content.data(), t.content.size());
-    return found ? static_cast<std::size_t>(static_cast<char const*>(found) - text_.data()) : text_.size();
+    return std::min(linear_find(text_, t.content, at), text_.size());
   }
   [[nodiscard]] std::size_t least() const {
     auto const at = std::min_element(places_.begin(), places_.end());

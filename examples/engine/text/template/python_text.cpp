@@ -1,12 +1,11 @@
 #include "engine/text/template/python_text.hpp"
 
-#include <cstring>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <string>
 
+#include "engine/text/linear_find.hpp"
 #include "engine/text/template/execution.hpp"
 #include "engine/text/unicode_case.hpp"
 #include "engine/text/utf8.hpp"
@@ -48,11 +47,8 @@ std::size_t find_bytes(execution& x, std::string_view text, std::string_view par
   if (from > text.size()) return std::string::npos;
   if (part.empty()) return from;
   if (text.size() - from < part.size()) return std::string::npos;
-  // memmem is Crochemore and Perrin's two-way search, where std::string::find is quadratic.
-  void const* const found = ::memmem(text.data() + from, text.size() - from, part.data(), part.size());
-  std::size_t const at =
-      found ? static_cast<std::size_t>(static_cast<char const*>(found) - text.data()) : std::string::npos;
-  x.read((found ? at : text.size()) - from + part.size());
+  std::size_t const at = linear_find(text, part, from);
+  x.read(std::min(at, text.size()) - from + part.size());
   return at;
 }
 
