@@ -30,16 +30,16 @@ struct text_part {
 /// Whether any of the spans, which are in order, shares a byte with the part.
 [[nodiscard]] bool touches(std::span<token_span const> spans, token_span part);
 
-/// Leftmost, then longest, as huggingface/tokenizers has it (added_vocabulary.rs). Every place of a text is looked at as far as
-/// the longest of the short tokens goes; long ones are each searched for in the whole text, in linear time.
+/// Leftmost, then longest, as huggingface/tokenizers has it (added_vocabulary.rs). Every place of a text is looked at
+/// as far as the longest of the short tokens goes; long ones are each searched for in the whole text, in linear time.
 class added_token_matcher {
  public:
   static constexpr std::size_t longest_short = 1024;  // bytes
 
   void add(added_token const& token);  ///< its content is not empty
 
-  /// The parts of `text`, none empty. `control` false: special tokens are text; so they are where they touch `foreign`, spans
-  /// in a text whose byte `origin` is the first of this one.
+  /// The parts of `text`, none empty. `control` false: special tokens are text; so they are where they touch `foreign`,
+  /// spans in a text whose byte `origin` is the first of this one.
   [[nodiscard]] std::vector<text_part> split(std::string_view text, bool control,
                                              std::span<token_span const> foreign = {}, std::size_t origin = 0) const;
 

@@ -1,5 +1,6 @@
 #pragma once
-//  What 64 bytes of a text are: one bit each, so that the ends of runs are found by counting zeros or by arithmetic on all at once.
+//  What 64 bytes of a text are: one bit each, so that the ends of runs are found by counting zeros or by arithmetic on
+//  all at once.
 //
 //  Test: tests/engine/text/ascii_masks_test.cpp
 #include <cstdint>

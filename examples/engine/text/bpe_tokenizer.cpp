@@ -49,8 +49,8 @@ bpe_tokenizer::bpe_tokenizer(bpe_definition d)
     pieces_.add(kinds_[id] == entry_kind::control ? std::string_view() : entries_[id].bytes);
 }
 
-/// Tokens behind all others for the bytes that the vocabulary lacks (Falcon, StarCoder and GPT-NeoX lack those that their training
-/// text had none of). A word that comes to one of them is merged pair by pair instead.
+/// Tokens behind all others for the bytes that the vocabulary lacks (Falcon, StarCoder and GPT-NeoX lack those that
+/// their training text had none of). A word that comes to one of them is merged pair by pair instead.
 void bpe_tokenizer::add_stand_ins(large_vector<std::string_view>& tokens) {
   static constexpr auto bytes = [] {
     std::array<char, 256> all{};
@@ -109,7 +109,8 @@ void bpe_tokenizer::encode_part(std::string_view text, std::size_t origin, encod
     normalized_text   n;
     bool const        changed = !normalizer_.keeps(part);
     if (changed) n = normalizer_.apply(part), part = n.text;
-    // Where the normaliser has moved bytes it is not known any more which are foreign: then none of the part's are trusted.
+    // Where the normaliser has moved bytes it is not known any more which are foreign: then none of the part's are
+    // trusted.
     bool const control = options.control_in_text && (!changed || !touches(options.foreign, {origin, origin + valid}));
     auto const foreign = changed ? std::span<token_span const>() : options.foreign;  // in places that are still theirs
     for (auto const& p : normalized_added_.split(part, control, foreign, origin)) {

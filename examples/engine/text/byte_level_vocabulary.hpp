@@ -1,6 +1,6 @@
 #pragma once
-//  Tokens and merges spelled in GPT-2's byte alphabet, on their way into a bpe_definition: what vocab.json with merges.txt and
-//  GGUF have in common.
+//  Tokens and merges spelled in GPT-2's byte alphabet, on their way into a bpe_definition: what vocab.json with
+//  merges.txt and GGUF have in common.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,7 +15,8 @@ class byte_level_vocabulary {
  public:
   explicit byte_level_vocabulary(bpe_definition& into) : into_(into) {}
 
-  /// A token that text is merged to; one that the alphabet cannot spell stands for itself. `subject` names the place in the file.
+  /// A token that text is merged to; one that the alphabet cannot spell stands for itself. `subject` names the place in
+  /// the file.
   void add_token(std::int64_t id, std::string_view spelled, std::string const& subject);
   /// A token that stands for itself, whatever its merges.
   void add_plain(std::int64_t id, std::string_view content, std::string const& subject);

@@ -226,9 +226,9 @@ byte_pairs byte_pairs::by_merges(std::span<std::string_view const> tokens, std::
     // Others never come about: their bytes are merged in another way before these two parts could touch.
     else if (known.length == 0 && b.fit(m.left, m.right)) b.define(m, static_cast<std::int32_t>(i));
   }
-  // An early merge of a token that another one makes never comes about either: its bytes are that token before its parts are
-  // made. So the first early merge in a text makes a token that no other does, a late one; and merges that define no token come
-  // about only around those.
+  // An early merge of a token that another one makes never comes about either: its bytes are that token before its
+  // parts are made. So the first early merge in a text makes a token that no other does, a late one; and merges that
+  // define no token come about only around those.
   std::vector<std::string_view> late;
   for (std::int32_t const id : early)
     if (b.length_of(id) == 0 && b.bytes_of(id).size() >= 2) late.push_back(b.bytes_of(id));
@@ -283,8 +283,8 @@ byte_pairs byte_pairs::by_rank(std::span<std::string_view const> tokens) {
   return b;
 }
 
-/// A few tokens of a vocabulary that was not trained in one piece (Llama 3 has 90) are merged of later ones. Where one may be
-/// inside, tokens are merged one pair after the other to see what becomes of them. False: there are none.
+/// A few tokens of a vocabulary that was not trained in one piece (Llama 3 has 90) are merged of later ones. Where one
+/// may be inside, tokens are merged one pair after the other to see what becomes of them. False: there are none.
 bool byte_pairs::define_late(std::span<std::string_view const> tokens) {
   std::vector<symbol>           symbols;
   std::vector<std::string_view> late;

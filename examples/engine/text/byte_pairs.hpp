@@ -1,11 +1,11 @@
 #pragma once
 //  Byte-pair encoding of a word in linear time: the longest tokens that fit, each checked against its neighbour.
 //
-//  Merging pairs by rank until none is left gives the only division of the word into tokens in which every two neighbours, merged
-//  alone, stay two tokens. So it is found from left to right: take the longest token; where it does not fit the one in front, a
-//  shorter one; where none fits, the one in front becomes shorter. Whether two tokens fit is decided backwards in time: the
-//  later of the two is split into what it was merged from, and at each moment the two that touch must not have had a merge that
-//  came first. (The idea: van Antwerpen and Neubeck 2024, github/rust-gems.)
+//  Merging pairs by rank until none is left gives the only division of the word into tokens in which every two
+//  neighbours, merged alone, stay two tokens. So it is found from left to right: take the longest token; where it does
+//  not fit the one in front, a shorter one; where none fits, the one in front becomes shorter. Whether two tokens fit
+//  is decided backwards in time: the later of the two is split into what it was merged from, and at each moment the two
+//  that touch must not have had a merge that came first. (The idea: van Antwerpen and Neubeck 2024, github/rust-gems.)
 //  Test: tests/engine/text/byte_pairs_test.cpp, against merging pair by pair.
 #include <cstddef>
 #include <cstdint>
@@ -33,8 +33,8 @@ class byte_pairs {
  public:
   byte_pairs() = default;
 
-  /// `tokens`: the bytes of each id, empty where an id is none. `merges` in the order of their ranks; of a pair that comes again
-  /// the last counts. Not `usable` without all 256 single bytes or with a token of more than 1,024 bytes.
+  /// `tokens`: the bytes of each id, empty where an id is none. `merges` in the order of their ranks; of a pair that
+  /// comes again the last counts. Not `usable` without all 256 single bytes or with a token of more than 1,024 bytes.
   [[nodiscard]] static byte_pairs by_merges(std::span<std::string_view const> tokens,
                                             std::span<pair_merge const>       merges);
   /// As tiktoken has it: two tokens merge where their bytes are a token, and that token's id is the rank.

@@ -1,8 +1,9 @@
 #pragma once
-//  Which of 64 bytes lie in given ranges: one bit each, so that what stands beside what is told by arithmetic on all at once.
+//  Which of 64 bytes lie in given ranges: one bit each, so that what stands beside what is told by arithmetic on all at
+//  once.
 //
-//  By AVX-512, AVX2 or NEON where the processor has them, else byte by byte; chosen once, when the program starts. What 64 bytes
-//  are to somebody is a list of ranges and what he makes of the masks (ascii_masks, wide_masks, utf8).
+//  By AVX-512, AVX2 or NEON where the processor has them, else byte by byte; chosen once, when the program starts. What
+//  64 bytes are to somebody is a list of ranges and what he makes of the masks (ascii_masks, wide_masks, utf8).
 //  Test: tests/engine/text/byte_ranges_test.cpp
 #include <array>
 #include <cstddef>

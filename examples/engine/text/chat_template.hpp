@@ -1,8 +1,9 @@
 #pragma once
 //  A conversation to a model's prompt, by the chat template that comes with the model.
 //
-//  What the template writes itself may be control tokens; what comes from messages is text, whatever it spells (marked_text.hpp).
-//  The prompt is encoded as one text, so no token borders appear where a message begins or ends. Page: docs/chat.md
+//  What the template writes itself may be control tokens; what comes from messages is text, whatever it spells
+//  (marked_text.hpp). The prompt is encoded as one text, so no token borders appear where a message begins or ends.
+//  Page: docs/chat.md
 //  Test: tests/engine/text/chat_template_test.cpp
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -43,13 +44,13 @@ class chat_template {
   std::vector<template_variable> tokens_;
 };
 
-/// The ids of what a template has written: control tokens where it wrote all of their bytes itself. Nothing is added: templates
-/// write their own beginning. Throws where the tokenizer cannot tell the two apart.
+/// The ids of what a template has written: control tokens where it wrote all of their bytes itself. Nothing is added:
+/// templates write their own beginning. Throws where the tokenizer cannot tell the two apart.
 [[nodiscard]] std::vector<std::int32_t> encode_prompt(tokenizer const& text, marked_text const& prompt);
 
-/// The template of a model directory: chat_template.jinja, else `chat_template` of tokenizer_config.json, a text or a list of
-/// named ones, of which "default" is taken. `file` is read in their place; tokens are tokenizer_config.json's. Throws where there
-/// is none.
+/// The template of a model directory: chat_template.jinja, else `chat_template` of tokenizer_config.json, a text or a
+/// list of named ones, of which "default" is taken. `file` is read in their place; tokens are tokenizer_config.json's.
+/// Throws where there is none.
 [[nodiscard]] chat_template_file find_chat_template(std::string const& model_directory, std::string const& file = {});
 
 }  // namespace tenon::engine

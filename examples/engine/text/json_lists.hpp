@@ -1,7 +1,9 @@
 #pragma once
-//  tokenizer.json as it is parsed: its two long lists, the vocabulary and the merges, in a few buffers, and a tree of all else.
+//  tokenizer.json as it is parsed: its two long lists, the vocabulary and the merges, in a few buffers, and a tree of
+//  all else.
 //
-//  What is wrong inside of a list counts only for whoever reads that far: an entry that is none ends it, with the error.
+//  What is wrong inside of a list counts only for whoever reads that far: an entry that is none ends it, with the
+//  error.
 //  Test: tests/engine/text/json_lists_test.cpp
 #include <cstdint>
 #include <optional>
@@ -42,7 +44,8 @@ class json_list : public json_listener {
   std::string_view name_;
 };
 
-/// model.vocab: an object of tokens and ids, none of them twice, or an array of pieces and scores. vocab.json is such an object, too.
+/// model.vocab: an object of tokens and ids, none of them twice, or an array of pieces and scores. vocab.json is such
+/// an object, too.
 class json_vocabulary final : public json_list {
  public:
   explicit json_vocabulary(std::string const& file) : json_list(file, "vocab") {}
@@ -107,8 +110,8 @@ struct tokenizer_tree {
   tokenizer_tree(std::string_view text, std::string const& file);
 };
 
-/// The merges by ids: `ids` has that of each place in model.vocab, -1 where no text becomes it. Throws `error` where a merge
-/// names what has none.
+/// The merges by ids: `ids` has that of each place in model.vocab, -1 where no text becomes it. Throws `error` where a
+/// merge names what has none.
 [[nodiscard]] std::vector<pair_merge> merges_of(tokenizer_tree const& tree, std::span<std::int32_t const> ids);
 
 }  // namespace tenon::engine

@@ -1,8 +1,8 @@
 #pragma once
 //  Vectors for tables of megabytes that are read here and there: in large pages, where the system lends them.
 //
-//  A table in pages of 4 KiB costs a fault for each when it is made, and a walk through the page tables at most reads of a table
-//  larger than those the processor remembers. Test: tests/engine/text/large_vector_test.cpp
+//  A table in pages of 4 KiB costs a fault for each when it is made, and a walk through the page tables at most reads
+//  of a table larger than those the processor remembers. Test: tests/engine/text/large_vector_test.cpp
 #include <algorithm>
 #include <cstddef>
 #include <limits>

@@ -9,7 +9,8 @@
 
 namespace tenon::engine {
 
-/// Where encoded text goes. Each stage gives spans of the text it was handed; the one in front of it turns them into its own.
+/// Where encoded text goes. Each stage gives spans of the text it was handed; the one in front of it turns them into
+/// its own.
 struct piece_tokenizer::sink {
   encoding    out;
   bool        spans  = true;
@@ -200,8 +201,8 @@ void piece_tokenizer::encode_spelled(std::string_view text, sink& to) const {
   to.fusing = false;
 }
 
-/// Unknown characters that become nothing are left out first: what stands beside them merges. A word with one is none that is a
-/// piece as a whole.
+/// Unknown characters that become nothing are left out first: what stands beside them merges. A word with one is none
+/// that is a piece as a whole.
 void piece_tokenizer::divide_known(std::string_view word, sink& to) const {
   std::string              known;
   std::vector<std::size_t> places;  // of its bytes in `word`

@@ -1,7 +1,8 @@
 #pragma once
 //  All tokens by their bytes: the longest one that a text begins with.
 //
-//  A double array (Aoe, Morimoto, Sato 1992): the child of a node by byte b is at base[node] + b, if its check says node.
+//  A double array (Aoe, Morimoto, Sato 1992): the child of a node by byte b is at base[node] + b, if its check says
+//  node.
 //  Test: tests/engine/text/byte_pairs_test.cpp
 #include <cstddef>
 #include <cstdint>

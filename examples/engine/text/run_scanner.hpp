@@ -1,7 +1,8 @@
 #pragma once
 //  Where runs of letters, numbers, spaces and of everything else end in a text.
 //
-//  ASCII goes 64 bytes at a time through masks (ascii_masks.hpp), longer characters one by one through Unicode's classes.
+//  ASCII goes 64 bytes at a time through masks (ascii_masks.hpp), longer characters one by one through Unicode's
+//  classes.
 #include <algorithm>
 #include <bit>
 #include <cstddef>

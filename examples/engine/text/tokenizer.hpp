@@ -79,12 +79,13 @@ class tokenizer {
 };
 
 /// By the file's name and first bytes: tokenizer.json, vocab.json with merges.txt, SentencePiece's `.model` (with the
-/// tokenizer_config.json beside it), GGUF, tiktoken's ranks or llama2.c `.bin`; others are refused with the list of known kinds.
-/// `pattern` cuts words where the file does not say how (word_families.hpp).
+/// tokenizer_config.json beside it), GGUF, tiktoken's ranks or llama2.c `.bin`; others are refused with the list of
+/// known kinds. `pattern` cuts words where the file does not say how (word_families.hpp).
 [[nodiscard]] std::unique_ptr<tokenizer> load_tokenizer(std::string const& path, std::string_view pattern = {});
 
-/// The tokenizer file of a model's directory: tokenizer.json, tokenizer.bin, tokenizer.model, vocab.json with merges.txt, or the
-/// only GGUF file there, the first of them that it holds. A GGUF file in place of a directory is its own.
+/// The tokenizer file of a model's directory: tokenizer.json, tokenizer.bin, tokenizer.model, vocab.json with
+/// merges.txt, or the only GGUF file there, the first of them that it holds. A GGUF file in place of a directory is its
+/// own.
 [[nodiscard]] std::optional<std::string> tokenizer_in(std::string const& model_directory);
 /// The same; throws where there is none.
 [[nodiscard]] std::string find_tokenizer(std::string const& model_directory);

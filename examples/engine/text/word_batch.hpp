@@ -1,9 +1,9 @@
 #pragma once
 //  Some words of a text, whose places in the cache are on their way from far memory; and room for their ids.
 //
-//  First all words are cut and their places asked for, then the long ones are looked up: what the cache has of them is asked for, the others
-//  are cut into parts where no token holds two characters together (char_seams.hpp), which are short words again.
-//  Part of word_encoder.cpp. Test: tests/engine/text/word_encoder_test.cpp
+//  First all words are cut and their places asked for, then the long ones are looked up: what the cache has of them is
+//  asked for, the others are cut into parts where no token holds two characters together (char_seams.hpp), which are
+//  short words again. Part of word_encoder.cpp. Test: tests/engine/text/word_encoder_test.cpp
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -36,8 +36,8 @@ class word_batch {
   word_batch(std::string_view text, word_cache& cache, char_seams const& seams)
       : text_(text), cache_(cache), seams_(seams) {}
 
-  /// From p on as many as there is room for but at least one; returns where they end. One that is longer comes alone, and is not
-  /// among the words.
+  /// From p on as many as there is room for but at least one; returns where they end. One that is longer comes alone,
+  /// and is not among the words.
   template <word_pattern P>
   std::size_t cut(run_scanner& runs, std::size_t p) {
     first_ = p, words_size_ = longs_size_ = parts_size_ = 0;

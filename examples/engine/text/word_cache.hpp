@@ -1,9 +1,10 @@
 #pragma once
 //  What words became: a cache of fixed size for each thread, which holds the words of one encoder at a time.
 //
-//  Short words of few tokens lie in sets of two, a cache line each. Longer ones (above all what stands between two signs in a text
-//  without spaces) lie one behind the other on a shelf, which is cleared when it is full; only what comes again is put there. No locks, and
-//  what a text can do to the cache is to empty it. A word is known by all its bytes, never by a digest of them.
+//  Short words of few tokens lie in sets of two, a cache line each. Longer ones (above all what stands between two
+//  signs in a text without spaces) lie one behind the other on a shelf, which is cleared when it is full; only what
+//  comes again is put there. No locks, and what a text can do to the cache is to empty it. A word is known by all its
+//  bytes, never by a digest of them.
 //  Test: tests/engine/text/word_cache_test.cpp
 #include <algorithm>
 #include <array>
@@ -65,7 +66,8 @@ class long_words {
     return i < set::ways ? s.places[i] : absent;
   }
 
-  /// Writes the ids of the word that lies there, at least `room` of them in length; how many they are. 0: it is another word.
+  /// Writes the ids of the word that lies there, at least `room` of them in length; how many they are. 0: it is another
+  /// word.
   std::size_t read(std::uint32_t place, std::string_view word, std::int32_t* ids) const {
     char const* const p    = shelf_.get() + place;
     std::size_t const size = static_cast<unsigned char>(p[0]), count = static_cast<unsigned char>(p[1]);
@@ -77,7 +79,8 @@ class long_words {
     return count;
   }
 
-  /// A word that is not here: the first time it is noted, the second time it is put on the shelf. One that is too long never is.
+  /// A word that is not here: the first time it is noted, the second time it is put on the shelf. One that is too long
+  /// never is.
   void keep(std::uint64_t hash, std::string_view word, std::int32_t const* ids, std::size_t count) {
     if (word.size() > most_bytes || count > most_ids) return;
     set&                s   = sets_[set_of(hash)];
@@ -161,7 +164,8 @@ class word_cache {
 
   /// Where a short word with this hash would be.
   [[nodiscard]] word_set* set_of(std::uint64_t hash) { return sets_.data() + (hash >> (64 - sets_bits)); }
-  /// The ids of a short word that is not in its set `s`, but may be where others were pushed to; how many. It comes back for that.
+  /// The ids of a short word that is not in its set `s`, but may be where others were pushed to; how many. It comes
+  /// back for that.
   std::size_t find_beside(word_set& s, word_key k, std::int32_t* to) {
     word_set& other = neighbour_of(s);
     for (std::size_t i = 0; i < 2; ++i)
@@ -173,7 +177,8 @@ class word_cache {
       }
     return 0;
   }
-  /// A short word that is in neither: in front of those of its set, of which the last one is pushed into the neighbour, or out.
+  /// A short word that is in neither: in front of those of its set, of which the last one is pushed into the neighbour,
+  /// or out.
   void insert(word_set& s, word_key k, std::int32_t const* ids, std::size_t count) {
     if (word_set& other = neighbour_of(s); s.is_full() && !other.is_full())
       other.copy(1, other, 0), other.copy(0, s, 1);

@@ -1,5 +1,6 @@
 #pragma once
-//  Text to ids for byte-level BPE whose words a known pattern cuts: each word once through its merges, then from a cache.
+//  Text to ids for byte-level BPE whose words a known pattern cuts: each word once through its merges, then from a
+//  cache.
 //
 //  Every thread has a cache of its own (word_cache.hpp), of 6.5 MiB, four of which are only touched as they are used.
 //  Test: tests/engine/text/word_encoder_test.cpp

@@ -1,7 +1,9 @@
 #pragma once
-//  How the known tokenizers cut a text into words, in front of their merges: by hand what their files say as regular expressions.
+//  How the known tokenizers cut a text into words, in front of their merges: by hand what their files say as regular
+//  expressions.
 //
-//  Linear in the text. What a pattern matches is written beside it; `known_pattern` recognises the expressions themselves.
+//  Linear in the text. What a pattern matches is written beside it; `known_pattern` recognises the expressions
+//  themselves.
 //  Test: tests/engine/text/word_patterns_test.cpp (every word against PCRE2 on the same expression).
 #include <cstddef>
 #include <optional>
@@ -122,7 +124,8 @@ inline std::size_t gpt2_word_end(run_scanner& s, std::size_t p) {
 }
 
 //  (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-//  LinesEndText: \s++$ comes in front of \s*[\r\n]+. Marks: [\p{L}\p{M}]+ in place of \p{L}+, and [^\s\p{L}\p{M}\p{N}]+.
+//  LinesEndText: \s++$ comes in front of \s*[\r\n]+. Marks: [\p{L}\p{M}]+ in place of \p{L}+, and
+//  [^\s\p{L}\p{M}\p{N}]+.
 template <int Digits, bool LinesEndText, bool Marks = false>
 std::size_t cl100k_word_end(run_scanner& s, std::size_t p) {
   constexpr unsigned letter = Marks ? is_letter | is_mark : is_letter;
@@ -141,8 +144,8 @@ std::size_t cl100k_word_end(run_scanner& s, std::size_t p) {
   return lines_or_spaces(s, p);
 }
 
-//  [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+, or 0. The first part gives back what the second needs: where no
-//  lower case follows, up to and with the last character that is of both.
+//  [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+, or 0. The first part gives back what the second needs:
+//  where no lower case follows, up to and with the last character that is of both.
 inline std::size_t capitals_and_lower(run_scanner& s, std::size_t p) {
   std::size_t const upper = s.upper_side_end(p), lower = s.lower_side_end(upper);
   if (lower > upper) return lower;
@@ -155,7 +158,8 @@ inline std::size_t capitals_and_lower(run_scanner& s, std::size_t p) {
   return end;
 }
 
-//  [^\r\n\p{L}\p{N}]?U*L+(?i:'s|...)?|[^\r\n\p{L}\p{N}]?U+L*(?i:'s|...)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|...
+//  [^\r\n\p{L}\p{N}]?U*L+(?i:'s|...)?|[^\r\n\p{L}\p{N}]?U+L*(?i:'s|...)?
+//  |\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|...
 template <int Digits, bool Contractions>
 std::size_t o200k_word_end(run_scanner& s, std::size_t p) {
   character const   c      = s.at(p);

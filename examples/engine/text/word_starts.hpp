@@ -1,9 +1,10 @@
 #pragma once
 //  Where words begin in the next 64 bytes of a text: all at once, by arithmetic on one bit per byte (ascii_masks.hpp).
 //
-//  The patterns look forward only, so a window that begins with a word needs nothing of what is in front. A run's beginning is a bit
-//  whose lower neighbour is not set; adding a bit to a run of ones carries to the run's end. What lies outside of the masks (other
-//  scripts, runs that the window's end cuts) is left to word_patterns.hpp. (The idea: simdjson, Langdale and Lemire 2019.)
+//  The patterns look forward only, so a window that begins with a word needs nothing of what is in front. A run's
+//  beginning is a bit whose lower neighbour is not set; adding a bit to a run of ones carries to the run's end. What
+//  lies outside of the masks (other scripts, runs that the window's end cuts) is left to word_patterns.hpp. (The idea:
+//  simdjson, Langdale and Lemire 2019.)
 //  Test: tests/engine/text/word_starts_test.cpp, against each_word.
 #include <algorithm>
 #include <bit>
@@ -55,7 +56,8 @@ inline std::uint64_t gpt2_starts(ascii_masks const& m, char const* text) {
   return contractions_alone<false>(text, firsts & m.quote & (m.letter >> 1), starts);
 }
 
-/// Spaces and lines as all later patterns have them: \s*[\r\n]+|\s+(?!\S)|\s+, behind lines (and slashes) that a run of others takes.
+/// Spaces and lines as all later patterns have them: \s*[\r\n]+|\s+(?!\S)|\s+, behind lines (and slashes) that a run of
+/// others takes.
 inline std::uint64_t space_starts(std::uint64_t space, std::uint64_t line) {
   std::uint64_t const blank = space & ~line, runs = space & ~(space << 1);
   std::uint64_t       after_line = blank & (line << 1);
@@ -109,7 +111,8 @@ std::uint64_t cl100k_starts(ascii_masks const& m, std::uint64_t sign, char const
 template <word_pattern P>
 inline constexpr bool has_word_starts = P <= word_pattern::starcoder;
 
-/// Whether a window that begins with this byte may hold more than a word's beginning: ASCII, and what wide_masks.hpp knows.
+/// Whether a window that begins with this byte may hold more than a word's beginning: ASCII, and what wide_masks.hpp
+/// knows.
 constexpr bool begins_window(char c) {
   auto const byte = static_cast<unsigned char>(c);
   return byte < 0x80 || (byte >= 0xC3 && byte <= 0xD1) || (byte >= 0xE2 && byte <= 0xEF);
@@ -131,8 +134,8 @@ window_words word_starts(char const* text) {
   if (!ascii) {
     wide_masks const wide  = classify_wide(text, m.high);
     std::uint64_t    known = wide.letter | wide.sign;
-    // Where words change at capitals, letters whose case is not known are left alone. What has no case is on both sides of such a change:
-    // left alone where it touches letters that have.
+    // Where words change at capitals, letters whose case is not known are left alone. What has no case is on both sides
+    // of such a change: left alone where it touches letters that have.
     if (capitals) known &= ~(wide.letter & (m.letter << 1 | m.letter >> 1));
     else known |= wide.cased, m.letter |= wide.cased;
     m.high &= ~known, m.letter |= wide.letter, sign = wide.sign;

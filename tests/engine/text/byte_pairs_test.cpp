@@ -34,7 +34,8 @@ vocabulary bytes_alone() {
   return v;
 }
 
-/// Merges of random tokens of a small alphabet: in every order that a trainer could have found, and in some that none would.
+/// Merges of random tokens of a small alphabet: in every order that a trainer could have found, and in some that none
+/// would.
 vocabulary random_vocabulary(std::mt19937& random, int merges, int letters) {
   vocabulary                v = bytes_alone();
   std::vector<std::int32_t> usable;
@@ -112,8 +113,8 @@ TEST(byte_pairs, ranks_of_results) {  // tiktoken: any two tokens merge whose by
   }
 }
 
-/// Merges in front of those that make their parts, and several of one token: as Llama 3's tokenizer.json, whose merges are all
-/// divisions of each token into two.
+/// Merges in front of those that make their parts, and several of one token: as Llama 3's tokenizer.json, whose merges
+/// are all divisions of each token into two.
 TEST(byte_pairs, merges_in_front_of_their_parts) {
   std::mt19937 random(4);
   for (int round = 0; round < 400; ++round) {

@@ -272,8 +272,8 @@ TEST(gguf_vocabulary, refuses_pieces) {
   EXPECT_NE(s.refusal().find("does not fit the tokens: found 260 scores, expected 259"), std::string::npos);
 }
 
-// CVE-2025-49847: a token longer than the 32 bits that a reader copied its length into. Here lengths are of 64 bits, and a token is
-// never copied into less room than it takes.
+// CVE-2025-49847: a token longer than the 32 bits that a reader copied its length into. Here lengths are of 64 bits,
+// and a token is never copied into less room than it takes.
 TEST(gguf_vocabulary, long_tokens) {
   std::string const long_name(200'000, 'x'), spelled(2'000, 'y');
   sample const      s{.more = {long_name, spelled, "ab"}, .types = {4, 1, 1}, .merges = {"a b"}};

@@ -130,8 +130,8 @@ TEST(text_template, errors_name_the_place_what_was_found_and_what_was_expected) 
   EXPECT_EQ(error_of("{{ [1]|nothing }}").substr(0, 57), "t: line 1, column 8: unknown filter: found \"nothing\", exp");
 }
 
-// llama.cpp#24140, google/minja#92, llama.cpp#25282, jinja2cpp#160, kekzl/imp#1613, llama.cpp#19085 and #26387, and SGLang's
-// CVE-2026-5760.
+// llama.cpp#24140, google/minja#92, llama.cpp#25282, jinja2cpp#160, kekzl/imp#1613, llama.cpp#19085 and #26387, and
+// SGLang's CVE-2026-5760.
 TEST(text_template, published_attacks_are_errors) {
   using enum jinja::failure;
   EXPECT_EQ(failure_of("{{ range(1000000000) }}"), limit);
@@ -299,8 +299,8 @@ TEST(text_template, integers_beyond_2_to_the_53) {
   EXPECT_EQ(render("{{ {1: 'a', 1.0: 'b', true: 'c', 1.5: 'd'} }}"), "{1: 'c', 1.5: 'd'}");
 }
 
-// What messages bring is told apart from what the template writes, whatever is done to it. The template is ASCII here and the
-// variables are not, so a byte is foreign just where it is not ASCII.
+// What messages bring is told apart from what the template writes, whatever is done to it. The template is ASCII here
+// and the variables are not, so a byte is foreign just where it is not ASCII.
 TEST(text_template, every_byte_keeps_its_origin) {
   json const variables = {{"u", " αβγ δεζ "}, {"v", {"α", "βγ", "α"}}, {"m", {{"κ", "λ"}, {"μ", {"ν"}}}}};
   auto const given     = variables_of(variables);

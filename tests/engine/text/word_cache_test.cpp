@@ -1,4 +1,5 @@
-//  Both parts of the cache of words against maps that forget nothing: what it says is right, and what came often it knows.
+//  Both parts of the cache of words against maps that forget nothing: what it says is right, and what came often it
+//  knows.
 #include <engine/text/word_cache.hpp>
 
 #include <gtest/gtest.h>

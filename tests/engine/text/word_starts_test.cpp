@@ -13,7 +13,8 @@ namespace {
 
 using namespace tenon::engine;
 
-/// Windows one behind the other, from the last word that each begins; where one has no end of a word, that word is cut alone.
+/// Windows one behind the other, from the last word that each begins; where one has no end of a word, that word is cut
+/// alone.
 template <word_pattern P>
 std::vector<std::size_t> begins_by_windows(std::string const& text) {
   std::vector<std::size_t> begins;

@@ -18,7 +18,8 @@ struct call_arguments {
   std::vector<std::pair<text_ptr, value>> named;
 };
 
-/// In the order of `names`; null where one is not given. An error where one of the first `needed` is missing, or one is not known.
+/// In the order of `names`; null where one is not given. An error where one of the first `needed` is missing, or one is
+/// not known.
 template <std::size_t N>
 [[nodiscard]] std::array<value const*, N> bound(execution& x, std::string const& what, call_arguments const& a,
                                                 char const* const (&names)[N], std::size_t needed = 0) {

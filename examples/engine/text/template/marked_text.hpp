@@ -1,8 +1,8 @@
 #pragma once
 //  Text that knows which of its bytes came from outside the template, through every cut and join.
 //
-//  That is how a prompt's control tokens are told from the same characters in a message: a control token is one only where the
-//  template wrote all of its bytes. Test: tests/engine/text/template_test.cpp
+//  That is how a prompt's control tokens are told from the same characters in a message: a control token is one only
+//  where the template wrote all of its bytes. Test: tests/engine/text/template_test.cpp
 #include <cstddef>
 #include <span>
 #include <string>

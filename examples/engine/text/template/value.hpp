@@ -118,7 +118,8 @@ template <class T>
 
 /// Python's ==.
 [[nodiscard]] bool equal(execution& x, value const& a, value const& b);
-/// Python's order: -1, 0 or 1; 2 beside what is not a number, which has none; an error for values of kinds that have none.
+/// Python's order: -1, 0 or 1; 2 beside what is not a number, which has none; an error for values of kinds that have
+/// none.
 [[nodiscard]] int order(execution& x, value const& a, value const& b);
 /// Python's `in`.
 [[nodiscard]] bool contains(execution& x, value const& within, value const& v);
