@@ -3,7 +3,11 @@
 //  all at once.
 //
 //  Test: tests/engine/text/ascii_masks_test.cpp
+#include <array>
+#include <cstddef>
 #include <cstdint>
+
+#include "engine/text/byte_ranges.hpp"
 
 namespace tenon::engine {
 
@@ -21,7 +25,35 @@ struct ascii_masks {
   friend bool   operator==(ascii_masks const&, ascii_masks const&) = default;
 };
 
-/// Of 64 bytes.
-[[nodiscard]] ascii_masks classify_ascii(char const* bytes);
+namespace detail {
+
+enum : std::size_t { upper, lower, digit, control_space, blank, line_feed, carriage_return, quote, slash, high };
+inline constexpr std::array<byte_range, high + 1> ascii_ranges = {{{'A', 'Z'},
+                                                                   {'a', 'z'},
+                                                                   {'0', '9'},
+                                                                   {9, 13},
+                                                                   {' ', ' '},
+                                                                   {'\n', '\n'},
+                                                                   {'\r', '\r'},
+                                                                   {'\'', '\''},
+                                                                   {'/', '/'},
+                                                                   {0x80, 0xFF}}};
+
+}  // namespace detail
+
+/// Of 64 bytes. Inline, so that the masks are not copied once more.
+[[nodiscard]] inline ascii_masks classify_ascii(char const* bytes) {
+  using namespace detail;
+  auto const in = range_finder<ascii_ranges>::find(bytes);
+  return {.letter = in[upper] | in[lower],
+          .lower  = in[lower],
+          .digit  = in[digit],
+          .space  = in[control_space] | in[blank],
+          .blank  = in[blank],
+          .line   = in[line_feed] | in[carriage_return],
+          .quote  = in[quote],
+          .slash  = in[slash],
+          .high   = in[high]};
+}
 
 }  // namespace tenon::engine

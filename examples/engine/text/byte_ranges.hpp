@@ -53,6 +53,11 @@ class range_finder {
   };
 
   // Everywhere: x - first <= last - first, without signs.
+  static_assert([] {
+    for (byte_range const& r : Ranges)
+      if (r.last < r.first || r.last - r.first == 255) return false;  // all bytes are no range
+    return true;
+  }());
   static constexpr unsigned char first(std::size_t r) { return Ranges[r].first; }
   static constexpr unsigned char more(std::size_t r) {
     return static_cast<unsigned char>(Ranges[r].last - Ranges[r].first);
@@ -61,20 +66,26 @@ class range_finder {
 #if defined(__x86_64__)
   __attribute__((target("avx512bw"))) static void by_avx512(char const* bytes, masks& found) {
     __m512i const v = _mm512_loadu_si512(bytes);
-    for (std::size_t r = 0; r < Ranges.size(); ++r)
-      found[r] = _mm512_cmple_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8(static_cast<char>(first(r)))),
-                                        _mm512_set1_epi8(static_cast<char>(more(r))));
+    for (std::size_t r = 0; r < Ranges.size(); ++r) {
+      __m512i const begin = _mm512_set1_epi8(static_cast<char>(first(r)));
+      __m512i const most  = _mm512_set1_epi8(static_cast<char>(more(r)));
+      found[r] =
+          more(r) == 0 ? _mm512_cmpeq_epu8_mask(v, begin) : _mm512_cmple_epu8_mask(_mm512_sub_epi8(v, begin), most);
+    }
   }
   __attribute__((target("avx2"))) static void by_avx2(char const* bytes, masks& found) {
     __m256i const a = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(bytes));
     __m256i const b = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(bytes + 32));
     for (std::size_t r = 0; r < Ranges.size(); ++r) {
+      // As signed bytes, which is what can be compared: x - first - 128 < more + 1 - 128.
       __m256i const begin = _mm256_set1_epi8(static_cast<char>(first(r)));
-      __m256i const most  = _mm256_set1_epi8(static_cast<char>(more(r)));
-      __m256i const low = _mm256_sub_epi8(a, begin), high = _mm256_sub_epi8(b, begin);
-      auto const    in_low  = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(low, most), low));
-      auto const    in_high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(high, most), high));
-      found[r] = std::uint64_t{static_cast<std::uint32_t>(in_high)} << 32 | static_cast<std::uint32_t>(in_low);
+      __m256i const from  = _mm256_set1_epi8(static_cast<char>(first(r) + 128));
+      __m256i const end   = _mm256_set1_epi8(static_cast<char>(more(r) + 1 - 128));
+      auto const    in    = [&](__m256i x) __attribute__((target("avx2"))) {
+              return static_cast<std::uint32_t>(_mm256_movemask_epi8(
+                  more(r) == 0 ? _mm256_cmpeq_epi8(x, begin) : _mm256_cmpgt_epi8(end, _mm256_sub_epi8(x, from))));
+      };
+      found[r] = std::uint64_t{in(b)} << 32 | in(a);
     }
   }
   static way choose() {

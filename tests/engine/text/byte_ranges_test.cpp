@@ -10,8 +10,8 @@ namespace {
 
 using namespace tenon::engine;
 
-constexpr std::array<byte_range, 9> ranges = {
-    {{0, 255}, {0, 127}, {128, 255}, {0, 0}, {255, 255}, {'a', 'z'}, {0x7F, 0x80}, {0x90, 0xA7}, {200, 255}}};
+constexpr std::array<byte_range, 10> ranges = {
+    {{0, 254}, {1, 255}, {0, 127}, {128, 255}, {0, 0}, {255, 255}, {'a', 'z'}, {0x7F, 0x80}, {0x90, 0xA7}, {200, 255}}};
 using finder = range_finder<ranges>;
 
 void expect_right(char const* bytes) {
